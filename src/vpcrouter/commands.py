@@ -1,0 +1,122 @@
+"""What is asked of a router, in the imperative: one frozen class for each kind of command.
+
+`cloudstack/` makes them from foreign files, Python callers make them directly, `decide` turns each into at most
+one event. A command holds values that have already checked themselves, nothing of its origin.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from vpcrouter.errors import MalformedInputError
+from vpcrouter.values import fields
+from vpcrouter.values.config import (
+    Acl,
+    PortForward,
+    PublicAddress,
+    Reservation,
+    RouterConfig,
+    StaticNat,
+    StaticRoute,
+    Tier,
+)
+
+
+@frozen(kw_only=True)
+class ConfigureRouter:
+    """Replace the boot parameters."""
+
+    config: RouterConfig
+
+
+@frozen(kw_only=True)
+class ChangePublicAddresses:
+    """Put addresses on public devices and private gateways (upsert by address), take others away."""
+
+    put: tuple[PublicAddress, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class PutTier:
+    """Add a tier, or change one that is there."""
+
+    tier: Tier
+
+
+@frozen(kw_only=True)
+class RemoveTier:
+    """Remove the tier of a device; `network` must be the tier's, so that a late removal cannot hit a successor."""
+
+    device: str
+    network: str
+
+    def __attrs_post_init__(self) -> None:
+        """Check both fields."""
+        fields.tier_device(self.device, "device")
+        fields.ipv4_network(self.network, "network")
+
+
+@frozen(kw_only=True)
+class ReplaceAcl:
+    """Replace all rules of a device; two empty lists take the ACL away."""
+
+    acl: Acl
+
+
+@frozen(kw_only=True)
+class ChangePortForwards:
+    """Put port forwardings (upsert, see `state.same_forward`), take others away."""
+
+    put: tuple[PortForward, ...] = ()
+    remove: tuple[PortForward, ...] = ()
+
+
+@frozen(kw_only=True)
+class ChangeStaticNats:
+    """Put static NATs (upsert by public address), take others away by public address."""
+
+    put: tuple[StaticNat, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class ChangeStaticRoutes:
+    """Put static routes (upsert by network), take others away by network."""
+
+    put: tuple[StaticRoute, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class PutReservation:
+    """Put a fixed lease (upsert by address; another one of the same MAC goes)."""
+
+    reservation: Reservation
+
+
+@frozen(kw_only=True)
+class RemoveReservation:
+    """Remove the lease of an address, if it is still the one of that MAC."""
+
+    address: str = field()
+    mac: str = field()
+
+    def __attrs_post_init__(self) -> None:
+        """Check both fields."""
+        if fields.ipv4(self.address, "address") != self.address or fields.mac(self.mac, "mac") != self.mac:
+            raise MalformedInputError("address or MAC is not in its canonical form", where="address")
+
+
+Command = (
+    ConfigureRouter
+    | ChangePublicAddresses
+    | PutTier
+    | RemoveTier
+    | ReplaceAcl
+    | ChangePortForwards
+    | ChangeStaticNats
+    | ChangeStaticRoutes
+    | PutReservation
+    | RemoveReservation
+)

@@ -1,0 +1,86 @@
+"""Every error that may leave this package, by whose it is to mend.
+
+    VpcRouterError
+    ├── CallerError                the caller's: change what you asked
+    │   ├── MalformedInputError    the input cannot be read; `where` is the field's path
+    │   ├── UnsupportedTypeError   a command type that this version does not build yet
+    │   └── RejectedCommandError   readable, but it contradicts the state
+    ├── JournalError               the journal's: look at the disk
+    │   ├── DamagedJournalError    bytes that were acknowledged are not there any more
+    │   ├── LockedJournalError     another process writes this journal
+    │   └── JournalWriteError      the disk refused; nothing was acknowledged
+    └── HostError                  the machine's: a kernel call or a daemon failed
+        ├── MissingProgramError    a program of the distribution is not installed
+        ├── ApplierError           one applier could not do or verify its part
+        └── SettleTimeoutError     the machine did not become equal to the state in time
+
+Each says what was wrong, where, and what to do. Anything else that leaves the package is a bug.
+"""
+
+from __future__ import annotations
+
+
+class VpcRouterError(Exception):
+    """The root. `what` is one sentence; `where` a field's path, a file and offset, or a device; `hint` what to do."""
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class CallerError(VpcRouterError):
+    """What was asked cannot be done; nothing was stored and nothing was changed."""
+
+
+class MalformedInputError(CallerError):
+    """The input cannot be read as a command. `where` is the path of the offending field."""
+
+
+class UnsupportedTypeError(CallerError):
+    """A command type that is known by name but not built yet, or not known at all."""
+
+
+class RejectedCommandError(CallerError):
+    """The command contradicts the state. `where` names what it contradicts."""
+
+
+class JournalError(VpcRouterError):
+    """The journal cannot be opened, read or written."""
+
+
+class DamagedJournalError(JournalError):
+    """Acknowledged bytes are damaged. `where` is file and offset; `sound_until` the last sound sequence number."""
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "", sound_until: int = 0) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.sound_until = sound_until
+
+
+class LockedJournalError(JournalError):
+    """Another process holds the single-writer lock of this journal."""
+
+
+class JournalWriteError(JournalError):
+    """The disk refused a write or a sync; the command was not acknowledged and the writer has stopped."""
+
+
+class HostError(VpcRouterError):
+    """The kernel, a file or a daemon did not do what was needed."""
+
+
+class MissingProgramError(HostError):
+    """A program that the distribution provides is not installed. `hint` names its Debian package."""
+
+
+class ApplierError(HostError):
+    """One applier could not do or verify its part; the others went on. `where` is the applier's name."""
+
+
+class SettleTimeoutError(HostError):
+    """The machine was not equal to the state when the time was up; `where` lists what differs."""

@@ -1,0 +1,45 @@
+"""What happened to a router, in the past tense: one frozen class for each kind of event, one file per subject.
+
+An event holds facts only, all of them: `state.evolve` needs nothing but the state and the event. Its stored
+name, version and field order stand as literals in `registry`; `codec` turns it into bytes and back.
+"""
+
+from __future__ import annotations
+
+from vpcrouter.events.addresses import PublicAddressesChanged
+from vpcrouter.events.dhcp import ReservationPut, ReservationRemoved
+from vpcrouter.events.nat import PortForwardsChanged, StaticNatsChanged
+from vpcrouter.events.router import RoleChanged, RouterConfigured
+from vpcrouter.events.routes import StaticRoutesChanged
+from vpcrouter.events.tiers import AclReplaced, TierAdded, TierChanged, TierRemoved
+
+Event = (
+    RouterConfigured
+    | RoleChanged
+    | PublicAddressesChanged
+    | TierAdded
+    | TierChanged
+    | TierRemoved
+    | AclReplaced
+    | PortForwardsChanged
+    | StaticNatsChanged
+    | StaticRoutesChanged
+    | ReservationPut
+    | ReservationRemoved
+)
+
+__all__ = [
+    "AclReplaced",
+    "Event",
+    "PortForwardsChanged",
+    "PublicAddressesChanged",
+    "ReservationPut",
+    "ReservationRemoved",
+    "RoleChanged",
+    "RouterConfigured",
+    "StaticNatsChanged",
+    "StaticRoutesChanged",
+    "TierAdded",
+    "TierChanged",
+    "TierRemoved",
+]

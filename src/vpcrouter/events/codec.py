@@ -1,0 +1,70 @@
+"""Bytes become an event or a MalformedInputError; nothing else leaves.
+
+An event is stored as the msgpack array [name, version, fields]: name and version are looked up in `registry`,
+`fields` is the array of that version's fields. The same event always packs to the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+
+from vpcrouter.errors import MalformedInputError
+from vpcrouter.events import Event
+from vpcrouter.events.registry import EVENTS, UPCASTERS
+from vpcrouter.events.schema import Record
+
+MAX_EVENT_BYTES = 32 * 1024 * 1024
+"""No event is larger: an ACL of 10,000 rules packs to about 0.5 MB."""
+
+_LATEST: dict[type, tuple[str, int, Record]] = {}
+for (_name, _version), _record in sorted(EVENTS.items()):
+    _LATEST[_record.cls] = (_name, _version, _record)
+
+
+def event_name(event: Event) -> str:
+    """The stored name of the event's kind, such as `tier-added`."""
+    return _LATEST[type(event)][0]
+
+
+def encode(event: Event) -> bytes:
+    """The bytes of an event in the newest version of its kind."""
+    name, version, record = _LATEST[type(event)]
+    packed: bytes = msgpack.packb([name, version, record.pack(event)])
+    return packed
+
+
+def decode(payload: bytes) -> Event:
+    """The event of these bytes, brought to the newest version.
+
+    Raises MalformedInputError for anything that is not such an event. Fields are checked unless attrs'
+    validators are switched off, as the journal's reader does for records whose checksum is good.
+    """
+    if len(payload) > MAX_EVENT_BYTES:
+        raise MalformedInputError(f"{len(payload)} bytes are more than an event has", where="event")
+    try:
+        stored = msgpack.unpackb(payload, strict_map_key=True, max_ext_len=0, use_list=True)
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise MalformedInputError(f"not msgpack: {error}", where="event") from None
+    if type(stored) is not list or len(stored) != 3:
+        raise MalformedInputError("not a stored event", where="event")
+    name, version, fields = stored
+    return _build(name, version, fields)
+
+
+def _build(name: Any, version: Any, fields: Any) -> Event:
+    try:
+        while (upcast := UPCASTERS.get((name, version))) is not None:
+            fields, version = upcast(fields), version + 1
+        record = EVENTS.get((name, version))
+    except TypeError:
+        record = None
+    if record is None:
+        raise MalformedInputError(
+            f"event {name!r} version {version!r} is not known to this version of vpcrouter",
+            where="event",
+            hint="it was written by a newer version; read the journal with that one",
+        )
+    event: Event = record.unpack(fields)
+    return event

@@ -1,0 +1,131 @@
+"""The stored name, version and field order of every event: literals, so that code can move and journals stay.
+
+A released line here is never edited. A new field means a new version: a new line, and an upcaster from the old
+one (`UPCASTERS`: name and version → function from the old array of fields to the next version's).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vpcrouter import events
+from vpcrouter.events.schema import By, Many, Maybe, Record
+from vpcrouter.values import config
+from vpcrouter.values.role import Role
+
+
+def _pair(packed: Any) -> tuple[Any, Any]:
+    key, value = packed
+    return key, value
+
+
+_SECRET = By(lambda value: value.reveal(), lambda packed: config.Secret(text=packed))
+_ROLE = By(lambda role: role.value, Role)
+_PAIR = By(list, _pair)
+_SECRET_PAIR = By(
+    lambda pair: [pair[0], pair[1].reveal()], lambda packed: (_pair(packed)[0], config.Secret(text=packed[1]))
+)
+
+ROUTER_CONFIG = Record(
+    config.RouterConfig,
+    name=None,
+    vpc_network=None,
+    domain=None,
+    resolvers=Many(),
+    control_address=None,
+    redundant=None,
+    prefers_master=None,
+    source_nat_address=None,
+    public_mtu=None,
+    routed=None,
+    uses_external_resolvers=None,
+    uses_only_own_resolver=None,
+    password=Maybe(_SECRET),
+    parameters=Many(_PAIR),
+    secret_parameters=Many(_SECRET_PAIR),
+)
+TIER_IPV6 = Record(
+    config.TierIpv6,
+    network=None,
+    gateway=None,
+    address=None,
+    resolvers=Many(),
+    public_network=None,
+    public_gateway=None,
+    public_address=None,
+)
+TIER = Record(
+    config.Tier,
+    device=None,
+    network=None,
+    gateway=None,
+    address=None,
+    mac=None,
+    domain=None,
+    resolvers=Many(),
+    mtu=None,
+    network_id=None,
+    is_gateway=None,
+    ipv6=Maybe(TIER_IPV6),
+)
+PUBLIC_ADDRESS = Record(
+    config.PublicAddress,
+    address=None,
+    network=None,
+    gateway=None,
+    device=None,
+    mac=None,
+    mtu=None,
+    private_gateway=None,
+    source_nat=None,
+)
+ACL_RULE = Record(
+    config.AclRule,
+    protocol=None,
+    first_port=None,
+    last_port=None,
+    icmp_type=None,
+    icmp_code=None,
+    networks=Many(),
+    allowed=None,
+)
+ACL = Record(config.Acl, device=None, ingress=Many(ACL_RULE), egress=Many(ACL_RULE), private_gateway=None)
+PORT_FORWARD = Record(
+    config.PortForward,
+    address=None,
+    protocol=None,
+    first_port=None,
+    last_port=None,
+    target=None,
+    target_port=None,
+    sources=Many(),
+)
+STATIC_NAT = Record(config.StaticNat, address=None, target=None)
+STATIC_ROUTE = Record(config.StaticRoute, network=None, gateway=None)
+RESERVATION = Record(
+    config.Reservation, address=None, mac=None, host_name=None, is_default=None, lease_seconds=None
+)
+
+EVENTS: Mapping[tuple[str, int], Record] = {
+    ("router-configured", 1): Record(events.RouterConfigured, config=ROUTER_CONFIG),
+    ("role-changed", 1): Record(events.RoleChanged, role=_ROLE, previous=_ROLE, reason=None),
+    ("public-addresses-changed", 1): Record(
+        events.PublicAddressesChanged, put=Many(PUBLIC_ADDRESS), removed=Many()
+    ),
+    ("tier-added", 1): Record(events.TierAdded, tier=TIER),
+    ("tier-changed", 1): Record(events.TierChanged, tier=TIER),
+    ("tier-removed", 1): Record(events.TierRemoved, device=None, network=None, reservations=Many()),
+    ("acl-replaced", 1): Record(events.AclReplaced, acl=ACL),
+    ("port-forwards-changed", 1): Record(
+        events.PortForwardsChanged, put=Many(PORT_FORWARD), removed=Many(PORT_FORWARD)
+    ),
+    ("static-nats-changed", 1): Record(events.StaticNatsChanged, put=Many(STATIC_NAT), removed=Many()),
+    ("static-routes-changed", 1): Record(events.StaticRoutesChanged, put=Many(STATIC_ROUTE), removed=Many()),
+    ("reservation-put", 1): Record(events.ReservationPut, reservation=RESERVATION, displaced=Many()),
+    ("reservation-removed", 1): Record(events.ReservationRemoved, address=None),
+}
+"""By stored name and version. The highest version of a name is the one that is written."""
+
+UPCASTERS: Mapping[tuple[str, int], Callable[[list[Any]], list[Any]]] = {}
+"""From a name and version to the fields of the next version of that name."""

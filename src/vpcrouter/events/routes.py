@@ -1,0 +1,15 @@
+"""Events about static routes."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from vpcrouter.values.config import StaticRoute
+
+
+@frozen(kw_only=True)
+class StaticRoutesChanged:
+    """Routes were put, and others removed by network."""
+
+    put: tuple[StaticRoute, ...] = ()
+    removed: tuple[str, ...] = ()

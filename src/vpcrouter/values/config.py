@@ -1,0 +1,285 @@
+"""What a VPC router is configured with: one frozen class per thing, shared by commands, events and the state.
+
+Every class checks itself when it is made, field by field, and raises MalformedInputError with the name of the
+field. A record of the journal, whose checksum is good, was checked before it was stored: the codec makes its
+values with attrs' validators switched off. Addresses and networks are canonical strings (see `fields`); nothing
+here knows another thing: what fits together is decided in `decide`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import Attribute, field, frozen
+
+from vpcrouter.errors import MalformedInputError
+from vpcrouter.values import fields, networks
+
+Check = Callable[[object, str], object]
+
+
+def _checked(check: Check) -> Any:
+    """A field whose value must be exactly the canonical form that `check` returns."""
+
+    def validate(_: object, attribute: Attribute[Any], value: object) -> None:
+        if check(value, attribute.name) != value:
+            raise MalformedInputError(f"{value!r} is not in its canonical form", where=attribute.name)
+
+    return field(validator=validate)
+
+
+def _optional(check: Check) -> Any:
+    """As `_checked`, or None."""
+
+    def validate(_: object, attribute: Attribute[Any], value: object) -> None:
+        if value is not None and check(value, attribute.name) != value:
+            raise MalformedInputError(f"{value!r} is not in its canonical form", where=attribute.name)
+
+    return field(default=None, validator=validate)
+
+
+def _each(check: Check) -> Any:
+    """A tuple whose every item passes `check`."""
+
+    def validate(_: object, attribute: Attribute[Any], value: object) -> None:
+        if not isinstance(value, tuple):
+            raise MalformedInputError(f"{value!r} is not a tuple", where=attribute.name)
+        for index, item in enumerate(value):
+            if check(item, f"{attribute.name}[{index}]") != item:
+                raise MalformedInputError(
+                    f"{item!r} is not in its canonical form", where=f"{attribute.name}[{index}]"
+                )
+
+    return field(default=(), validator=validate)
+
+
+def _flag(default: bool) -> Any:
+    def validate(_: object, attribute: Attribute[Any], value: object) -> None:
+        fields.flag(value, attribute.name)
+
+    return field(default=default, validator=validate)
+
+
+def _within(low: int, high: int, default: int) -> Any:
+    def validate(_: object, attribute: Attribute[Any], value: object) -> None:
+        fields.integer(value, attribute.name, low, high)
+
+    return field(default=default, validator=validate)
+
+
+def _interface_address(value: object, path: str) -> str:
+    """An IPv4 host address with its prefix length: 169.254.0.21/16."""
+    host, slash, length = (value if isinstance(value, str) else "").partition("/")
+    if not slash or not length.isdecimal() or not 1 <= int(length) <= 32:
+        raise MalformedInputError(f"{value!r} is not an address with a prefix length", where=path)
+    return f"{fields.ipv4(host, path)}/{int(length)}"
+
+
+def _parameter(value: object, path: str) -> tuple[str, str]:
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise MalformedInputError("a boot parameter is a key and a value", where=path)
+    return fields.word(value[0], path), fields.word(value[1], path, 65536)
+
+
+@frozen(kw_only=True, repr=False)
+class Secret:
+    """A text that never appears in a listing, a log or a traceback; whoever needs it asks for `.reveal()`."""
+
+    _text: str
+
+    def reveal(self) -> str:
+        """The text itself. Only a file with mode 0600 or the journal may receive it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+
+def secret(value: object, path: str) -> Secret:
+    """The check of a secret field."""
+    if not isinstance(value, Secret):
+        raise MalformedInputError("is not a Secret", where=path)
+    return value
+
+
+@frozen(kw_only=True)
+class RouterConfig:
+    """The boot parameters (CloudStack's cmd_line) as far as a VPC router acts on them; the rest is `parameters`.
+
+    `name`, `control_address` and `prefers_master` are this router's own; everything else is the same on both.
+    """
+
+    name: str = _checked(fields.host_name)
+    vpc_network: str = _checked(fields.ipv4_network)
+    domain: str | None = _optional(fields.domain)
+    resolvers: tuple[str, ...] = _each(fields.address)
+    control_address: str | None = _optional(_interface_address)
+    redundant: bool = _flag(False)
+    prefers_master: bool = _flag(False)
+    """The server's guess at the first master: used for the first election only, never believed as a role."""
+    source_nat_address: str | None = _optional(fields.ipv4)
+    public_mtu: int = _within(68, 65535, 1500)
+    routed: bool = _flag(False)
+    """A routed VPC: no source NAT."""
+    uses_external_resolvers: bool = _flag(False)
+    """Guests are told the external resolvers only; the router does not resolve for them."""
+    uses_only_own_resolver: bool = _flag(False)
+    """Guests are told the gateway as their only resolver."""
+    password: Secret | None = _optional(secret)
+    """Shared by the pair."""
+    parameters: tuple[tuple[str, str], ...] = _each(_parameter)
+    """The keys that nothing acts on yet, sorted, kept since the journal is the only record of them."""
+    secret_parameters: tuple[tuple[str, Secret], ...] = field(default=(), repr=False)
+
+
+@frozen(kw_only=True)
+class Tier:
+    """A guest network. `address` and `mac` are this router's own; the rest is the same on both."""
+
+    device: str = _checked(fields.tier_device)
+    network: str = _checked(fields.ipv4_network)
+    gateway: str = _checked(fields.ipv4)
+    address: str = _checked(fields.ipv4)
+    mac: str | None = _optional(fields.mac)
+    domain: str | None = _optional(fields.domain)
+    resolvers: tuple[str, ...] = _each(fields.ipv4)
+    mtu: int = _within(68, 65535, 1500)
+    network_id: int = _within(0, 2**63 - 1, 0)
+    is_gateway: bool = _flag(True)
+    """False: somebody else is the guests' gateway; no gateway service and no source NAT here."""
+    ipv6: TierIpv6 | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """The gateway and the own address must be hosts of the network."""
+        for name in ("gateway", "address"):
+            if not networks.usable(self.network, getattr(self, name)):
+                raise MalformedInputError(
+                    f"{getattr(self, name)} is not a host address of {self.network}", where=name
+                )
+
+
+@frozen(kw_only=True)
+class TierIpv6:
+    """The IPv6 side of a tier, and the public IPv6 address that comes with it. Stored; not applied yet."""
+
+    network: str = _checked(fields.network)
+    gateway: str = _checked(fields.ipv6)
+    address: str = _checked(fields.ipv6)
+    resolvers: tuple[str, ...] = _each(fields.ipv6)
+    public_network: str | None = _optional(fields.network)
+    public_gateway: str | None = _optional(fields.ipv6)
+    public_address: str | None = _optional(fields.ipv6)
+
+
+@frozen(kw_only=True)
+class PublicAddress:
+    """An address on a public device or a private gateway. `mac` is the device's, and this router's own."""
+
+    address: str = _checked(fields.ipv4)
+    network: str = _checked(fields.ipv4_network)
+    gateway: str = _checked(fields.ipv4)
+    device: str = _checked(fields.device)
+    mac: str | None = _optional(fields.mac)
+    mtu: int = _within(68, 65535, 1500)
+    private_gateway: bool = _flag(False)
+    source_nat: bool = _flag(False)
+    """On a private gateway: hide the VPC behind this address. Elsewhere see `state.source_nat_address`."""
+
+    def __attrs_post_init__(self) -> None:
+        """The address must be a host of its network, and is not its own gateway."""
+        if not networks.usable(self.network, self.address):
+            raise MalformedInputError(f"{self.address} is not a host address of {self.network}", where="address")
+        if self.gateway == self.address:
+            raise MalformedInputError(f"{self.address} is its own gateway", where="gateway")
+
+
+def _acl_protocol(value: object, path: str) -> str:
+    if value in ("tcp", "udp", "icmp", "all"):
+        return str(value)
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and int(value) <= 255:
+        return str(int(value))
+    raise MalformedInputError(f"{value!r} is not tcp, udp, icmp, all or a protocol number", where=path)
+
+
+@frozen(kw_only=True)
+class AclRule:
+    """One rule of an ACL. Ports 0–0 mean any, ICMP −1 means any.
+
+    `networks` are the sources of an ingress rule, the destinations of an egress rule; both families mixed.
+    """
+
+    protocol: str = _checked(_acl_protocol)
+    first_port: int = _within(0, 65535, 0)
+    last_port: int = _within(0, 65535, 0)
+    icmp_type: int = _within(-1, 255, -1)
+    icmp_code: int = _within(-1, 255, -1)
+    networks: tuple[str, ...] = _each(fields.filter_network)
+    allowed: bool = _flag(True)
+
+    def __attrs_post_init__(self) -> None:
+        """Ports run from low to high, and 0 only as 0–0."""
+        if self.first_port > self.last_port or (self.first_port == 0 and self.last_port != 0):
+            raise MalformedInputError(
+                f"{self.first_port}-{self.last_port} is not a port range", where="first_port"
+            )
+
+
+@frozen(kw_only=True)
+class Acl:
+    """The rules of one tier or private gateway, in order; the first match wins."""
+
+    device: str = _checked(fields.device)
+    ingress: tuple[AclRule, ...] = ()
+    egress: tuple[AclRule, ...] = ()
+    private_gateway: bool = _flag(False)
+
+
+@frozen(kw_only=True)
+class PortForward:
+    """Destination NAT of public ports to a guest's ports, port by port; `sources` empty means anybody."""
+
+    address: str = _checked(fields.ipv4)
+    protocol: str = _checked(fields.protocol)
+    first_port: int = _checked(fields.port)
+    last_port: int = _checked(fields.port)
+    target: str = _checked(fields.ipv4)
+    target_port: int = _checked(fields.port)
+    """The guest's port for `first_port`; the ports after it follow."""
+    sources: tuple[str, ...] = _each(fields.filter_network)
+
+    def __attrs_post_init__(self) -> None:
+        """The ranges are of one length and end at 65535 at the latest."""
+        if self.first_port > self.last_port:
+            raise MalformedInputError(f"{self.first_port}-{self.last_port} is not a port range", where="first_port")
+        if self.target_port + self.last_port - self.first_port > 65535:
+            raise MalformedInputError("the target range ends after port 65535", where="target_port")
+
+
+@frozen(kw_only=True)
+class StaticNat:
+    """One public address for one guest, in both directions."""
+
+    address: str = _checked(fields.ipv4)
+    target: str = _checked(fields.ipv4)
+
+
+@frozen(kw_only=True)
+class StaticRoute:
+    """A route to `network` by a next hop in a tier or behind a public device or private gateway."""
+
+    network: str = _checked(fields.ipv4_network)
+    gateway: str = _checked(fields.ipv4)
+
+
+@frozen(kw_only=True)
+class Reservation:
+    """A fixed DHCP lease and DNS name of one guest NIC."""
+
+    address: str = _checked(fields.ipv4)
+    mac: str = _checked(fields.mac)
+    host_name: str = _checked(fields.host_name)
+    is_default: bool = _flag(True)
+    """The guest's default NIC; otherwise it is offered no router, resolver or domain."""
+    lease_seconds: int = _within(0, 2**31 - 1, 0)
+    """0 means for ever."""

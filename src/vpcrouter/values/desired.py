@@ -1,0 +1,125 @@
+"""What a machine should look like (desired), and the same types for what it was seen to look like (observed).
+
+`materialise` makes one `Desired` of state and role; each applier gets its own part of it and never the state.
+Everything is sorted and canonical, so that equal configuration is an equal value.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True, order=True)
+class Link:
+    """A network device the router owns. `up` False: bare, without addresses, as before its first command."""
+
+    name: str
+    up: bool
+    mtu: int | None = None
+    """Bytes; None leaves it alone."""
+
+
+@frozen(kw_only=True, order=True)
+class InterfaceAddress:
+    """An address with its prefix length on a device: `10.1.2.2/24` on `eth2`."""
+
+    device: str
+    address: str
+
+
+@frozen(kw_only=True, order=True)
+class Route:
+    """A unicast route. `table` is a kernel table number; 254 is the main table."""
+
+    network: str
+    gateway: str
+    device: str
+    table: int = 254
+
+
+@frozen(kw_only=True)
+class Kernel:
+    """Links, addresses, routes and sysctls.
+
+    `links` lists every device the router owns: on those, an address or route that is not listed is drift.
+    Devices that are not listed are left alone. `virtual_*` are keepalived's to set: they must be there while
+    `serving`, and must not be there otherwise.
+    """
+
+    links: tuple[Link, ...] = ()
+    addresses: tuple[InterfaceAddress, ...] = ()
+    routes: tuple[Route, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()
+    """Paths below /proc/sys with slashes (`net/ipv4/ip_forward`), and their values."""
+    virtual_addresses: tuple[InterfaceAddress, ...] = ()
+    virtual_routes: tuple[Route, ...] = ()
+    serving: bool = False
+
+
+@frozen(kw_only=True)
+class NftSet:
+    """A set or map. `spec` is what stands in its block before the elements (`type …; flags interval;`)."""
+
+    name: str
+    kind: str
+    """`set` or `map`."""
+    spec: str
+    elements: tuple[tuple[str, str], ...] = ()
+    """Sorted pairs of key and value; the value is empty in a set."""
+
+
+@frozen(kw_only=True)
+class NftChain:
+    """A chain. `hook` is the text of a base chain (`type filter hook input priority filter; policy drop;`)."""
+
+    name: str
+    hook: str = ""
+    rules: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class Ruleset:
+    """One nftables table of family inet, complete: sets first, then chains in the order given.
+
+    A chain may jump to chains and look up sets of this table only. It is loaded in one transaction.
+    """
+
+    table: str
+    sets: tuple[NftSet, ...] = ()
+    chains: tuple[NftChain, ...] = ()
+
+
+@frozen(kw_only=True)
+class File:
+    """A generated file. `path` is absolute."""
+
+    path: str
+    content: str = field(repr=False)
+    mode: int = 0o644
+
+
+@frozen(kw_only=True)
+class Daemon:
+    """A daemon that must run with these files.
+
+    A change in `restart_files` needs a restart, one in `reload_files` a reload (a signal) only.
+    """
+
+    name: str
+    restart_files: tuple[File, ...] = ()
+    reload_files: tuple[File, ...] = ()
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """All its files."""
+        return self.restart_files + self.reload_files
+
+
+@frozen(kw_only=True)
+class Desired:
+    """Everything. A daemon that is not listed must not run."""
+
+    kernel: Kernel
+    ruleset: Ruleset
+    daemons: tuple[Daemon, ...] = ()
+    """In the order in which they are started; keepalived last, so that a router serves only when it can."""

@@ -1,0 +1,71 @@
+"""Arithmetic on canonical address strings: is it inside, do they overlap, what is the prefix. Pure, cached.
+
+The strings passed the checks of `fields`, so nothing here can fail on them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface, ip_network
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+
+
+@lru_cache(maxsize=65536)
+def parse_network(cidr: str) -> Network:
+    """The network of a canonical CIDR string."""
+    return ip_network(cidr)
+
+
+@lru_cache(maxsize=65536)
+def parse_address(address: str) -> Address:
+    """The address of a canonical address string; its order is numeric, not alphabetic."""
+    return ip_address(address)
+
+
+@lru_cache(maxsize=65536)
+def network_of(address: str, prefix_length: int) -> str:
+    """The network that `address/prefix_length` lies in, in CIDR form."""
+    return str(ip_interface(f"{address}/{prefix_length}").network)
+
+
+def prefix_length(cidr: str) -> int:
+    """The part behind the slash."""
+    return int(cidr.rpartition("/")[2])
+
+
+def holds(cidr: str, address: str) -> bool:
+    """Whether the address lies in the network; of different families it never does."""
+    return parse_address(address) in parse_network(cidr)
+
+
+def covers(outer: str, inner: str) -> bool:
+    """Whether every address of `inner` lies in `outer`."""
+    a, b = parse_network(outer), parse_network(inner)
+    if isinstance(a, IPv4Network) and isinstance(b, IPv4Network):
+        return b.subnet_of(a)
+    if isinstance(a, IPv6Network) and isinstance(b, IPv6Network):
+        return b.subnet_of(a)
+    return False
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether the two networks have an address in common."""
+    return covers(one, other) or covers(other, one)
+
+
+def usable(cidr: str, address: str) -> bool:
+    """Whether a host may have the address in that network: inside, and neither its number nor its broadcast."""
+    if not holds(cidr, address):
+        return False
+    net = parse_network(cidr)
+    if net.prefixlen >= net.max_prefixlen - 1:
+        return True
+    ends = (net.network_address, net.broadcast_address) if net.version == 4 else (net.network_address,)
+    return parse_address(address) not in ends
+
+
+def is_ipv6(text: str) -> bool:
+    """Whether a canonical address or network is IPv6."""
+    return ":" in text

@@ -1,0 +1,44 @@
+"""The settings of one machine: what is not configuration of the VPC and so not in the journal. Pure."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from attrs import field, frozen
+from attrs.validators import ge, le
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Where files go and how fast things are. Times are in the unit that stands in the name."""
+
+    root: str = "/"
+    """Everything generated lies below: configuration in etc/vpcrouter, sockets and pid files in run/vpcrouter."""
+    advertisement_interval_ms: int = field(default=100, validator=[ge(10), le(40950)])
+    """Both routers should have the same. RFC 9568: 10 ms to 40.95 s in steps of 10 ms. See findings in docs/."""
+    quiet_ms: int = field(default=20, validator=[ge(0), le(10_000)])
+    """A burst is over when no command came for so long; then the machine is settled once."""
+    max_delay_ms: int = field(default=150, validator=[ge(0), le(60_000)])
+    """…but no command waits longer than this for a settle to begin."""
+    verify_interval_s: int = field(default=60, validator=[ge(1), le(86_400)])
+    """The whole machine is compared with the state at least so often, without any notification."""
+
+    @property
+    def config_dir(self) -> PurePosixPath:
+        """Generated configuration files."""
+        return PurePosixPath(self.root) / "etc/vpcrouter"
+
+    @property
+    def run_dir(self) -> PurePosixPath:
+        """Sockets, FIFOs, pid files, the daemons' output."""
+        return PurePosixPath(self.root) / "run/vpcrouter"
+
+    @property
+    def agent_socket(self) -> PurePosixPath:
+        """Where the agent listens."""
+        return self.run_dir / "agent.sock"
+
+    @property
+    def notify_fifo(self) -> PurePosixPath:
+        """Where keepalived reports its role (vrrp_notify_fifo)."""
+        return self.run_dir / "keepalived.fifo"
