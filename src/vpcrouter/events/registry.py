@@ -103,16 +103,12 @@ PORT_FORWARD = Record(
 )
 STATIC_NAT = Record(config.StaticNat, address=None, target=None)
 STATIC_ROUTE = Record(config.StaticRoute, network=None, gateway=None)
-RESERVATION = Record(
-    config.Reservation, address=None, mac=None, host_name=None, is_default=None, lease_seconds=None
-)
+RESERVATION = Record(config.Reservation, address=None, mac=None, host_name=None, is_default=None, lease_seconds=None)
 
 EVENTS: Mapping[tuple[str, int], Record] = {
     ("router-configured", 1): Record(events.RouterConfigured, config=ROUTER_CONFIG),
     ("role-changed", 1): Record(events.RoleChanged, role=_ROLE, previous=_ROLE, reason=None),
-    ("public-addresses-changed", 1): Record(
-        events.PublicAddressesChanged, put=Many(PUBLIC_ADDRESS), removed=Many()
-    ),
+    ("public-addresses-changed", 1): Record(events.PublicAddressesChanged, put=Many(PUBLIC_ADDRESS), removed=Many()),
     ("tier-added", 1): Record(events.TierAdded, tier=TIER),
     ("tier-changed", 1): Record(events.TierChanged, tier=TIER),
     ("tier-removed", 1): Record(events.TierRemoved, device=None, network=None, reservations=Many()),

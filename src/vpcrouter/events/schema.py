@@ -39,8 +39,7 @@ class Record:
         if type(value) is not self.cls:
             raise TypeError(f"{type(value).__name__} is not a {self.cls.__name__}")
         return [
-            getattr(value, name) if codec is None else codec.pack(getattr(value, name))
-            for name, codec in self.codecs
+            getattr(value, name) if codec is None else codec.pack(getattr(value, name)) for name, codec in self.codecs
         ]
 
     def unpack(self, packed: Any) -> Any:

@@ -47,9 +47,7 @@ def _each(check: Check) -> Any:
             raise MalformedInputError(f"{value!r} is not a tuple", where=attribute.name)
         for index, item in enumerate(value):
             if check(item, f"{attribute.name}[{index}]") != item:
-                raise MalformedInputError(
-                    f"{item!r} is not in its canonical form", where=f"{attribute.name}[{index}]"
-                )
+                raise MalformedInputError(f"{item!r} is not in its canonical form", where=f"{attribute.name}[{index}]")
 
     return field(default=(), validator=validate)
 
@@ -154,9 +152,7 @@ class Tier:
         """The gateway and the own address must be hosts of the network."""
         for name in ("gateway", "address"):
             if not networks.usable(self.network, getattr(self, name)):
-                raise MalformedInputError(
-                    f"{getattr(self, name)} is not a host address of {self.network}", where=name
-                )
+                raise MalformedInputError(f"{getattr(self, name)} is not a host address of {self.network}", where=name)
 
 
 @frozen(kw_only=True)
@@ -220,9 +216,7 @@ class AclRule:
     def __attrs_post_init__(self) -> None:
         """Ports run from low to high, and 0 only as 0–0."""
         if self.first_port > self.last_port or (self.first_port == 0 and self.last_port != 0):
-            raise MalformedInputError(
-                f"{self.first_port}-{self.last_port} is not a port range", where="first_port"
-            )
+            raise MalformedInputError(f"{self.first_port}-{self.last_port} is not a port range", where="first_port")
 
 
 @frozen(kw_only=True)

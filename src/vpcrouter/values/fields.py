@@ -103,7 +103,7 @@ def ipv4_network(value: object, path: str) -> str:
 
 
 def filter_network(value: object, path: str) -> str:
-    """A CIDR of a filter rule: host bits are cut off (10.1.2.3/24 means 10.1.2.0/24); a bare address is a /32 or /128."""
+    """A CIDR of a filter rule: host bits are cut off (10.1.2.3/24 is 10.1.2.0/24), a bare address is one host."""
     try:
         return str(ipaddress.ip_network(value if isinstance(value, str) else "", strict=False))
     except ValueError:

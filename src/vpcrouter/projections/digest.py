@@ -1,0 +1,81 @@
+"""The hash over the part of the state that both routers of a pair share: equal digests, equal configuration.
+
+Left out is what is a router's own: its name, its control address, its addresses and MACs in the tiers and on the
+public side, the server's guess at the first master, the devices it has released, and the marks on public
+addresses that only say which one came first in a command. What is pending counts: it is configuration.
+
+The form that is hashed is a promise (golden journals name digests): msgpack of sorted lists, field order written
+out below. A new kind of thing adds a list at the end, and only when it is not empty, so that old digests stay.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgpack
+
+from vpcrouter.events import registry
+from vpcrouter.references import source_nat_address
+from vpcrouter.state import StateView
+
+_LOCAL_PARAMETERS = frozenset(
+    {"authorized_key", "eth0ip6", "eth0ip6prelen", "localgw", "nic_macs", "redundant_primary", "template"}
+)
+"""Boot parameters that may differ between the two routers."""
+
+
+def digest(view: StateView) -> str:
+    """SHA-256 of the shared part, in hexadecimal."""
+    return hashlib.sha256(msgpack.packb(_shared(view))).hexdigest()
+
+
+def _shared(view: StateView) -> list[Any]:
+    return [
+        1,
+        _router(view),
+        source_nat_address(view),
+        [
+            [p.address, p.network, p.gateway, p.device, p.mtu, p.private_gateway, p.private_gateway and p.source_nat]
+            for _, p in sorted(view.public_addresses.items())
+        ],
+        [
+            [
+                tier.device,
+                tier.network,
+                tier.gateway,
+                tier.domain,
+                tier.resolvers,
+                tier.mtu,
+                tier.is_gateway,
+                None
+                if tier.ipv6 is None
+                else [tier.ipv6.network, tier.ipv6.gateway, tier.ipv6.resolvers, tier.ipv6.public_gateway],
+            ]
+            for _, tier in sorted(view.tiers.items())
+        ],
+        [registry.ACL.pack(acl) for _, acl in sorted(view.acls.items())],
+        [registry.PORT_FORWARD.pack(each) for _, found in sorted(view.forwards.items()) for each in found],
+        [registry.STATIC_NAT.pack(nat) for _, nat in sorted(view.static_nats.items())],
+        [registry.STATIC_ROUTE.pack(route) for _, route in sorted(view.routes.items())],
+        [registry.RESERVATION.pack(each) for _, each in sorted(view.reservations.items())],
+    ]
+
+
+def _router(view: StateView) -> list[Any] | None:
+    config = view.router
+    if config is None:
+        return None
+    return [
+        config.vpc_network,
+        config.domain,
+        config.resolvers,
+        config.redundant,
+        config.source_nat_address,
+        config.public_mtu,
+        config.routed,
+        config.uses_external_resolvers,
+        config.uses_only_own_resolver,
+        None if config.password is None else hashlib.sha256(config.password.reveal().encode()).digest(),
+        [list(pair) for pair in config.parameters if pair[0] not in _LOCAL_PARAMETERS],
+    ]

@@ -1,0 +1,142 @@
+"""The part of the state that can take effect, sorted; and what is pending, with what it waits for.
+
+`materialise` takes everything from here and so never meets a reference to something that is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attrs import frozen
+
+from vpcrouter import references
+from vpcrouter.state import StateView
+from vpcrouter.values import networks
+from vpcrouter.values.config import (
+    Acl,
+    PortForward,
+    PublicAddress,
+    Reservation,
+    RouterConfig,
+    StaticNat,
+    Tier,
+)
+from vpcrouter.values.fields import device_number
+
+
+@frozen(kw_only=True)
+class Pending:
+    """Something that is stored and has no effect yet."""
+
+    what: str
+    waits_for: str
+
+    def __str__(self) -> str:
+        return f"{self.what} waits for {self.waits_for}"
+
+
+@frozen(kw_only=True)
+class RoutedVia:
+    """A static route with the device its next hop is behind.
+
+    `virtual`: the next hop is on the public side, where only the master has an address.
+    """
+
+    network: str
+    gateway: str
+    device: str
+    virtual: bool
+
+
+@frozen(kw_only=True)
+class Effective:
+    """What can take effect. Devices are in the order of their number, addresses in numeric order."""
+
+    config: RouterConfig | None
+    tiers: tuple[Tier, ...]
+    """The first is the lowest: VRRP runs there."""
+    public_addresses: tuple[PublicAddress, ...]
+    source_nat_address: str | None
+    """The true one, if it is attached."""
+    acls: Mapping[str, Acl]
+    forwards: tuple[PortForward, ...]
+    static_nats: tuple[StaticNat, ...]
+    routes: tuple[RoutedVia, ...]
+    reservations: Mapping[str, tuple[Reservation, ...]]
+    """By the tier's device."""
+    released: tuple[str, ...]
+
+
+def effective(view: StateView) -> Effective:
+    """Everything that refers only to what is there."""
+    public = view.public_addresses
+    hidden = references.source_nat_address(view)
+    return Effective(
+        config=view.router,
+        tiers=tuple(sorted(view.tiers.values(), key=lambda tier: device_number(tier.device))),
+        public_addresses=tuple(
+            sorted(
+                public.values(),
+                key=lambda each: (device_number(each.device), networks.parse_address(each.address)),
+            )
+        ),
+        source_nat_address=hidden if hidden in public else None,
+        acls={
+            device: acl
+            for device, acl in sorted(view.acls.items(), key=lambda item: device_number(item[0]))
+            if references.missing(view, acl) is None
+        },
+        forwards=tuple(
+            each
+            for address in sorted(view.forwards, key=networks.parse_address)
+            for each in view.forwards[address]
+            if references.missing(view, each) is None
+        ),
+        static_nats=tuple(
+            view.static_nats[address]
+            for address in sorted(view.static_nats, key=networks.parse_address)
+            if references.missing(view, view.static_nats[address]) is None
+        ),
+        routes=tuple(_routes(view)),
+        reservations=_reservations(view),
+        released=tuple(sorted(view.released, key=device_number)),
+    )
+
+
+def pending(view: StateView) -> tuple[Pending, ...]:
+    """What is stored and waits, in a fixed order."""
+    return tuple(
+        Pending(what=references.describe(thing), waits_for=waits_for)
+        for thing in _referring(view)
+        if (waits_for := references.missing(view, thing)) is not None
+    )
+
+
+def _referring(view: StateView) -> Iterator[references.Referring]:
+    yield from (view.acls[device] for device in sorted(view.acls, key=device_number))
+    for address in sorted(view.forwards, key=networks.parse_address):
+        yield from view.forwards[address]
+    yield from (view.static_nats[address] for address in sorted(view.static_nats, key=networks.parse_address))
+    yield from (view.routes[network] for network in sorted(view.routes))
+    yield from (view.reservations[address] for address in sorted(view.reservations, key=networks.parse_address))
+
+
+def _routes(view: StateView) -> Iterator[RoutedVia]:
+    for network in sorted(view.routes):
+        route = view.routes[network]
+        if tier := references.tier_of(view, route.gateway):
+            yield RoutedVia(network=network, gateway=route.gateway, device=tier.device, virtual=False)
+        elif public := references.public_side_of(view, route.gateway):
+            yield RoutedVia(network=network, gateway=route.gateway, device=public.device, virtual=True)
+
+
+def _reservations(view: StateView) -> dict[str, tuple[Reservation, ...]]:
+    by_device: dict[str, list[Reservation]] = {device: [] for device in sorted(view.tiers, key=device_number)}
+    for reservation in view.reservations.values():
+        if tier := references.tier_of(view, reservation.address):
+            by_device[tier.device].append(reservation)
+    return {
+        device: tuple(sorted(found, key=lambda each: networks.parse_address(each.address)))
+        for device, found in by_device.items()
+        if found
+    }

@@ -1,0 +1,50 @@
+"""The state as plain data (dictionaries, lists, strings, numbers) for people and scripts; secrets are masked."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import attrs
+
+from vpcrouter.projections.effective import pending
+from vpcrouter.state import StateView
+from vpcrouter.values.config import Secret
+from vpcrouter.values.fields import device_number
+from vpcrouter.values.networks import parse_address
+
+MASK = "***"
+"""What stands for a secret."""
+
+
+def plain(value: Any) -> Any:
+    """A value, an event or a command as plain data: field names as keys, enums by value, secrets masked."""
+    match value:
+        case Secret():
+            return MASK
+        case Enum():
+            return value.value
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case _ if attrs.has(type(value)):
+            return {attribute.name: plain(getattr(value, attribute.name)) for attribute in attrs.fields(type(value))}
+        case _:
+            return value
+
+
+def listing(view: StateView) -> dict[str, Any]:
+    """The whole state: lists in the order of device number or address, and what is pending."""
+    return {
+        "router": plain(view.router),
+        "public_addresses": [plain(view.public_addresses[a]) for a in sorted(view.public_addresses, key=parse_address)],
+        "tiers": [plain(view.tiers[device]) for device in sorted(view.tiers, key=device_number)],
+        "acls": [plain(view.acls[device]) for device in sorted(view.acls, key=device_number)],
+        "port_forwards": [
+            plain(each) for address in sorted(view.forwards, key=parse_address) for each in view.forwards[address]
+        ],
+        "static_nats": [plain(view.static_nats[a]) for a in sorted(view.static_nats, key=parse_address)],
+        "static_routes": [plain(view.routes[network]) for network in sorted(view.routes)],
+        "reservations": [plain(view.reservations[a]) for a in sorted(view.reservations, key=parse_address)],
+        "released_devices": sorted(view.released, key=device_number),
+        "pending": [plain(each) for each in pending(view)],
+    }

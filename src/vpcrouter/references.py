@@ -1,0 +1,75 @@
+"""What refers to what: where an address lies, and what something still waits for.
+
+A command may refer to what has not arrived yet. It is stored all the same and is *pending* until the rest is
+there: `missing` says what that is, in words for the receipt and the status. `decide` asks it about one thing,
+`projections.effective` about all of them.
+"""
+
+from __future__ import annotations
+
+from vpcrouter.state import StateView
+from vpcrouter.values import networks
+from vpcrouter.values.config import Acl, PortForward, PublicAddress, Reservation, StaticNat, StaticRoute, Tier
+
+Referring = Acl | PortForward | StaticNat | StaticRoute | Reservation
+"""What can be pending."""
+
+
+def tier_of(view: StateView, address: str) -> Tier | None:
+    """The tier in whose network the address lies."""
+    return next((tier for tier in view.tiers.values() if networks.holds(tier.network, address)), None)
+
+
+def public_side_of(view: StateView, address: str) -> PublicAddress | None:
+    """An address of the router in whose public (or private gateway's) network the address lies."""
+    return next((each for each in view.public_addresses.values() if networks.holds(each.network, address)), None)
+
+
+def source_nat_address(view: StateView) -> str | None:
+    """The true source NAT address, whether it is attached or not.
+
+    It is the boot parameters' where they name one. Otherwise it is the lowest public address that came marked:
+    a redundant router's commands mark the first address of each command, so a mark alone proves little, and the
+    lowest does not depend on the order of arrival.
+    """
+    if view.router is not None and view.router.source_nat_address is not None:
+        return view.router.source_nat_address
+    marked = [each.address for each in view.public_addresses.values() if each.source_nat and not each.private_gateway]
+    return min(marked, key=networks.parse_address, default=None)
+
+
+def missing(view: StateView, thing: Referring) -> str | None:
+    """What the thing waits for, in words; None if everything it refers to is there."""
+    match thing:
+        case Acl(device=device):
+            known = device in view.tiers or any(
+                each.device == device and each.private_gateway for each in view.public_addresses.values()
+            )
+            return None if known else f"a tier or private gateway on {device}"
+        case PortForward(address=address, target=target) | StaticNat(address=address, target=target):
+            if address not in view.public_addresses:
+                return f"the public address {address}"
+            return None if tier_of(view, target) else f"a tier that holds {target}"
+        case StaticRoute(gateway=gateway):
+            there = tier_of(view, gateway) or public_side_of(view, gateway)
+            return None if there else f"a network that holds the next hop {gateway}"
+        case Reservation(address=address):
+            return None if tier_of(view, address) else f"a tier that holds {address}"
+
+
+def describe(thing: Referring) -> str:
+    """The thing in a few words, the same ones wherever it is spoken of."""
+    match thing:
+        case Acl(device=device):
+            return f"ACL of {device}"
+        case PortForward():
+            ports = str(thing.first_port)
+            if thing.last_port != thing.first_port:
+                ports = f"{ports}-{thing.last_port}"
+            return f"port forwarding {thing.address} {thing.protocol} {ports}"
+        case StaticNat():
+            return f"static NAT {thing.address}"
+        case StaticRoute():
+            return f"static route {thing.network}"
+        case Reservation():
+            return f"reservation {thing.address}"

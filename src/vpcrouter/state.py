@@ -1,0 +1,282 @@
+"""The aggregate: everything a router is configured with, and how each event changes it.
+
+`State` is immutable. `Draft` is a state being changed; it has the same attributes, and copies a mapping the first
+time it writes to it. `evolve` applies one event through a draft, `replay` many through one draft, so that one set
+of functions serves a single command and a million records alike. An event was decided before it was stored:
+nothing here refuses anything, and an event that changes nothing is not an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from typing import Any, Protocol
+
+from attrs import frozen
+
+from vpcrouter import events
+from vpcrouter.values import networks
+from vpcrouter.values.config import (
+    Acl,
+    PortForward,
+    PublicAddress,
+    Reservation,
+    RouterConfig,
+    StaticNat,
+    StaticRoute,
+    Tier,
+)
+
+
+class StateView(Protocol):
+    """What can be read of a state, finished or in the making."""
+
+    @property
+    def router(self) -> RouterConfig | None:
+        """The boot parameters; None before they came."""
+
+    @property
+    def public_addresses(self) -> Mapping[str, PublicAddress]:
+        """By address."""
+
+    @property
+    def tiers(self) -> Mapping[str, Tier]:
+        """By device."""
+
+    @property
+    def acls(self) -> Mapping[str, Acl]:
+        """By device. A device whose lists are both empty is not here."""
+
+    @property
+    def forwards(self) -> Mapping[str, tuple[PortForward, ...]]:
+        """By public address; sorted by protocol, port and sources."""
+
+    @property
+    def static_nats(self) -> Mapping[str, StaticNat]:
+        """By public address."""
+
+    @property
+    def routes(self) -> Mapping[str, StaticRoute]:
+        """By network."""
+
+    @property
+    def reservations(self) -> Mapping[str, Reservation]:
+        """By address."""
+
+    @property
+    def leases(self) -> Mapping[str, str]:
+        """The reserved address of each MAC: a MAC has one."""
+
+    @property
+    def released(self) -> frozenset[str]:
+        """Devices that were used once and are not any more: the router keeps them bare."""
+
+
+@frozen(kw_only=True)
+class State:
+    """A finished state; see StateView for its attributes. Its mappings are never written to."""
+
+    router: RouterConfig | None = None
+    public_addresses: Mapping[str, PublicAddress] = {}
+    tiers: Mapping[str, Tier] = {}
+    acls: Mapping[str, Acl] = {}
+    forwards: Mapping[str, tuple[PortForward, ...]] = {}
+    static_nats: Mapping[str, StaticNat] = {}
+    routes: Mapping[str, StaticRoute] = {}
+    reservations: Mapping[str, Reservation] = {}
+    leases: Mapping[str, str] = {}
+    released: frozenset[str] = frozenset()
+
+
+_MAPPINGS = (
+    "public_addresses",
+    "tiers",
+    "acls",
+    "forwards",
+    "static_nats",
+    "routes",
+    "reservations",
+    "leases",
+)
+
+
+class Draft:
+    """A state in the making. Reads like a State; `apply` changes it; `finish` hands out a State."""
+
+    router: RouterConfig | None
+    public_addresses: Mapping[str, PublicAddress]
+    tiers: Mapping[str, Tier]
+    acls: Mapping[str, Acl]
+    forwards: Mapping[str, tuple[PortForward, ...]]
+    static_nats: Mapping[str, StaticNat]
+    routes: Mapping[str, StaticRoute]
+    reservations: Mapping[str, Reservation]
+    leases: Mapping[str, str]
+    released: frozenset[str]
+
+    def __init__(self, state: State) -> None:
+        self.router = state.router
+        self.released = state.released
+        for name in _MAPPINGS:
+            setattr(self, name, getattr(state, name))
+        self._owned: set[str] = set()
+
+    def apply(self, event: events.Event) -> None:
+        """Change this draft by what happened."""
+        _EVOLVE[type(event)](self, event)
+
+    def finish(self) -> State:
+        """The state as it is now. The draft may go on; what was handed out does not change with it."""
+        self._owned.clear()
+        return State(
+            router=self.router,
+            released=self.released,
+            **{name: getattr(self, name) for name in _MAPPINGS},
+        )
+
+    def own(self, name: str) -> MutableMapping[str, Any]:
+        """The mapping of that name as one that may be written to."""
+        if name not in self._owned:
+            setattr(self, name, dict(getattr(self, name)))
+            self._owned.add(name)
+        mapping: MutableMapping[str, Any] = getattr(self, name)
+        return mapping
+
+
+def evolve(state: State, event: events.Event) -> State:
+    """The state after one event."""
+    return replay(state, (event,))
+
+
+def replay(state: State, history: Iterable[events.Event]) -> State:
+    """The state after all these events."""
+    draft = Draft(state)
+    for event in history:
+        draft.apply(event)
+    return draft.finish()
+
+
+def same_forward(one: PortForward, other: PortForward) -> bool:
+    """Whether putting one replaces the other: same public address, ports and protocol, and a client in common.
+
+    CloudStack's rule (both source lists empty, or one CIDR in both) says the same of the lists that it sends;
+    this one also replaces a rule whose list was narrowed, widened or emptied.
+    """
+    return (
+        one.address == other.address
+        and one.protocol == other.protocol
+        and one.first_port == other.first_port
+        and one.last_port == other.last_port
+        and sources_meet(one, other)
+    )
+
+
+def sources_meet(one: PortForward, other: PortForward) -> bool:
+    """Whether a client may use both forwardings; an empty list means anybody."""
+    if not one.sources or not other.sources:
+        return True
+    return any(networks.overlap(a, b) for a in one.sources for b in other.sources)
+
+
+def sort_forwards(forwards: Iterable[PortForward]) -> tuple[PortForward, ...]:
+    """The order in which the forwardings of one address are kept: it does not tell in which order they came."""
+    return tuple(sorted(forwards, key=lambda f: (f.protocol, f.first_port, f.last_port, f.sources)))
+
+
+def _router_configured(draft: Draft, event: events.RouterConfigured) -> None:
+    draft.router = event.config
+
+
+def _role_changed(draft: Draft, event: events.RoleChanged) -> None:
+    """An observation, not configuration."""
+
+
+def _public_addresses_changed(draft: Draft, event: events.PublicAddressesChanged) -> None:
+    addresses = draft.own("public_addresses")
+    before = {each.device for each in addresses.values()}
+    for address in event.removed:
+        addresses.pop(address, None)
+    for each in event.put:
+        addresses[each.address] = each
+    after = {each.device for each in addresses.values()}
+    draft.released = (draft.released | (before - after)) - after
+
+
+def _tier_put(draft: Draft, event: events.TierAdded | events.TierChanged) -> None:
+    draft.own("tiers")[event.tier.device] = event.tier
+    draft.released -= {event.tier.device}
+
+
+def _tier_removed(draft: Draft, event: events.TierRemoved) -> None:
+    draft.own("tiers").pop(event.device, None)
+    draft.own("acls").pop(event.device, None)
+    for address in event.reservations:
+        _forget_reservation(draft, address)
+    draft.released |= {event.device}
+
+
+def _acl_replaced(draft: Draft, event: events.AclReplaced) -> None:
+    acl = event.acl
+    if acl.ingress or acl.egress:
+        draft.own("acls")[acl.device] = acl
+    else:
+        draft.own("acls").pop(acl.device, None)
+
+
+def _port_forwards_changed(draft: Draft, event: events.PortForwardsChanged) -> None:
+    forwards = draft.own("forwards")
+    for each in event.removed:
+        forwards[each.address] = tuple(f for f in forwards.get(each.address, ()) if f != each)
+    for each in event.put:
+        forwards[each.address] = sort_forwards((*forwards.get(each.address, ()), each))
+    for address in {each.address for each in event.removed}:
+        if not forwards[address]:
+            del forwards[address]
+
+
+def _static_nats_changed(draft: Draft, event: events.StaticNatsChanged) -> None:
+    nats = draft.own("static_nats")
+    for address in event.removed:
+        nats.pop(address, None)
+    for each in event.put:
+        nats[each.address] = each
+
+
+def _static_routes_changed(draft: Draft, event: events.StaticRoutesChanged) -> None:
+    routes = draft.own("routes")
+    for network in event.removed:
+        routes.pop(network, None)
+    for each in event.put:
+        routes[each.network] = each
+
+
+def _reservation_put(draft: Draft, event: events.ReservationPut) -> None:
+    for address in (*event.displaced, event.reservation.address):
+        _forget_reservation(draft, address)
+    draft.own("reservations")[event.reservation.address] = event.reservation
+    draft.own("leases")[event.reservation.mac] = event.reservation.address
+
+
+def _reservation_removed(draft: Draft, event: events.ReservationRemoved) -> None:
+    _forget_reservation(draft, event.address)
+
+
+def _forget_reservation(draft: Draft, address: str) -> None:
+    gone = draft.own("reservations").pop(address, None)
+    if gone is not None:
+        draft.own("leases").pop(gone.mac, None)
+
+
+_EVOLVE: Mapping[type, Callable[[Draft, Any], None]] = {
+    events.RouterConfigured: _router_configured,
+    events.RoleChanged: _role_changed,
+    events.PublicAddressesChanged: _public_addresses_changed,
+    events.TierAdded: _tier_put,
+    events.TierChanged: _tier_put,
+    events.TierRemoved: _tier_removed,
+    events.AclReplaced: _acl_replaced,
+    events.PortForwardsChanged: _port_forwards_changed,
+    events.StaticNatsChanged: _static_nats_changed,
+    events.StaticRoutesChanged: _static_routes_changed,
+    events.ReservationPut: _reservation_put,
+    events.ReservationRemoved: _reservation_removed,
+}
