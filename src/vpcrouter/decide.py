@@ -15,10 +15,12 @@ from attrs import evolve as with_changes
 from attrs import frozen
 
 from vpcrouter import commands, events, references
+from vpcrouter import contradictions as clash
 from vpcrouter.errors import RejectedCommandError
-from vpcrouter.state import StateView, same_forward, sources_meet
+from vpcrouter.projections.effective import pending
+from vpcrouter.state import Draft, StateView, same_forward
 from vpcrouter.values import networks
-from vpcrouter.values.config import PortForward, PublicAddress, RouterConfig, StaticNat, StaticRoute, Tier
+from vpcrouter.values.config import PortForward, PublicAddress, StaticRoute
 
 
 @frozen(kw_only=True)
@@ -41,12 +43,25 @@ def _reject(what: str, where: str, hint: str = "") -> RejectedCommandError:
     return RejectedCommandError(what, where=where, hint=hint)
 
 
+def _refuse(reason: str | None, where: str) -> None:
+    if reason is not None:
+        raise _reject(reason, where)
+
+
 def _waiting(view: StateView, things: Iterable[references.Referring]) -> tuple[str, ...]:
     return tuple(
         f"{references.describe(thing)} waits for {waits_for}"
         for thing in things
         if (waits_for := references.missing(view, thing)) is not None
     )
+
+
+def _left_waiting(view: StateView, event: events.Event) -> tuple[str, ...]:
+    """What waits after the event and did not before it."""
+    draft = Draft(view)
+    draft.apply(event)
+    before = frozenset(pending(view))
+    return tuple(str(each) for each in pending(draft) if each not in before)
 
 
 # The router itself --------------------------------------------------------------------------------
@@ -57,57 +72,18 @@ def _configure_router(view: StateView, command: commands.ConfigureRouter) -> Dec
     if config == view.router:
         return Decision()
     for tier in view.tiers.values():
-        _check_tier_fits(tier, config)
+        _refuse(clash.tier_and_config(tier, config), tier.device)
+    for public in view.public_addresses.values():
+        _refuse(clash.public_and_config(public, config), public.address)
     for route in view.routes.values():
-        _check_route_fits(route, config)
-    for target in (
+        _refuse(clash.route_and_config(route, config), references.describe(route))
+    for guest in (
         *(each.target for found in view.forwards.values() for each in found),
         *(nat.target for nat in view.static_nats.values()),
         *view.reservations,
     ):
-        _check_guest_fits(target, config)
-    for each in view.public_addresses.values():
-        _check_public_fits(each, config)
+        _refuse(clash.guest_and_config(guest, config), guest)
     return Decision(event=events.RouterConfigured(config=config))
-
-
-def _check_tier_fits(tier: Tier, config: RouterConfig | None) -> None:
-    if config is None:
-        return
-    if not networks.covers(config.vpc_network, tier.network):
-        raise _reject(
-            f"the tier {tier.network} on {tier.device} is outside the VPC's network {config.vpc_network}",
-            tier.device,
-        )
-    if config.control_address is not None and networks.overlap(tier.network, _network(config.control_address)):
-        raise _reject(f"the tier {tier.network} overlaps the control network", tier.device)
-    if config.redundant and tier.address == tier.gateway:
-        raise _reject(
-            f"{tier.address} is the tier's gateway, which both routers share; a redundant router needs an own address",
-            tier.device,
-        )
-
-
-def _check_guest_fits(address: str, config: RouterConfig | None) -> None:
-    if config is not None and not networks.holds(config.vpc_network, address):
-        raise _reject(f"{address} is outside the VPC's network {config.vpc_network}", address)
-
-
-def _check_route_fits(route: StaticRoute, config: RouterConfig | None) -> None:
-    if config is not None and networks.covers(route.network, config.vpc_network):
-        raise _reject(f"the route {route.network} covers the VPC's network {config.vpc_network}", route.network)
-
-
-def _check_public_fits(each: PublicAddress, config: RouterConfig | None) -> None:
-    if config is None or config.control_address is None:
-        return
-    if networks.overlap(each.network, _network(config.control_address)):
-        raise _reject(f"{each.network} overlaps the control network", each.address)
-
-
-def _network(interface_address: str) -> str:
-    host, _, length = interface_address.partition("/")
-    return networks.network_of(host, int(length))
 
 
 # Tiers --------------------------------------------------------------------------------------------
@@ -120,21 +96,18 @@ def _put_tier(view: StateView, command: commands.PutTier) -> Decision:
         return Decision()
     if old is not None and old.network != tier.network:
         raise _reject(f"{tier.device} already carries the tier {old.network}", tier.device, "remove that tier first")
+    where = tier.device
     for other in view.tiers.values():
-        if other.device != tier.device and networks.overlap(other.network, tier.network):
-            raise _reject(f"the tier {tier.network} overlaps the tier {other.network} on {other.device}", tier.device)
+        if other.device != tier.device:
+            _refuse(clash.tier_and_tier(tier, other), where)
     for public in view.public_addresses.values():
-        if public.device == tier.device:
-            raise _reject(f"{tier.device} already carries the public address {public.address}", tier.device)
-        if networks.overlap(public.network, tier.network):
-            raise _reject(f"the tier {tier.network} overlaps the public network {public.network}", tier.device)
+        _refuse(clash.tier_and_public(tier, public), where)
     for route in view.routes.values():
-        if networks.overlap(route.network, tier.network):
-            raise _reject(f"the static route {route.network} covers the tier {tier.network}", tier.device)
-    for taken in (tier.gateway, tier.address):
-        if taken in view.reservations:
-            raise _reject(f"{taken} is reserved for the guest {view.reservations[taken].host_name}", tier.device)
-    _check_tier_fits(tier, view.router)
+        _refuse(clash.tier_and_route(tier, route), where)
+    for reservation in view.reservations.values():
+        _refuse(clash.tier_and_reservation(tier, reservation), where)
+    if view.router is not None:
+        _refuse(clash.tier_and_config(tier, view.router), where)
     return Decision(event=events.TierAdded(tier=tier) if old is None else events.TierChanged(tier=tier))
 
 
@@ -157,19 +130,8 @@ def _remove_tier(view: StateView, command: commands.RemoveTier) -> Decision:
     return Decision(
         event=event,
         removed=tuple(references.describe(thing) for thing in (*((acl,) if acl else ()), *gone)),
-        pending=() if tier is None else tuple(_now_waiting_for_tier(view, tier)),
+        pending=_left_waiting(view, event),
     )
-
-
-def _now_waiting_for_tier(view: StateView, tier: Tier) -> Iterable[str]:
-    targeting: list[PortForward | StaticNat] = [each for found in view.forwards.values() for each in found]
-    targeting.extend(view.static_nats.values())
-    for each in targeting:
-        if networks.holds(tier.network, each.target):
-            yield f"{references.describe(each)} waits for a tier that holds {each.target}"
-    for route in view.routes.values():
-        if networks.holds(tier.network, route.gateway):
-            yield f"{references.describe(route)} waits for a network that holds the next hop {route.gateway}"
 
 
 # Public addresses ---------------------------------------------------------------------------------
@@ -189,17 +151,8 @@ def _change_public_addresses(view: StateView, command: commands.ChangePublicAddr
     removed = tuple(a for a in command.remove if a in view.public_addresses and a not in wanted)
     if not put and not removed:
         return Decision()
-    left_alone: list[PortForward | StaticNat] = []
-    for address in removed:
-        left_alone.extend(view.forwards.get(address, ()))
-        if address in view.static_nats:
-            left_alone.append(view.static_nats[address])
-    return Decision(
-        event=events.PublicAddressesChanged(put=put, removed=removed),
-        pending=tuple(
-            f"{references.describe(thing)} waits for the public address {thing.address}" for thing in left_alone
-        ),
-    )
+    event = events.PublicAddressesChanged(put=put, removed=removed)
+    return Decision(event=event, pending=_left_waiting(view, event) if removed else ())
 
 
 def _with_true_mark(view: StateView, each: PublicAddress) -> PublicAddress:
@@ -211,22 +164,17 @@ def _with_true_mark(view: StateView, each: PublicAddress) -> PublicAddress:
 
 
 def _check_public_address(view: StateView, each: PublicAddress, all_of_them: Iterable[PublicAddress]) -> None:
+    where = each.address
     if each.device == "eth0":
-        raise _reject("eth0 is the control network's device", each.address)
-    if each.device in view.tiers:
-        raise _reject(f"{each.device} already carries the tier {view.tiers[each.device].network}", each.address)
+        raise _reject("eth0 is the control network's device", where)
     for tier in view.tiers.values():
-        if networks.overlap(tier.network, each.network):
-            raise _reject(f"{each.network} overlaps the tier {tier.network} on {tier.device}", each.address)
+        _refuse(clash.tier_and_public(tier, each), where)
     for other in all_of_them:
-        if other.device == each.device and other.private_gateway != each.private_gateway:
-            raise _reject(f"{each.device} cannot be a public device and a private gateway's at once", each.address)
-        if other.device != each.device and networks.overlap(other.network, each.network):
-            raise _reject(f"{each.network} overlaps {other.network} on {other.device}", each.address)
+        _refuse(clash.public_and_public(each, other), where)
     for route in view.routes.values():
-        if networks.covers(route.network, each.network):
-            raise _reject(f"the static route {route.network} covers {each.network}", each.address)
-    _check_public_fits(each, view.router)
+        _refuse(clash.public_and_route(each, route), where)
+    if view.router is not None:
+        _refuse(clash.public_and_config(each, view.router), where)
 
 
 # ACLs ---------------------------------------------------------------------------------------------
@@ -262,17 +210,12 @@ def _change_port_forwards(view: StateView, command: commands.ChangePortForwards)
 
 def _check_forward(view: StateView, new: PortForward, others: Iterable[PortForward]) -> None:
     where = references.describe(new)
-    if new.address in view.static_nats:
-        raise _reject(f"{new.address} already has a static NAT to {view.static_nats[new.address].target}", where)
-    _check_guest_fits(new.target, view.router)
+    if (nat := view.static_nats.get(new.address)) is not None:
+        raise _reject(f"{new.address} already has a static NAT to {nat.target}", where, "revoke that first")
+    if view.router is not None:
+        _refuse(clash.guest_and_config(new.target, view.router), where)
     for other in others:
-        if (
-            other.protocol == new.protocol
-            and other.first_port <= new.last_port
-            and new.first_port <= other.last_port
-            and sources_meet(other, new)
-        ):
-            raise _reject(f"its ports overlap those of {references.describe(other)}", where)
+        _refuse(clash.forward_and_forward(new, other), where)
 
 
 def _change_static_nats(view: StateView, command: commands.ChangeStaticNats) -> Decision:
@@ -280,12 +223,12 @@ def _change_static_nats(view: StateView, command: commands.ChangeStaticNats) -> 
     for new in command.put:
         if view.forwards.get(new.address):
             raise _reject(f"{new.address} already has a port forwarding", references.describe(new), "revoke that first")
-        _check_guest_fits(new.target, view.router)
+        if view.router is not None:
+            _refuse(clash.guest_and_config(new.target, view.router), references.describe(new))
         after[new.address] = new
-    by_target: dict[str, str] = {}
-    for nat in after.values():
-        if (other := by_target.setdefault(nat.target, nat.address)) != nat.address:
-            raise _reject(f"the guest {nat.target} already has the static NAT {other}", f"static NAT {nat.address}")
+    for new in command.put:
+        for other in after.values():
+            _refuse(clash.static_nat_and_static_nat(after[new.address], other), references.describe(new))
     put = tuple(nat for nat in command.put if view.static_nats.get(nat.address) != nat)
     removed = tuple(address for address in command.remove if address in view.static_nats and address not in after)
     if not put and not removed:
@@ -309,19 +252,14 @@ def _change_static_routes(view: StateView, command: commands.ChangeStaticRoutes)
 
 def _check_route(view: StateView, route: StaticRoute) -> None:
     where = references.describe(route)
-    for tier in view.tiers.values():
-        if networks.overlap(route.network, tier.network):
-            raise _reject(f"it covers the tier {tier.network} on {tier.device}", where)
-        if route.gateway in (tier.gateway, tier.address):
-            raise _reject(f"its next hop {route.gateway} is the router itself", where)
-    for public in view.public_addresses.values():
-        if networks.covers(route.network, public.network):
-            raise _reject(f"it covers the public network {public.network}", where)
-        if route.gateway == public.address:
-            raise _reject(f"its next hop {route.gateway} is the router itself", where)
     if networks.holds(route.network, route.gateway):
         raise _reject(f"its next hop {route.gateway} lies behind itself", where)
-    _check_route_fits(route, view.router)
+    for tier in view.tiers.values():
+        _refuse(clash.tier_and_route(tier, route), where)
+    for public in view.public_addresses.values():
+        _refuse(clash.public_and_route(public, route), where)
+    if view.router is not None:
+        _refuse(clash.route_and_config(route, view.router), where)
 
 
 # DHCP ---------------------------------------------------------------------------------------------
@@ -332,13 +270,10 @@ def _put_reservation(view: StateView, command: commands.PutReservation) -> Decis
     if view.reservations.get(new.address) == new:
         return Decision(pending=_waiting(view, (new,)))
     where = references.describe(new)
-    _check_guest_fits(new.address, view.router)
-    tier = references.tier_of(view, new.address)
-    if tier is not None:
-        if new.address in (tier.gateway, tier.address):
-            raise _reject(f"{new.address} is the router's own address in the tier", where)
-        if not networks.usable(tier.network, new.address):
-            raise _reject(f"{new.address} is not a host address of {tier.network}", where)
+    if view.router is not None:
+        _refuse(clash.guest_and_config(new.address, view.router), where)
+    for tier in view.tiers.values():
+        _refuse(clash.tier_and_reservation(tier, new), where)
     elsewhere = view.leases.get(new.mac)
     displaced = (elsewhere,) if elsewhere is not None and elsewhere != new.address else ()
     return Decision(

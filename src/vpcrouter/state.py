@@ -113,7 +113,7 @@ class Draft:
     leases: Mapping[str, str]
     released: frozenset[str]
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: StateView) -> None:
         self.router = state.router
         self.released = state.released
         for name in _MAPPINGS:

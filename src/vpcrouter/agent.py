@@ -1,0 +1,403 @@
+"""The agent: takes commands over a Unix socket, settles the machine, follows keepalived. All concurrency is here.
+
+One thread runs the event loop and owns the Router: it decides, syncs and acknowledges. While it waits for the
+disk, further requests gather in their sockets, and the next sync serves them all. One worker thread owns the Host
+and settles; it gets immutable values and returns an Outcome.
+
+    socket ──▶ queue ──▶ Router.submit_each ──▶ receipts         keepalived's FIFO ──▶ Router.observe
+                              │ notice                                 │ urgent
+                              ▼                                        ▼
+                          Coalescer ──────▶ worker: Host.settle ──▶ Outcome ──▶ status, retries, waiting clients
+                              ▲
+       netlink, a daemon's death, the clock (urgent, notice)
+
+Nothing here survives a kill -9, and nothing has to: the next agent replays the journal, adopts the running daemons
+and asks keepalived for its role.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import struct
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from vpcrouter.client import MAX_MESSAGE_BYTES, socket_address
+from vpcrouter.errors import CallerError, HostError, JournalError, VpcRouterError
+from vpcrouter.host import Host, Outcome
+from vpcrouter.machines.backoff import Backoff
+from vpcrouter.machines.coalescer import Coalescer
+from vpcrouter.machines.role import Intent, Report
+from vpcrouter.materialise import materialise
+from vpcrouter.projections.effective import pending
+from vpcrouter.receipt import Receipt, rejection
+from vpcrouter.router import Router
+from vpcrouter.state import State
+from vpcrouter.submission import Submitted, read_submission
+from vpcrouter.values.desired import Desired
+from vpcrouter.values.role import Role
+
+LOG = logging.getLogger("vpcrouter.agent")
+
+GLANCE_S = 1.0
+"""How often files, sysctls and nftables' generation are looked at without a notification: there is none for them,
+and drift is to be repaired within 2 s. One look costs well under a millisecond."""
+AWAITED_S = 0.05
+"""How soon to look again while keepalived is still setting its addresses (findings, 17: 44 to 99 ms)."""
+KEPT = 100
+"""How many drift reports and settles are remembered."""
+
+
+@frozen(kw_only=True)
+class _Request:
+    name: str
+    data: str
+    answer: asyncio.Future[list[dict[str, Any]]]
+
+
+class Agent:
+    """Runs one Router until SIGTERM or SIGINT; daemons and kernel configuration stay as they are then."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._host: Host = router.host
+        self._settings = router.settings
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle")
+        self._coalescer = Coalescer(quiet_ms=self._settings.quiet_ms, max_delay_ms=self._settings.max_delay_ms)
+        self._backoff = Backoff()
+        self._doubt: set[str] = {"all"}
+        self._outcome: Outcome | None = None
+        self._desired: tuple[State, Role, Desired] | None = None
+        self._settled: deque[tuple[int, int]] = deque(maxlen=KEPT)
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._drift: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._counters: Counter[str] = Counter()
+        self._watched: dict[str, int] = {}
+        self._requests: asyncio.Queue[_Request] = asyncio.Queue()
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_full = 0.0
+        self._stop = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Life ---------------------------------------------------------------------------------------
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until told to stop. Calls `ready` once the socket is there."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        server = await self._listen()
+        loop.add_reader(self._host.notifications.fileno(), self._on_notification)
+        loop.add_reader(self._host.monitor.fileno(), self._on_kernel)
+        self._spawn(self._write())
+        for report, reason in await loop.run_in_executor(self._worker, self._host.learn_role):
+            self._observe(report, reason)
+        self._coalescer.urgent(time.monotonic_ns())
+        self._spawn(self._glance())
+        self._arm()
+        ready()
+        try:
+            await self._stop.wait()
+        finally:
+            server.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._worker.shutdown(wait=True)
+            self._settings_socket().unlink(missing_ok=True)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A bug, or a disk that refuses: an agent that lost one of its parts must not look alive.
+            LOG.error("stopping: %r", error, exc_info=error)
+            self._stop.set()
+
+    def _settings_socket(self) -> Path:
+        return Path(self._settings.agent_socket)
+
+    # Commands -----------------------------------------------------------------------------------
+
+    async def _listen(self) -> asyncio.AbstractServer:
+        path = self._settings_socket()
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(0o177)
+        try:
+            with socket_address(path) as address:
+                listening.bind(address)
+        finally:
+            os.umask(before)
+        return await asyncio.start_unix_server(self._serve, sock=listening, limit=MAX_MESSAGE_BYTES)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not _may_connect(writer.get_extra_info("socket")):
+            writer.close()
+            return
+        try:
+            while line := await reader.readline():
+                try:
+                    answer = await self._answer(json.loads(line))
+                except (VpcRouterError, ValueError, KeyError, TypeError) as error:
+                    answer = {"error": str(error) or repr(error)}
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        except (ConnectionError, ValueError):
+            pass  # the client went away, or sent a line longer than any message
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        match request["op"]:
+            case "submit":
+                answer = loop.create_future()
+                self._requests.put_nowait(_Request(name=str(request["name"]), data=str(request["data"]), answer=answer))
+                return {"results": await answer}
+            case "status":
+                return {"status": self.status()}
+            case "settled":
+                return await self._wait_settled(int(request["seq"]), float(request["timeout"]))
+            case "settle":
+                self._doubt.add("all")
+                self._urgent()
+                return await self._wait_settled(self._router.seq, float(request["timeout"]), again=True)
+            case "verify":
+                desired = self._materialise()
+                return {"differences": await loop.run_in_executor(self._worker, self._host.verify, desired)}
+            case other:
+                raise ValueError(f"{other!r} is not an operation of the agent")
+
+    async def _write(self) -> None:
+        while True:
+            requests = [await self._requests.get()]
+            while not self._requests.empty():
+                requests.append(self._requests.get_nowait())
+            self._submit(requests)
+
+    def _submit(self, requests: list[_Request]) -> None:
+        files = [(request, read_submission(request.data, name=request.name)) for request in requests]
+        submitted = [each for _, file in files for each in file]
+        try:
+            results = iter(
+                self._router.submit_each(
+                    [each.command for each in submitted if each.command is not None], origin="socket"
+                )
+            )
+        except JournalError as error:
+            for request in requests:
+                if not request.answer.done():
+                    request.answer.set_exception(HostError(str(error)))
+            raise
+        for request, file in files:
+            lines = [_line(each, results) for each in file]
+            self._counters["commands"] += len(lines)
+            if not request.answer.done():
+                request.answer.set_result(lines)
+        self._notice()
+
+    async def _wait_settled(self, seq: int, timeout: float, *, again: bool = False) -> dict[str, Any]:
+        if again or not (self._settled and self._settled[-1][0] >= seq):
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((seq, future))
+            try:
+                await asyncio.wait_for(future, timeout)
+            except TimeoutError:
+                return {"settled": False, "seq": seq, "differences": self._differences()}
+            finally:
+                self._waiting = [each for each in self._waiting if each[1] is not future]
+        verified = next((when for covered, when in self._settled if covered >= seq), time.monotonic_ns())
+        return {"settled": True, "seq": seq, "verified_ns": verified}
+
+    # Settling -----------------------------------------------------------------------------------
+
+    def _notice(self) -> None:
+        self._coalescer.notice(time.monotonic_ns())
+        self._arm()
+
+    def _urgent(self) -> None:
+        self._coalescer.urgent(time.monotonic_ns())
+        self._arm()
+
+    def _arm(self) -> None:
+        """Sleep until the next settle is due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._coalescer.deadline()
+        if deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline / 1e9, self._start_settle)
+
+    def _start_settle(self) -> None:
+        if self._coalescer.is_due(time.monotonic_ns() + 500_000):
+            self._coalescer.started()
+            self._spawn(self._settle())
+        else:
+            self._arm()
+
+    async def _settle(self) -> None:
+        seq, desired = self._router.seq, self._materialise()
+        doubt, self._doubt = frozenset(self._doubt), set()
+        outcome = await asyncio.get_running_loop().run_in_executor(self._worker, self._host.settle, desired, doubt)
+        self._coalescer.finished()
+        self._take_in(seq, outcome)
+        self._arm()
+
+    def _materialise(self) -> Desired:
+        state, role = self._router.state, self._router.role
+        if self._desired is None or self._desired[0] is not state or self._desired[1] is not role:
+            self._desired = (state, role, materialise(state, role, self._settings))
+        return self._desired[2]
+
+    def _take_in(self, seq: int, outcome: Outcome) -> None:
+        self._outcome = outcome
+        self._counters["settles"] += bool(outcome.operations)
+        self._counters["glances"] += not outcome.operations
+        for what in outcome.drift:
+            self._counters["drift"] += 1
+            self._drift.append({"time": time.time(), "what": what})
+            LOG.warning("repaired drift: %s", what)
+        self._watch_daemons()
+        if outcome.settled:
+            self._backoff.succeeded()
+            if not self._settled or self._settled[-1][0] != seq:
+                self._settled.append((seq, time.monotonic_ns()))
+            for wanted, future in self._waiting:
+                if wanted <= seq and not future.done():
+                    future.set_result(None)
+            return
+        for fault in outcome.faults:
+            LOG.error("%s", fault)
+        retry_ns = self._backoff.failed(time.monotonic_ns()) if outcome.faults else 0
+        delay = max(AWAITED_S, (retry_ns - time.monotonic_ns()) / 1e9)
+        asyncio.get_running_loop().call_later(delay, self._urgent)
+
+    async def _glance(self) -> None:
+        """Look for what nobody notifies of: files, sysctls; now and then at everything."""
+        while True:
+            await asyncio.sleep(GLANCE_S)
+            if time.monotonic() - self._last_full >= self._settings.verify_interval_s:
+                self._last_full = time.monotonic()
+                self._doubt.add("all")
+            self._notice()
+
+    # Following ----------------------------------------------------------------------------------
+
+    def _on_notification(self) -> None:
+        for report, reason in self._host.reports():
+            self._observe(report, reason)
+
+    def _on_kernel(self) -> None:
+        doubt = self._host.monitor.drain()
+        if doubt:
+            self._doubt |= {"all"} if "lost" in doubt else doubt
+            self._notice()
+
+    def _watch_daemons(self) -> None:
+        loop, now = asyncio.get_running_loop(), dict(self._host.pidfds())
+        for name, pidfd in self._watched.items():
+            if now.get(name) != pidfd:
+                loop.remove_reader(pidfd)
+        for name, pidfd in now.items():
+            if self._watched.get(name) != pidfd:
+                loop.add_reader(pidfd, self._on_death, name, pidfd)
+        self._watched = now
+
+    def _on_death(self, name: str, pidfd: int) -> None:
+        asyncio.get_running_loop().remove_reader(pidfd)
+        self._watched.pop(name, None)
+        LOG.error("%s died", name)
+        self._counters[f"{name}_deaths"] += 1
+        if name == "keepalived":
+            self._on_notification()  # what it wrote before it died must not be read after this
+            self._observe(Report.LOST, "keepalived died")
+        self._doubt.add("all")
+        self._urgent()
+
+    def _observe(self, report: Report, reason: str) -> None:
+        change = self._router.observe(report, reason)
+        if not change.changed:
+            return
+        LOG.info("role %s → %s: %s", change.previous.value, change.role.value, change.reason)
+        self._counters["role_changes"] += 1
+        for intent in change.intents:
+            match intent:
+                case Intent.SETTLE:
+                    self._urgent()
+                case Intent.RESYNC:
+                    self._worker.submit(self._host.resync_connections)
+                case Intent.RECORD:
+                    try:
+                        self._router.record(change)
+                    except JournalError as error:
+                        # A router must go on following keepalived when its disk is full.
+                        LOG.error("the change of role is not in the journal: %s", error)
+
+    # Reporting ----------------------------------------------------------------------------------
+
+    def _differences(self) -> list[str]:
+        return list(self._outcome.differences) if self._outcome is not None else ["not settled yet"]
+
+    def status(self) -> dict[str, Any]:
+        """What `vpcrouter status` prints."""
+        router, outcome = self._router, self._outcome
+        settled_seq = self._settled[-1][0] if self._settled else 0
+        settled = outcome is not None and outcome.settled and settled_seq == router.seq
+        interface = self._host.vrrp_interface(self._materialise())
+        return {
+            "role": router.role.value,
+            "role_reason": router.role_reason,
+            "interface": interface,
+            "seq": router.seq,
+            "digest": router.digest,
+            "settled": settled,
+            "settled_seq": settled_seq,
+            "pending": [str(each) for each in pending(router.state)],
+            "faults": [] if settled or outcome is None else list(outcome.differences),
+            "drift": list(self._drift),
+            "counters": {**self._counters, **self._host.counters()},
+            "pid": os.getpid(),
+        }
+
+
+def _line(submitted: Submitted, results: Any) -> dict[str, Any]:
+    result: Receipt | CallerError | None = submitted.error
+    if submitted.command is not None:
+        result = next(results)
+    line = result.as_dict() if isinstance(result, Receipt) else rejection(str(result))
+    return {**line, "where": submitted.where}
+
+
+def _may_connect(client: socket.socket) -> bool:
+    """Whether the other end is root or this user (the socket's mode says so too; its directory could be moved)."""
+    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", credentials)
+    return uid in (0, os.geteuid())
+
+
+def run_agent(router: Router) -> None:
+    """Run the agent of this router in the foreground until SIGTERM or SIGINT."""
+    asyncio.run(Agent(router).run())
+
+
+__all__ = ["Agent", "run_agent"]

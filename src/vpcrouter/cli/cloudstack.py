@@ -1,0 +1,56 @@
+"""`cloudstack …`: drop-ins for the scripts that CloudStack's management server calls on a router."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vpcrouter.cli.output import fail, options, say
+from vpcrouter.cli.submit import open_door
+from vpcrouter.client import AgentClient, find_agent
+from vpcrouter.errors import HostError
+
+app = typer.Typer(no_args_is_help=True, help="Drop-ins for the scripts that CloudStack calls.", rich_markup_mode=None)
+
+
+@app.command("update-config")
+def update_config(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The command file, such as network_acl.json.UUID.")],
+    archive: Annotated[str, typer.Argument(help="`false` as CloudStack passes it; nothing is archived anyway.")] = "",
+    cache: Annotated[Path, typer.Option("--cache", help="The folder of the command files.")] = Path("/var/cache/cloud"),
+) -> None:
+    """Take in one command file, as update_config.py does: exit status 0 means stored for good, else why not."""
+    if Path(name).name != name:
+        fail(f"{name!r} is not the name of a file in {cache}")
+    if archive not in ("", "true", "false"):
+        raise typer.BadParameter(f"{archive!r} is neither true nor false")
+    try:
+        data = (cache / name).read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        fail(f"{cache / name}: {error.strerror}")
+    with open_door(options(ctx).journal) as door:
+        refused = [line for line in door.submit(name, data) if line["status"] == "rejected"]
+    for line in refused:
+        say(f"{line['where']}: {line['error']}")
+    if refused:
+        sys.exit(1)
+
+
+@app.command("checkrouter")
+def checkrouter(ctx: typer.Context) -> None:
+    """Print the redundancy state, as checkrouter.sh does: `Status: PRIMARY`, BACKUP, FAULT or UNKNOWN."""
+    from vpcrouter.cloudstack.status import router_status
+    from vpcrouter.values.role import Role
+
+    role, path = None, find_agent(options(ctx).journal)
+    if path is not None:
+        try:
+            with AgentClient(path) as agent:
+                role = Role(agent.status()["role"])
+        except HostError:
+            pass  # no agent, no role: UNKNOWN
+    say(router_status(role))

@@ -1,0 +1,129 @@
+"""`state`, `log` and `diff`: what the journal tells. They read only, beside a running agent and without root."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vpcrouter.cli.output import fail, options, say, say_json, say_pretty
+
+if TYPE_CHECKING:
+    from vpcrouter.router import Past
+
+_AGO = re.compile(r"(\d+)(s|m|h|d)", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_POINT = "A sequence number, a time (2026-07-13T12:00:00, UTC unless it says otherwise), or how long ago (90s, 5m, 2h)."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command("state")(state)
+    app.command("log")(log)
+    app.command("diff")(diff)
+
+
+def state(
+    ctx: typer.Context,
+    at: Annotated[str, typer.Option("--at", metavar="SEQ|TIME", help=_POINT)] = "",
+) -> None:
+    """Print the materialised state, now or as it was; secrets are masked."""
+    from vpcrouter.projections.listing import listing
+
+    past = _past(options(ctx).journal, at)
+    found = {"seq": past.seq, "digest": past.digest, **listing(past.state)}
+    (say_json if options(ctx).json else say_pretty)(found)
+
+
+def log(
+    ctx: typer.Context,
+    since: Annotated[str, typer.Option("--since", metavar="SEQ|TIME", help=_POINT)] = "",
+    kind: Annotated[str, typer.Option("--type", metavar="EVENT", help="Only events like tier-added.")] = "",
+) -> None:
+    """Print the events, newest last; secrets are masked."""
+    from vpcrouter.events.codec import event_name
+    from vpcrouter.journal import read_journal
+    from vpcrouter.projections.listing import plain
+
+    seq, time_ns = _point(since) if since else (None, None)
+    for record in read_journal(_existing(options(ctx).journal)):
+        if (seq is not None and record.seq < seq) or (time_ns is not None and record.time_ns < time_ns):
+            continue
+        name = event_name(record.event)
+        if kind and name != kind:
+            continue
+        when = datetime.fromtimestamp(record.time_ns / 1e9, UTC).isoformat(timespec="milliseconds")
+        body = plain(record.event)
+        if options(ctx).json:
+            say_json({"seq": record.seq, "time": when, "origin": record.origin, "event": name, **body})
+        else:
+            say(f"{record.seq:>8}  {when}  {name:<26} {_short(body)}")
+
+
+def diff(
+    ctx: typer.Context,
+    one: Annotated[str, typer.Argument(metavar="A", help=_POINT)],
+    other: Annotated[str, typer.Argument(metavar="B", help="Likewise.")],
+) -> None:
+    """Print what changed in the state between two points. Ends with 1 if anything did."""
+    from vpcrouter.projections.listing import listing
+
+    before, after = (_past(options(ctx).journal, point) for point in (one, other))
+    changes = _changes(listing(before.state), listing(after.state))
+    if options(ctx).json:
+        say_json({"from": before.seq, "to": after.seq, "changes": changes})
+    else:
+        for change in changes:
+            say(f"{change['sign']} {change['what']}: {_short(change['value'])}")
+    if changes:
+        sys.exit(1)
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
+    changes = []
+    for what in before:
+        old, new = (value if isinstance(value, list) else [value] for value in (before[what], after[what]))
+        changes += [{"sign": "-", "what": what, "value": each} for each in old if each not in new and each is not None]
+        changes += [{"sign": "+", "what": what, "value": each} for each in new if each not in old and each is not None]
+    return changes
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_short(each)}" for key, each in value.items() if each not in (None, [], {}))
+    if isinstance(value, list):
+        return "[" + ", ".join(_short(each) for each in value) + "]"
+    return str(value)
+
+
+def _past(journal: Path, point: str) -> Past:
+    from vpcrouter.router import replay
+
+    seq, time_ns = _point(point) if point else (None, None)
+    return replay(_existing(journal), until=seq, until_ns=time_ns)
+
+
+def _existing(journal: Path) -> Path:
+    if not journal.is_dir():
+        fail(f"{journal}: there is no journal (name one with --journal DIR or VPCROUTER_JOURNAL)")
+    return journal
+
+
+def _point(text: str) -> tuple[int | None, int | None]:
+    """A sequence number, or a time in nanoseconds."""
+    if text.isascii() and text.isdecimal():
+        return int(text), None
+    if match := _AGO.fullmatch(text):
+        return None, time.time_ns() - int(timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds() * 1e9)
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no sequence number, time or age") from None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return None, int(when.timestamp() * 1e9)

@@ -1,0 +1,265 @@
+"""`plan`, `render`, `apply`, `verify`, `run`, `status`, `boot`: the state and this machine."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vpcrouter.cli.output import fail, note, options, say, say_json
+from vpcrouter.client import AgentClient, find_agent
+from vpcrouter.errors import HostError
+
+if TYPE_CHECKING:
+    from vpcrouter.host import Host
+    from vpcrouter.state import State
+    from vpcrouter.values.role import Role
+    from vpcrouter.values.settings import Settings
+
+
+class RoleName(Enum):
+    """A role on the command line."""
+
+    init = "init"
+    backup = "backup"
+    master = "master"
+    fault = "fault"
+
+
+Root = Annotated[Path, typer.Option("--root", metavar="DIR", help="Where generated files, sockets and pid files go.")]
+Interval = Annotated[
+    int,
+    typer.Option(
+        "--advertisement-ms", min=10, max=40950, help="VRRP advertisement interval; the same on both routers."
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    for verb in (plan, render, apply, verify, run, status, boot):
+        app.command(verb.__name__)(verb)
+
+
+def plan(
+    ctx: typer.Context,
+    role: Annotated[RoleName | None, typer.Option("--role", help="Plan for this role, not the present one.")] = None,
+    root: Root = Path("/"),
+) -> None:
+    """Print the operations that would make this machine equal to the state. Touches nothing."""
+    from vpcrouter.host import Host
+    from vpcrouter.materialise import materialise
+    from vpcrouter.router import replay
+
+    journal, settings = options(ctx).journal, _settings(root)
+    state = replay(_existing(journal)).state
+    with Host(settings) as host:
+        operations = host.plan(materialise(state, _role(host, journal, state, role), settings))
+    for operation in operations:
+        if options(ctx).json:
+            say_json({"target": operation.target, "action": operation.action, "subject": operation.subject})
+        else:
+            say(f"{operation.target:<12} {operation.action:<8} {operation.subject}")
+
+
+def render(
+    ctx: typer.Context,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it is not there.")],
+    role: Annotated[RoleName, typer.Option("--role", help="The role to render for.")],
+    root: Root = Path("/"),
+    advertisement_ms: Interval = 100,
+) -> None:
+    """Write every generated file, and kernel.json, into DIR. Needs no privileges.
+
+    Example: vpcrouter --journal ./journal render ./out --role master
+    """
+    from vpcrouter.appliers._files import write_atomically
+    from vpcrouter.materialise import materialise, render_files
+    from vpcrouter.router import replay
+    from vpcrouter.values.role import Role
+
+    settings = _settings(root, advertisement_ms)
+    desired = materialise(replay(_existing(options(ctx).journal)).state, Role(role.value), settings)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in render_files(desired).items():
+        write_atomically(directory / name, content.encode(), 0o600)
+        say(str(directory / name))
+
+
+def apply(
+    ctx: typer.Context,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Give up after so long.")] = 10.0,
+    root: Root = Path("/"),
+    advertisement_ms: Interval = 100,
+) -> None:
+    """Settle the machine once: through the agent where one runs, else directly. Needs root."""
+    agent = _agent(_existing(options(ctx).journal))
+    if agent is not None:
+        with agent:
+            answer = agent.call({"op": "settle", "timeout": timeout})
+            if not answer["settled"]:
+                fail("; ".join(answer["differences"]))
+    else:
+        from vpcrouter.router import Router
+
+        with Router.open(options(ctx).journal, settings=_settings(root, advertisement_ms)) as router:
+            for operation in router.settle(timeout).operations:
+                note(f"{operation.target:<12} {operation.action:<8} {operation.subject}")
+    say_json({"settled": True}) if options(ctx).json else say("settled")
+
+
+def verify(ctx: typer.Context, root: Root = Path("/"), advertisement_ms: Interval = 100) -> None:
+    """Compare the machine with the state, all of it. Prints what differs and ends with 1 if anything does."""
+    journal = options(ctx).journal
+    agent = _agent(_existing(journal))
+    if agent is not None:
+        with agent:
+            differences = agent.call({"op": "verify"})["differences"]
+    else:
+        from vpcrouter.host import Host
+        from vpcrouter.materialise import materialise
+        from vpcrouter.router import replay
+
+        settings = _settings(root, advertisement_ms)
+        state = replay(journal).state
+        with Host(settings) as host:
+            differences = list(host.verify(materialise(state, _role(host, journal, state, None), settings)))
+    if options(ctx).json:
+        say_json({"equal": not differences, "differences": differences})
+    else:
+        for difference in differences:
+            say(difference)
+        if not differences:
+            say("the machine equals the state")
+    if differences:
+        sys.exit(1)
+
+
+def run(
+    ctx: typer.Context,
+    root: Root = Path("/"),
+    advertisement_ms: Interval = 100,
+    quiet_ms: Annotated[int, typer.Option(min=0, help="A burst is over when no command came for so long.")] = 20,
+    max_delay_ms: Annotated[int, typer.Option(min=0, help="No command waits longer for a settle.")] = 150,
+    verify_s: Annotated[int, typer.Option(min=1, help="Compare everything at least so often.")] = 60,
+) -> None:
+    """Run the agent in the foreground: serve the socket, keep the machine equal to the journal, follow keepalived.
+
+    SIGTERM ends it; traffic, daemons and kernel configuration stay as they are, and the next agent takes over.
+    """
+    import logging
+
+    from vpcrouter.agent import run_agent
+    from vpcrouter.router import Router
+    from vpcrouter.values.settings import Settings
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = Settings(
+        root=str(root.absolute()),
+        advertisement_interval_ms=advertisement_ms,
+        quiet_ms=quiet_ms,
+        max_delay_ms=max_delay_ms,
+        verify_interval_s=verify_s,
+    )
+    owner = {"socket": str(settings.agent_socket)}
+    with Router.open(options(ctx).journal, settings=settings, owner=owner) as router:
+        run_agent(router)
+
+
+def status(ctx: typer.Context) -> None:
+    """Print role, VRRP interface, sequence number, digest, whether settled, what is pending, faults and drift.
+
+    Without a running agent: what the journal alone can tell.
+    """
+    journal = _existing(options(ctx).journal)
+    agent = _agent(journal)
+    if agent is not None:
+        with agent:
+            found = {"agent": True, **agent.status()}
+    else:
+        from vpcrouter.projections.effective import pending
+        from vpcrouter.router import replay
+
+        past = replay(journal)
+        found = {
+            "agent": False,
+            "role": None,
+            "interface": None,
+            "seq": past.seq,
+            "digest": past.digest,
+            "settled": None,
+            "pending": [str(each) for each in pending(past.state)],
+        }
+    if options(ctx).json:
+        say_json(found)
+        return
+    for key, value in found.items():
+        say(f"{key:<12} {_words(value)}")
+
+
+def boot(
+    ctx: typer.Context,
+    cmdline: Annotated[Path, typer.Option("--cmdline", metavar="FILE", help="The boot command line (key=value …).")],
+    root: Root = Path("/"),
+    advertisement_ms: Interval = 100,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Give up after so long.")] = 30.0,
+) -> None:
+    """First boot or reboot: take in the boot command line, replay the journal, settle the machine once."""
+    from vpcrouter.cloudstack.bootline import parse_boot_line
+    from vpcrouter.router import Router
+
+    try:
+        text = cmdline.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{cmdline}: {error}")
+    with Router.open(options(ctx).journal, settings=_settings(root, advertisement_ms)) as router:
+        receipt = router.submit(parse_boot_line(text), origin="boot")
+        router.settle(timeout)
+        say_json({**receipt.as_dict(), "role": router.role.value, "digest": router.digest})
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return "none" if not value else "".join(f"\n  {_words(each)}" for each in value)
+    if isinstance(value, dict):
+        return " ".join(f"{key}={each}" for key, each in value.items())
+    if value is None or isinstance(value, bool):
+        return {None: "unknown", True: "yes", False: "no"}[value]
+    return str(value)
+
+
+def _settings(root: Path, advertisement_ms: int = 100) -> Settings:
+    from vpcrouter.values.settings import Settings
+
+    return Settings(root=str(root.absolute()), advertisement_interval_ms=advertisement_ms)
+
+
+def _role(host: Host, journal: Path, state: State, role: RoleName | None) -> Role:
+    """The role that was asked for, else the agent's, else what keepalived says."""
+    from vpcrouter.router import present_role
+    from vpcrouter.values.role import Role
+
+    if role is not None:
+        return Role(role.value)
+    agent = _agent(journal)
+    if agent is not None:
+        with agent:
+            return Role(agent.status()["role"])
+    return present_role(state, host.learn_role())
+
+
+def _existing(journal: Path) -> Path:
+    if not journal.is_dir():
+        fail(f"{journal}: there is no journal (name one with --journal DIR or VPCROUTER_JOURNAL)")
+    return journal
+
+
+def _agent(journal: Path) -> AgentClient | None:
+    path = find_agent(journal)
+    try:
+        return AgentClient(path) if path is not None else None
+    except HostError:
+        return None

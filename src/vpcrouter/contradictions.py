@@ -1,0 +1,127 @@
+"""Which two things cannot both be configured, and why.
+
+One function for each pair of kinds. Each returns the reason in words, or None. `decide` asks them about the new
+thing and every old one, so that of two contradicting commands the second is refused, whichever that is.
+"""
+
+from __future__ import annotations
+
+from vpcrouter.state import sources_meet
+from vpcrouter.values import networks
+from vpcrouter.values.config import PortForward, PublicAddress, Reservation, RouterConfig, StaticNat, StaticRoute, Tier
+
+
+def tier_and_tier(one: Tier, other: Tier) -> str | None:
+    """Two tiers on one device are the caller's affair: there one replaces the other."""
+    if networks.overlap(one.network, other.network):
+        return f"the tier {one.network} on {one.device} overlaps the tier {other.network} on {other.device}"
+    return None
+
+
+def tier_and_config(tier: Tier, config: RouterConfig) -> str | None:
+    """A tier lies in the VPC's network, apart from the control network, with an own address on each router."""
+    if not networks.covers(config.vpc_network, tier.network):
+        return f"the tier {tier.network} on {tier.device} is outside the VPC's network {config.vpc_network}"
+    if config.control_address is not None and networks.overlap(tier.network, _control_network(config)):
+        return f"the tier {tier.network} on {tier.device} overlaps the control network {_control_network(config)}"
+    if config.redundant and tier.address == tier.gateway:
+        return (
+            f"{tier.address} is the gateway of the tier on {tier.device}, which both routers share;"
+            " a redundant router needs an own address"
+        )
+    return None
+
+
+def tier_and_public(tier: Tier, public: PublicAddress) -> str | None:
+    """A device carries a tier or public addresses, and their networks are apart."""
+    if public.device == tier.device:
+        return f"{tier.device} cannot carry the tier {tier.network} and the public address {public.address}"
+    if networks.overlap(public.network, tier.network):
+        return f"the tier {tier.network} on {tier.device} overlaps the public network {public.network}"
+    return None
+
+
+def tier_and_route(tier: Tier, route: StaticRoute) -> str | None:
+    """A route leads away from the tiers, by way of somebody else."""
+    if networks.overlap(route.network, tier.network):
+        return f"the static route {route.network} covers the tier {tier.network} on {tier.device}"
+    if route.gateway in (tier.gateway, tier.address):
+        return f"the next hop {route.gateway} of the static route {route.network} is the router itself"
+    return None
+
+
+def tier_and_reservation(tier: Tier, reservation: Reservation) -> str | None:
+    """A guest's address is a host address that the router does not have."""
+    address = reservation.address
+    if address in (tier.gateway, tier.address):
+        return f"{address}, reserved for the guest {reservation.host_name}, is the router's own on {tier.device}"
+    if networks.holds(tier.network, address) and not networks.usable(tier.network, address):
+        return f"{address}, reserved for the guest {reservation.host_name}, is not a host address of {tier.network}"
+    return None
+
+
+def public_and_public(one: PublicAddress, other: PublicAddress) -> str | None:
+    """A network is on one device, and a device serves the public or a private gateway."""
+    if one.device == other.device and one.private_gateway != other.private_gateway:
+        return f"{one.device} cannot be a public device and a private gateway's at once"
+    if one.device != other.device and networks.overlap(one.network, other.network):
+        return f"{one.network} on {one.device} overlaps {other.network} on {other.device}"
+    return None
+
+
+def public_and_config(public: PublicAddress, config: RouterConfig) -> str | None:
+    """The control network is apart, and so is its device."""
+    if config.control_address is not None and networks.overlap(public.network, _control_network(config)):
+        return f"{public.network} on {public.device} overlaps the control network {_control_network(config)}"
+    return None
+
+
+def public_and_route(public: PublicAddress, route: StaticRoute) -> str | None:
+    """A route does not take the place of a connected network, and its next hop is somebody else."""
+    if networks.covers(route.network, public.network):
+        return f"the static route {route.network} covers the public network {public.network}"
+    if route.gateway == public.address:
+        return f"the next hop {route.gateway} of the static route {route.network} is the router itself"
+    return None
+
+
+def route_and_config(route: StaticRoute, config: RouterConfig) -> str | None:
+    """A route may lead to a part of the VPC's network that has no tier, not to all of it."""
+    if networks.covers(route.network, config.vpc_network):
+        return f"the static route {route.network} covers the VPC's network {config.vpc_network}"
+    return None
+
+
+def guest_and_config(address: str, config: RouterConfig) -> str | None:
+    """Guests live in the VPC's network."""
+    if not networks.holds(config.vpc_network, address):
+        return f"the guest {address} is outside the VPC's network {config.vpc_network}"
+    return None
+
+
+def forward_and_forward(one: PortForward, other: PortForward) -> str | None:
+    """A packet to a public port is for one guest (two forwardings of the same ports replace each other)."""
+    if (
+        one.address == other.address
+        and one.protocol == other.protocol
+        and one.first_port <= other.last_port
+        and other.first_port <= one.last_port
+        and sources_meet(one, other)
+    ):
+        return (
+            f"the ports {one.first_port}-{one.last_port} overlap the port forwarding"
+            f" {other.address} {other.protocol} {other.first_port}-{other.last_port}"
+        )
+    return None
+
+
+def static_nat_and_static_nat(one: StaticNat, other: StaticNat) -> str | None:
+    """A guest has one public address of its own, or it would not be known which one its packets leave with."""
+    if one.target == other.target and one.address != other.address:
+        return f"the guest {one.target} cannot have the static NATs {one.address} and {other.address}"
+    return None
+
+
+def _control_network(config: RouterConfig) -> str:
+    host, _, length = (config.control_address or "").partition("/")
+    return networks.network_of(host, int(length))

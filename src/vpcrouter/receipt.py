@@ -1,0 +1,37 @@
+"""What a caller gets back for a command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Receipt:
+    """The acknowledgement of one command: what it says is durable."""
+
+    seq: int
+    """Of the event; of the newest event if nothing had to change."""
+    status: str
+    """`accepted` or `unchanged`."""
+    event: str | None = None
+    """The kind of event, such as `tier-added`."""
+    pending: tuple[str, ...] = ()
+    """What is stored and waits for something that has not arrived."""
+    removed: tuple[str, ...] = ()
+    """What went along with what the command removed."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the command line prints it."""
+        line: dict[str, Any] = {"seq": self.seq, "status": self.status, "event": self.event, "error": None}
+        if self.pending:
+            line["pending"] = list(self.pending)
+        if self.removed:
+            line["removed"] = list(self.removed)
+        return line
+
+
+def rejection(error: str) -> dict[str, Any]:
+    """The same for a command that was refused."""
+    return {"seq": None, "status": "rejected", "event": None, "error": error}

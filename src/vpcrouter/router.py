@@ -1,0 +1,278 @@
+"""Where all meet: one router, its journal, its state, its role and its machine.
+
+    submit:  decide → journal.append (durable) → evolve          the one funnel; nothing else changes the state
+    settle:  follow keepalived → materialise → Host.settle       until the machine equals the state
+
+A Router is not thread-safe: whoever has threads calls it from one of them (the agent does). The state it hands
+out is immutable and may go anywhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from vpcrouter.commands import Command
+from vpcrouter.decide import Decision, decide
+from vpcrouter.errors import CallerError, SettleTimeoutError, VpcRouterError
+from vpcrouter.events import Event, RoleChanged
+from vpcrouter.events.codec import event_name
+from vpcrouter.journal import Entry, Journal, read_journal
+from vpcrouter.machines.role import Report, RoleChange, RoleMachine
+from vpcrouter.projections.digest import digest
+from vpcrouter.receipt import Receipt
+from vpcrouter.state import Draft, State
+from vpcrouter.values.role import Role
+from vpcrouter.values.settings import Settings
+
+if TYPE_CHECKING:
+    from vpcrouter.host import Host, Outcome
+
+
+@frozen(kw_only=True)
+class Past:
+    """A router as it was after the event `seq`."""
+
+    seq: int
+    state: State
+
+    @property
+    def digest(self) -> str:
+        """The hash of the shared configuration, then."""
+        return digest(self.state)
+
+
+def replay(directory: Path, *, until: int | None = None, until_ns: int | None = None) -> Past:
+    """The state that a journal tells, read only: all of it, or until a sequence number or a time (both included).
+
+    Raises DamagedJournalError; needs no lock, so that it works beside an agent and on read-only media.
+    """
+    draft, seq = Draft(State()), 0
+    for record in read_journal(directory):
+        if (until is not None and record.seq > until) or (until_ns is not None and record.time_ns > until_ns):
+            break
+        draft.apply(record.event)
+        seq = record.seq
+    return Past(seq=seq, state=draft.finish())
+
+
+def present_role(state: State, reports: Iterable[tuple[Report, str]]) -> Role:
+    """The role of a router with this state whose keepalived reports this."""
+    machine = RoleMachine()
+    machine.observe(_configuration_report(state))
+    for report, reason in reports:
+        machine.observe(report, reason)
+    return machine.role
+
+
+def _configuration_report(state: State) -> Report:
+    return Report.of_configuration(
+        has_tier=bool(state.tiers), redundant=state.router is not None and state.router.redundant
+    )
+
+
+class Router:
+    """One router on one journal, which it alone may write."""
+
+    def __init__(self, journal: Journal, settings: Settings) -> None:
+        """For `open`. Folds the whole journal."""
+        self.settings = settings
+        self.journal = journal
+        self._host: Host | None = None
+        self._roles = RoleMachine()
+        draft = Draft(State())
+        for record in journal.records():
+            draft.apply(record.event)
+        self._state = draft.finish()
+        self._digest: tuple[State, str] | None = None
+        self._tell_configuration()
+
+    @classmethod
+    def open(
+        cls,
+        directory: str | Path,
+        *,
+        settings: Settings | None = None,
+        owner: Mapping[str, str] | None = None,
+    ) -> Router:
+        """Open a journal (a new one is made), replay it and take the single-writer lock.
+
+        `owner` is told to whoever finds the lock taken. Raises LockedJournalError or DamagedJournalError.
+        """
+        journal = Journal.open(Path(directory), owner=owner)
+        try:
+            return cls(journal, settings or Settings())
+        except BaseException:
+            journal.close()
+            raise
+
+    # Reading ------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Everything that is configured, now."""
+        return self._state
+
+    @property
+    def seq(self) -> int:
+        """The sequence number of the newest event; 0 if there is none."""
+        return self.journal.seq
+
+    @property
+    def role(self) -> Role:
+        """What keepalived says this router is; init until it has said anything."""
+        return self._roles.role
+
+    @property
+    def role_reason(self) -> str:
+        """Why it has that role."""
+        return self._roles.reason
+
+    @property
+    def digest(self) -> str:
+        """The hash of the configuration that both routers of a pair share."""
+        if self._digest is None or self._digest[0] is not self._state:
+            self._digest = (self._state, digest(self._state))
+        return self._digest[1]
+
+    def at(self, seq: int) -> Past:
+        """The router as it was after the event `seq`."""
+        return replay(self.journal.directory, until=seq)
+
+    # Commands -----------------------------------------------------------------------------------
+
+    def submit(self, command: Command, *, origin: str = "library") -> Receipt:
+        """Decide on a command and make it durable.
+
+        Raises RejectedCommandError (nothing is stored) or JournalWriteError (nothing is acknowledged).
+        """
+        (result,) = self.submit_each([command], origin=origin)
+        if isinstance(result, CallerError):
+            raise result
+        return result
+
+    def submit_many(self, commands: Iterable[Command], *, origin: str = "library") -> list[Receipt]:
+        """All of them as one durable group, or none: the first refusal is raised and nothing is stored."""
+        draft, decisions = Draft(self._state), []
+        for command in commands:
+            decision = decide(draft, command)
+            if decision.event is not None:
+                draft.apply(decision.event)
+            decisions.append(decision)
+        return self._store(draft, decisions, origin)
+
+    def submit_each(self, commands: Sequence[Command], *, origin: str) -> list[Receipt | CallerError]:
+        """Each on its own, in order, with one sync for all that are accepted: a refused one does not stop the rest."""
+        draft = Draft(self._state)
+        results: list[Decision | CallerError] = []
+        for command in commands:
+            try:
+                decision = decide(draft, command)
+            except CallerError as error:
+                results.append(error)
+                continue
+            if decision.event is not None:
+                draft.apply(decision.event)
+            results.append(decision)
+        stored = iter(self._store(draft, [each for each in results if isinstance(each, Decision)], origin))
+        return [each if isinstance(each, CallerError) else next(stored) for each in results]
+
+    def _store(self, draft: Draft, decisions: Sequence[Decision], origin: str) -> list[Receipt]:
+        seq = self.journal.seq
+        happened: list[Event] = [each.event for each in decisions if each.event is not None]
+        if happened:
+            self._append(happened, origin)
+            self._state = draft.finish()
+            self._tell_configuration()
+        receipts = []
+        for decision in decisions:
+            accepted = decision.event is not None
+            seq += accepted
+            receipts.append(
+                Receipt(
+                    seq=seq,
+                    status="accepted" if accepted else "unchanged",
+                    event=event_name(decision.event) if decision.event is not None else None,
+                    pending=decision.pending,
+                    removed=decision.removed,
+                )
+            )
+        return receipts
+
+    def _append(self, happened: Sequence[Event], origin: str) -> None:
+        self.journal.append([Entry(event=event, origin=origin) for event in happened], time_ns=time.time_ns())
+
+    # The role -----------------------------------------------------------------------------------
+
+    def observe(self, report: Report, reason: str = "") -> RoleChange:
+        """Take in what keepalived reports. The caller carries out the intents of the answer."""
+        return self._roles.observe(report, reason)
+
+    def record(self, change: RoleChange) -> None:
+        """Write a change of the role into the journal, for the audit trail."""
+        self._append([RoleChanged(role=change.role, previous=change.previous, reason=change.reason)], "role")
+
+    def _tell_configuration(self) -> None:
+        self._roles.observe(_configuration_report(self._state))
+
+    # The machine --------------------------------------------------------------------------------
+
+    @property
+    def host(self) -> Host:
+        """This machine; opened when it is first needed, since it costs imports and sockets."""
+        if self._host is None:
+            from vpcrouter.host import Host
+
+            self._host = Host(self.settings)
+        return self._host
+
+    def settle(self, timeout: float = 5.0) -> Outcome:
+        """Make the machine equal to the state, and follow keepalived meanwhile; needs root.
+
+        Raises SettleTimeoutError with what still differs after `timeout` seconds.
+        """
+        from vpcrouter.materialise import materialise
+
+        deadline = time.monotonic() + timeout
+        while True:
+            for report, reason in self.host.reports():
+                change = self.observe(report, reason)
+                if change.changed:
+                    self.record(change)
+            outcome = self.host.settle(materialise(self._state, self.role, self.settings))
+            if outcome.settled:
+                return outcome
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise SettleTimeoutError(
+                    f"the machine does not equal the state after {timeout:g} s",
+                    where="; ".join(outcome.differences),
+                    hint="see `vpcrouter status` and `vpcrouter verify`",
+                )
+            self.host.wait(min(left, 0.05))
+
+    # The end ------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Release the journal and the machine's handles. Daemons and the kernel's configuration stay."""
+        try:
+            if self._host is not None:
+                self._host.close()
+        finally:
+            self.journal.close()
+
+    def __enter__(self) -> Router:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+__all__ = ["Past", "Router", "VpcRouterError", "replay"]

@@ -1,0 +1,145 @@
+"""What must hold for every stream of commands."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.strategies import additive_commands, any_command
+from vpcrouter import commands, events
+from vpcrouter.decide import decide
+from vpcrouter.errors import RejectedCommandError
+from vpcrouter.events.codec import decode, encode
+from vpcrouter.projections.digest import digest
+from vpcrouter.projections.effective import effective, pending
+from vpcrouter.projections.listing import listing
+from vpcrouter.state import Draft, State, evolve, replay
+from vpcrouter.values import networks
+
+streams = st.lists(any_command, max_size=40)
+
+
+def run(stream: list[commands.Command]) -> tuple[State, list[events.Event]]:
+    """The state after the stream, and the events that made it; refused commands are passed over."""
+    state, history = State(), []
+    for command in stream:
+        try:
+            decision = decide(state, command)
+        except RejectedCommandError:
+            continue
+        if decision.event is not None:
+            state = evolve(state, decision.event)
+            history.append(decision.event)
+    return state, history
+
+
+@given(streams)
+def test_a_command_is_true_once_it_was_accepted(stream: list[commands.Command]) -> None:
+    state = State()
+    for command in stream:
+        try:
+            decision = decide(state, command)
+        except RejectedCommandError:
+            continue
+        if decision.event is not None:
+            changed = evolve(state, decision.event)
+            assert changed != state, "an event that changes nothing was stored"
+            state = changed
+        assert decide(state, command).event is None, "the same command again is unchanged"
+
+
+@given(streams)
+def test_replay_from_bytes_gives_the_same_state_and_digest(stream: list[commands.Command]) -> None:
+    state, history = run(stream)
+    again = replay(State(), [decode(encode(event)) for event in history])
+    assert again == state
+    assert digest(again) == digest(state)
+
+
+@given(streams, st.integers(0, 40))
+def test_a_draft_does_not_reach_into_what_it_handed_out(stream: list[commands.Command], cut: int) -> None:
+    _, history = run(stream)
+    draft = Draft(State())
+    for event in history[:cut]:
+        draft.apply(event)
+    early = draft.finish()
+    for event in history[cut:]:
+        draft.apply(event)
+    assert early == replay(State(), history[:cut])
+    assert draft.finish() == replay(State(), history)
+
+
+@given(streams)
+def test_no_accepted_state_contradicts_itself(stream: list[commands.Command]) -> None:
+    state, _ = run(stream)
+    tiers = list(state.tiers.values())
+    for index, tier in enumerate(tiers):
+        assert state.router is None or networks.covers(state.router.vpc_network, tier.network)
+        assert not any(networks.overlap(tier.network, other.network) for other in tiers[index + 1 :])
+        assert not any(networks.overlap(tier.network, route.network) for route in state.routes.values())
+        assert not {tier.gateway, tier.address} & set(state.reservations)
+    assert not {a for a, found in state.forwards.items() if found} & set(state.static_nats)
+    assert all(state.forwards.values()), "an address without forwardings is not kept"
+    targets = [nat.target for nat in state.static_nats.values()]
+    assert len(targets) == len(set(targets))
+    assert {each.mac: address for address, each in state.reservations.items()} == state.leases
+    assert not state.released & set(state.tiers)
+
+
+@given(streams)
+def test_everything_is_effective_or_pending(stream: list[commands.Command]) -> None:
+    state, _ = run(stream)
+    found = effective(state)
+    stored = (
+        len(state.acls)
+        + sum(len(each) for each in state.forwards.values())
+        + len(state.static_nats)
+        + len(state.routes)
+        + len(state.reservations)
+    )
+    working = (
+        len(found.acls)
+        + len(found.forwards)
+        + len(found.static_nats)
+        + len(found.routes)
+        + sum(len(each) for each in found.reservations.values())
+    )
+    assert stored == working + len(pending(state))
+    assert "1029137816800961" not in str(listing(state))
+
+
+@given(st.permutations(additive_commands(2)), st.permutations(additive_commands(3)))
+@settings(max_examples=60)
+def test_two_routers_that_got_the_commands_in_different_orders_agree(
+    first: list[commands.Command], second: list[commands.Command]
+) -> None:
+    one, _ = run(first)
+    other, _ = run(second)
+    assert digest(one) == digest(other)
+    assert one != other, "their own addresses differ, or the digest proves nothing"
+    assert pending(one) == pending(other) == ()
+
+
+@given(st.permutations(additive_commands(2)), st.data())
+@settings(max_examples=40)
+def test_every_command_of_a_burst_counts(stream: list[commands.Command], data: st.DataObject) -> None:
+    """The digest sees everything: a router that missed one command has another one (growing lists aside)."""
+    whole, _ = run(stream)
+    missed = data.draw(st.sampled_from([c for c in stream if not isinstance(c, commands.ChangePortForwards)]))
+    partial, _ = run([command for command in stream if command is not missed])
+    assert digest(partial) != digest(whole)
+
+
+@given(streams)
+def test_a_removed_tier_leaves_nothing_to_its_successor(stream: list[commands.Command]) -> None:
+    state, _ = run(stream)
+    for tier in list(state.tiers.values()):
+        decision = decide(state, commands.RemoveTier(device=tier.device, network=tier.network))
+        assert decision.event is not None
+        after = evolve(state, decision.event)
+        assert tier.device not in after.tiers
+        assert tier.device not in after.acls
+        assert not any(networks.holds(tier.network, address) for address in after.reservations)
+        assert tier.device in after.released
+        waiting = {str(each) for each in pending(after)}
+        assert set(decision.pending) <= waiting

@@ -1,0 +1,201 @@
+"""The hypothesis strategies of all property tests, in one place.
+
+They draw from small pools, so that commands meet: the same devices, networks, addresses and MACs come again.
+"""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from vpcrouter import commands
+from vpcrouter.values.config import (
+    Acl,
+    AclRule,
+    PortForward,
+    PublicAddress,
+    Reservation,
+    RouterConfig,
+    Secret,
+    StaticNat,
+    StaticRoute,
+    Tier,
+)
+
+TIER_NUMBERS = st.integers(2, 6)
+DEVICES = TIER_NUMBERS.map("eth{}".format)
+PUBLIC = st.integers(10, 16).map("203.0.113.{}".format)
+GUESTS = st.tuples(TIER_NUMBERS, st.integers(10, 13)).map("10.1.{0[0]}.{0[1]}".format)
+MACS = st.integers(1, 6).map("02:00:00:00:00:{:02x}".format)
+CIDRS = st.sampled_from(
+    ["0.0.0.0/0", "::/0", "10.1.0.0/16", "198.51.100.0/24", "198.51.100.128/25", "192.0.2.7/32", "2001:db8::/32"]
+)
+IPV4_CIDRS = CIDRS.filter(lambda cidr: ":" not in cidr)
+NAMES = st.sampled_from(["web-1", "db", "a.b", "x1"])
+
+
+def tier(number: int, *, own: int = 2, mtu: int = 1500) -> Tier:
+    """The tier on ethN as the router whose addresses end in `own` has it."""
+    return Tier(
+        device=f"eth{number}",
+        network=f"10.1.{number}.0/24",
+        gateway=f"10.1.{number}.1",
+        address=f"10.1.{number}.{own}",
+        mac=f"02:01:00:00:{number:02x}:{own:02x}",
+        domain="vpc1.example.com",
+        resolvers=("203.0.113.53",),
+        mtu=mtu,
+        network_id=200 + number,
+    )
+
+
+def config(*, own: int = 2, redundant: bool = True, true_source_nat: bool = True) -> RouterConfig:
+    """Boot parameters of the router whose addresses end in `own`."""
+    return RouterConfig(
+        name=f"r-{own}-VM",
+        vpc_network="10.1.0.0/16",
+        domain="vpc1.example.com",
+        resolvers=("203.0.113.53",),
+        control_address=f"169.254.0.{own}/16",
+        redundant=redundant,
+        prefers_master=own == 2,
+        source_nat_address="203.0.113.10" if true_source_nat else None,
+        password=Secret(text="1029137816800961"),
+        parameters=(("router_id", "7"),),
+    )
+
+
+def public_address(address: str, *, marked: bool = False, mac: str | None = None) -> PublicAddress:
+    """A public address on eth1."""
+    return PublicAddress(
+        address=address,
+        network="203.0.113.0/24",
+        gateway="203.0.113.1",
+        device="eth1",
+        mac=mac,
+        source_nat=marked,
+    )
+
+
+acl_rules = st.builds(
+    lambda kind, ports, icmp, cidrs, allowed: AclRule(
+        protocol=kind,
+        first_port=ports[0] if kind in ("tcp", "udp") else 0,
+        last_port=ports[1] if kind in ("tcp", "udp") else 0,
+        icmp_type=icmp if kind == "icmp" else -1,
+        networks=tuple(cidrs),
+        allowed=allowed,
+    ),
+    st.sampled_from(["tcp", "udp", "icmp", "all", "47", "6"]),
+    st.sampled_from([(0, 0), (80, 80), (8000, 8099), (1, 65535)]),
+    st.integers(-1, 12),
+    st.lists(CIDRS, min_size=1, max_size=3, unique=True),
+    st.booleans(),
+)
+acls = st.builds(
+    lambda device, ingress, egress: Acl(device=device, ingress=tuple(ingress), egress=tuple(egress)),
+    DEVICES,
+    st.lists(acl_rules, max_size=4),
+    st.lists(acl_rules, max_size=3),
+)
+port_forwards = st.builds(
+    lambda address, protocol, first, length, target, target_port, sources: PortForward(
+        address=address,
+        protocol=protocol,
+        first_port=first,
+        last_port=first + length,
+        target=target,
+        target_port=target_port,
+        sources=tuple(sources),
+    ),
+    PUBLIC,
+    st.sampled_from(["tcp", "udp"]),
+    st.sampled_from([22, 80, 2201, 8000]),
+    st.sampled_from([0, 0, 9]),
+    GUESTS,
+    st.sampled_from([22, 80, 8000, 9000]),
+    st.lists(IPV4_CIDRS, max_size=2, unique=True),
+)
+static_nats = st.builds(lambda address, target: StaticNat(address=address, target=target), PUBLIC, GUESTS)
+static_routes = st.builds(
+    lambda network, gateway: StaticRoute(network=network, gateway=gateway),
+    st.sampled_from(["198.51.100.64/27", "198.51.100.128/26", "192.0.2.0/24", "10.1.200.0/24"]),
+    GUESTS | st.just("203.0.113.1"),
+)
+reservations = st.builds(
+    lambda address, mac, name, is_default, lease: Reservation(
+        address=address, mac=mac, host_name=name, is_default=is_default, lease_seconds=lease
+    ),
+    GUESTS,
+    MACS,
+    NAMES,
+    st.booleans(),
+    st.sampled_from([0, 3600]),
+)
+
+any_command: st.SearchStrategy[commands.Command] = st.one_of(
+    st.builds(
+        lambda redundant, true: commands.ConfigureRouter(config=config(redundant=redundant, true_source_nat=true)),
+        st.booleans(),
+        st.booleans(),
+    ),
+    st.builds(
+        lambda put, remove: commands.ChangePublicAddresses(put=tuple(put), remove=tuple(remove)),
+        st.lists(st.builds(public_address, PUBLIC, marked=st.booleans()), max_size=2, unique_by=lambda p: p.address),
+        st.lists(PUBLIC, max_size=1),
+    ),
+    st.builds(
+        lambda number, mtu: commands.PutTier(tier=tier(number, mtu=mtu)), TIER_NUMBERS, st.sampled_from([1500, 1400])
+    ),
+    TIER_NUMBERS.map(lambda n: commands.RemoveTier(device=f"eth{n}", network=f"10.1.{n}.0/24")),
+    acls.map(lambda acl: commands.ReplaceAcl(acl=acl)),
+    st.builds(
+        lambda put, remove: commands.ChangePortForwards(put=tuple(put), remove=tuple(remove)),
+        st.lists(port_forwards, max_size=3),
+        st.lists(port_forwards, max_size=1),
+    ),
+    st.builds(
+        lambda put, remove: commands.ChangeStaticNats(put=tuple(put), remove=tuple(remove)),
+        st.lists(static_nats, max_size=2, unique_by=lambda nat: nat.address),
+        st.lists(PUBLIC, max_size=1),
+    ),
+    st.builds(
+        lambda put, remove: commands.ChangeStaticRoutes(put=tuple(put), remove=tuple(remove)),
+        st.lists(static_routes, max_size=2, unique_by=lambda route: route.network),
+        st.lists(static_routes.map(lambda route: route.network), max_size=1),
+    ),
+    reservations.map(lambda each: commands.PutReservation(reservation=each)),
+    st.builds(lambda address, mac: commands.RemoveReservation(address=address, mac=mac), GUESTS, MACS),
+)
+"""A command that is well formed; it may well contradict the ones before it."""
+
+
+def additive_commands(own: int) -> list[commands.Command]:
+    """A burst that builds a VPC, as the router whose addresses end in `own` gets it; no two contradict."""
+    burst: list[commands.Command] = [commands.ConfigureRouter(config=config(own=own))]
+    for last in (10, 11, 13):
+        put = (public_address(f"203.0.113.{last}", marked=True, mac=f"06:00:00:00:00:{own:02x}"),)
+        burst.append(commands.ChangePublicAddresses(put=put))
+    for n in range(2, 7):
+        burst.append(commands.PutTier(tier=tier(n, own=own)))
+        burst.append(
+            commands.ReplaceAcl(acl=Acl(device=f"eth{n}", ingress=(AclRule(protocol="tcp", networks=("0.0.0.0/0",)),)))
+        )
+        lease = Reservation(address=f"10.1.{n}.11", mac=f"02:02:00:00:00:{n:02x}", host_name=f"vm-{n}")
+        burst.append(commands.PutReservation(reservation=lease))
+    grown: list[PortForward] = []
+    for n in range(2, 7):
+        grown.append(
+            PortForward(
+                address="203.0.113.11",
+                protocol="tcp",
+                first_port=2200 + n,
+                last_port=2200 + n,
+                target=f"10.1.{n}.11",
+                target_port=22,
+            )
+        )
+        burst.append(commands.ChangePortForwards(put=tuple(grown)))
+    burst.append(commands.ChangeStaticNats(put=(StaticNat(address="203.0.113.13", target="10.1.4.11"),)))
+    route = StaticRoute(network="198.51.100.128/26", gateway="10.1.2.14")
+    burst.append(commands.ChangeStaticRoutes(put=(route,)))
+    return burst
