@@ -363,11 +363,10 @@ class Agent:
         router, outcome = self._router, self._outcome
         settled_seq = self._settled[-1][0] if self._settled else 0
         settled = outcome is not None and outcome.settled and settled_seq == router.seq
-        interface = self._host.vrrp_interface(self._materialise())
         return {
             "role": router.role.value,
             "role_reason": router.role_reason,
-            "interface": interface,
+            "interface": self._materialise().vrrp_interface,
             "seq": router.seq,
             "digest": router.digest,
             "settled": settled,

@@ -60,7 +60,7 @@ def _blocks(data: bytes | str, name: str) -> tuple[Submitted, ...]:
 
 
 def _lines(data: bytes | str, name: str) -> Iterator[Submitted]:
-    lines = data.split("\n") if isinstance(data, str) else data.split(b"\n")
+    lines: list[bytes | str] = [*(data.split("\n") if isinstance(data, str) else data.split(b"\n"))]
     for number, line in enumerate(lines, 1):
         if line.strip():
             yield _read(line, f"{name}:{number}", "")

@@ -104,7 +104,8 @@ def test_everything_is_effective_or_pending(stream: list[commands.Command]) -> N
         + len(found.routes)
         + sum(len(each) for each in found.reservations.values())
     )
-    assert stored == working + len(pending(state))
+    waiting = [each for each in pending(state) if each.what not in ("everything", "source NAT")]
+    assert stored == working + len(waiting)
     assert "1029137816800961" not in str(listing(state))
 
 

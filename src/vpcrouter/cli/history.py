@@ -51,7 +51,7 @@ def log(
     from vpcrouter.projections.listing import plain
 
     seq, time_ns = _point(since) if since else (None, None)
-    for record in read_journal(_existing(options(ctx).journal)):
+    for record in read_journal(existing(options(ctx).journal)):
         if (seq is not None and record.seq < seq) or (time_ns is not None and record.time_ns < time_ns):
             continue
         name = event_name(record.event)
@@ -105,10 +105,11 @@ def _past(journal: Path, point: str) -> Past:
     from vpcrouter.router import replay
 
     seq, time_ns = _point(point) if point else (None, None)
-    return replay(_existing(journal), until=seq, until_ns=time_ns)
+    return replay(existing(journal), until=seq, until_ns=time_ns)
 
 
-def _existing(journal: Path) -> Path:
+def existing(journal: Path) -> Path:
+    """The journal's directory; it must be there, since reading makes nothing."""
     if not journal.is_dir():
         fail(f"{journal}: there is no journal (name one with --journal DIR or VPCROUTER_JOURNAL)")
     return journal

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vpcrouter.cli.history import existing
 from vpcrouter.cli.output import fail, note, options, say, say_json
 from vpcrouter.client import AgentClient, find_agent
 from vpcrouter.errors import HostError
@@ -55,7 +56,7 @@ def plan(
     from vpcrouter.router import replay
 
     journal, settings = options(ctx).journal, _settings(root)
-    state = replay(_existing(journal)).state
+    state = replay(existing(journal)).state
     with Host(settings) as host:
         operations = host.plan(materialise(state, _role(host, journal, state, role), settings))
     for operation in operations:
@@ -82,7 +83,7 @@ def render(
     from vpcrouter.values.role import Role
 
     settings = _settings(root, advertisement_ms)
-    desired = materialise(replay(_existing(options(ctx).journal)).state, Role(role.value), settings)
+    desired = materialise(replay(existing(options(ctx).journal)).state, Role(role.value), settings)
     directory.mkdir(parents=True, exist_ok=True)
     for name, content in render_files(desired).items():
         write_atomically(directory / name, content.encode(), 0o600)
@@ -96,7 +97,7 @@ def apply(
     advertisement_ms: Interval = 100,
 ) -> None:
     """Settle the machine once: through the agent where one runs, else directly. Needs root."""
-    agent = _agent(_existing(options(ctx).journal))
+    agent = _agent(existing(options(ctx).journal))
     if agent is not None:
         with agent:
             answer = agent.call({"op": "settle", "timeout": timeout})
@@ -114,7 +115,7 @@ def apply(
 def verify(ctx: typer.Context, root: Root = Path("/"), advertisement_ms: Interval = 100) -> None:
     """Compare the machine with the state, all of it. Prints what differs and ends with 1 if anything does."""
     journal = options(ctx).journal
-    agent = _agent(_existing(journal))
+    agent = _agent(existing(journal))
     if agent is not None:
         with agent:
             differences = agent.call({"op": "verify"})["differences"]
@@ -174,7 +175,7 @@ def status(ctx: typer.Context) -> None:
 
     Without a running agent: what the journal alone can tell.
     """
-    journal = _existing(options(ctx).journal)
+    journal = existing(options(ctx).journal)
     agent = _agent(journal)
     if agent is not None:
         with agent:
@@ -249,12 +250,6 @@ def _role(host: Host, journal: Path, state: State, role: RoleName | None) -> Rol
         with agent:
             return Role(agent.status()["role"])
     return present_role(state, host.learn_role())
-
-
-def _existing(journal: Path) -> Path:
-    if not journal.is_dir():
-        fail(f"{journal}: there is no journal (name one with --journal DIR or VPCROUTER_JOURNAL)")
-    return journal
 
 
 def _agent(journal: Path) -> AgentClient | None:

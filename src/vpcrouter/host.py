@@ -1,0 +1,263 @@
+"""One machine: its appliers, in the order that matters, and what it reports.
+
+    kernel (early) → nftables → daemons, keepalived last → kernel (late) → keepalived's own addresses
+
+Everything a router needs to serve is there before keepalived may make it serve, and nothing goes before keepalived
+has let go of it. A failing applier is reported and does not stop the others. A pass ends with a look at what it
+did; it is `settled` when nothing differs any more.
+
+Each applier proves cheaply that nobody touched its part, or looks at it; `doubt` says what may have been touched.
+What has to be done although the desired part is what was verified last is drift: somebody else did that.
+
+Called by `router` and `agent`, by one thread at a time, except `notifications` and `monitor`, which the agent's
+event loop reads. It knows no state, no journal and no command.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from attrs import field, frozen
+
+from vpcrouter.appliers.daemons import DaemonApplier
+from vpcrouter.appliers.kernel import KernelApplier
+from vpcrouter.appliers.monitor import LinkMonitor
+from vpcrouter.appliers.nftables import NftablesApplier
+from vpcrouter.appliers.notify import NotifyFifo
+from vpcrouter.errors import HostError
+from vpcrouter.machines.role import Report
+from vpcrouter.plan import Operation
+from vpcrouter.plan.kernel import KernelPlan, plan_kernel, repair_virtual
+from vpcrouter.values.desired import Desired, Kernel
+from vpcrouter.values.settings import Settings
+
+EVERYTHING = frozenset({"all"})
+"""The doubt of a first look."""
+GRACE_S = 1.0
+"""How long keepalived may take to set its addresses after a reload or a change of the role before we do it
+(findings, 17: 4,000 addresses take 0.74 s)."""
+RELOAD_S = 0.1
+"""How long after a reload nothing is taken away under keepalived (findings, 17: a reload takes 44 to 99 ms)."""
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What one pass over the machine found and did."""
+
+    settled: bool
+    operations: tuple[Operation, ...] = ()
+    drift: tuple[str, ...] = ()
+    """What somebody else had changed and this pass repaired."""
+    faults: tuple[str, ...] = ()
+    """What failed, by applier; it will be tried again."""
+    waiting: tuple[str, ...] = ()
+    """What is not there yet and is somebody else's to do."""
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """Why it is not settled."""
+        return self.faults + self.waiting
+
+
+@frozen
+class _Pass:
+    """The notes of one pass."""
+
+    operations: list[Operation] = field(factory=list)
+    drift: list[str] = field(factory=list)
+    faults: list[str] = field(factory=list)
+    waiting: list[str] = field(factory=list)
+
+    def did(self, operations: Sequence[Operation], *, is_drift: bool) -> None:
+        """These are being done; as drift if the desired part is what was verified before."""
+        self.operations.extend(operations)
+        if is_drift:
+            self.drift.extend(str(each) for each in operations)
+
+    def attempt(self, work: Callable[[], None]) -> None:
+        """Do one applier's part; its failure is a fault, not the end."""
+        try:
+            work()
+        except HostError as error:
+            self.faults.append(str(error))
+
+
+class Host:
+    """The machine, or the network namespace, that this process runs in."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._kernel = KernelApplier()
+        self._nftables = NftablesApplier()
+        self._daemons = DaemonApplier(settings)
+        self._verified: Desired | None = None
+        self._graced_until = 0.0
+        self._steady_from = 0.0
+        self._serving: bool | None = None
+        self._settings = settings
+        self._notifications: NotifyFifo | None = None
+        self._monitor: LinkMonitor | None = None
+
+    # What it reports ----------------------------------------------------------------------------
+
+    @property
+    def notifications(self) -> NotifyFifo:
+        """What keepalived says; readable when it has said something."""
+        if self._notifications is None:
+            self._notifications = NotifyFifo(self._settings.notify_fifo)
+        return self._notifications
+
+    @property
+    def monitor(self) -> LinkMonitor:
+        """What changes in the kernel; readable when something has."""
+        if self._monitor is None:
+            self._monitor = LinkMonitor()
+        return self._monitor
+
+    def reports(self) -> list[tuple[Report, str]]:
+        """What keepalived has said since the last call."""
+        return [(each.report, each.reason) for each in self.notifications.read()]
+
+    def learn_role(self) -> list[tuple[Report, str]]:
+        """What a keepalived that runs already says it is; nothing if none runs."""
+        return [(each.report, each.reason) for each in self._daemons.keepalived_reports()]
+
+    def wait(self, seconds: float) -> None:
+        """Wait until keepalived or the kernel says something, `seconds` at most."""
+        select.select([self.notifications, self.monitor], [], [], seconds)
+        self.monitor.drain()
+
+    # Settling -----------------------------------------------------------------------------------
+
+    def settle(self, desired: Desired, doubt: frozenset[str] = EVERYTHING) -> Outcome:
+        """One pass: make the machine equal to `desired`, as far as it can be done now, and look at the result."""
+        notes = _Pass()
+        verified, self._verified = self._verified, None
+        if desired.kernel.serving is not self._serving:
+            self._serving = desired.kernel.serving
+            self._graced_until = time.monotonic() + GRACE_S
+        kernel_was_equal = verified is not None and verified.kernel == desired.kernel
+        look_at_kernel = not kernel_was_equal or "all" in doubt or "kernel" in doubt
+        if look_at_kernel:
+            notes.attempt(lambda: self._add_to_kernel(desired.kernel, notes, is_drift=kernel_was_equal))
+        notes.attempt(lambda: self._load_ruleset(desired, notes))
+        daemons_were_equal = verified is not None and verified.daemons == desired.daemons
+        notes.attempt(lambda: self._run_daemons(desired, notes, is_drift=daemons_were_equal))
+        if look_at_kernel or notes.operations:
+            notes.attempt(lambda: self._finish_kernel(desired.kernel, notes, is_drift=kernel_was_equal))
+        settled = not notes.faults and not notes.waiting
+        if settled:
+            self._verified = desired
+        return Outcome(
+            settled=settled,
+            operations=tuple(notes.operations),
+            drift=tuple(notes.drift),
+            faults=tuple(notes.faults),
+            waiting=tuple(notes.waiting),
+        )
+
+    def _add_to_kernel(self, kernel: Kernel, notes: _Pass, *, is_drift: bool) -> None:
+        plan = plan_kernel(kernel, self._kernel.observe(kernel))
+        notes.did(plan.early, is_drift=is_drift)
+        self._kernel.apply(plan.early)
+
+    def _load_ruleset(self, desired: Desired, notes: _Pass) -> None:
+        outcome = self._nftables.settle(desired.ruleset)
+        if outcome.changed:
+            subject = f"table inet {desired.ruleset.table} ({outcome.script_bytes} bytes)"
+            notes.operations.append(Operation(target="nftables", action="load", subject=subject))
+        if outcome.drift:
+            notes.drift.extend(outcome.differences or (f"nftables: table inet {desired.ruleset.table} was changed",))
+
+    def _run_daemons(self, desired: Desired, notes: _Pass, *, is_drift: bool) -> None:
+        done = self._daemons.settle(desired.daemons)
+        notes.did(done, is_drift=is_drift)
+        if any(each.target == "keepalived" and each.action != "write" for each in done):
+            now = time.monotonic()
+            self._steady_from, self._graced_until = now + RELOAD_S, now + GRACE_S
+
+    def _finish_kernel(self, kernel: Kernel, notes: _Pass, *, is_drift: bool) -> None:
+        """Take away what is not wanted any more, do what keepalived failed to do, and look at the result."""
+        observed = self._kernel.observe(kernel)
+        plan = plan_kernel(kernel, observed)
+        now = time.monotonic()
+        if plan.late and now >= self._steady_from:
+            notes.did(plan.late, is_drift=is_drift)
+            self._kernel.apply(plan.late)
+        if plan.awaited and now >= self._graced_until:
+            repair = repair_virtual(kernel, observed)
+            notes.did(repair, is_drift=is_drift)
+            self._kernel.apply(repair)
+        if not plan.is_settled:
+            plan = plan_kernel(kernel, self._kernel.observe(kernel))
+        notes.waiting.extend(_unsettled(plan))
+
+    # Comparing ----------------------------------------------------------------------------------
+
+    def verify(self, desired: Desired) -> tuple[str, ...]:
+        """Everything that differs, in words. Looks at all of the machine and touches nothing."""
+        plan = plan_kernel(desired.kernel, self._kernel.observe(desired.kernel))
+        return (
+            *_unsettled(plan),
+            *self._nftables.verify(desired.ruleset, full=True),
+            *self._daemons.verify(desired.daemons, full=True),
+        )
+
+    def plan(self, desired: Desired) -> tuple[Operation, ...]:
+        """The operations that would make the machine equal to `desired`, in order. Touches nothing."""
+        observed = self._kernel.observe(desired.kernel)
+        kernel = plan_kernel(desired.kernel, observed)
+        differs = self._nftables.verify(desired.ruleset, full=True)
+        load = Operation(target="nftables", action="load", subject=f"table inet {desired.ruleset.table}")
+        return (
+            *kernel.early,
+            *((load,) if differs else ()),
+            *self._daemons.plan(desired.daemons),
+            *kernel.late,
+            *repair_virtual(desired.kernel, observed),
+        )
+
+    # The daemons --------------------------------------------------------------------------------
+
+    def resync_connections(self) -> None:
+        """Ask the peer's conntrackd for all its connections."""
+        self._daemons.resync_connections()
+
+    def pidfds(self) -> dict[str, int]:
+        """A descriptor for each running daemon, readable when it has died."""
+        return dict(self._daemons.pidfds())
+
+    def counters(self) -> dict[str, int]:
+        """How often each daemon was started, reloaded and restarted by this process."""
+        return dict(self._daemons.counters)
+
+    # The end ------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Give the sockets back; everything on the machine stays."""
+        self._kernel.close()
+        self._nftables.close()
+        self._daemons.close()
+        for each in (self._notifications, self._monitor):
+            if each is not None:
+                each.close()
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _unsettled(plan: KernelPlan) -> tuple[str, ...]:
+    """What differs in the kernel, in words."""
+    return (
+        *(str(each) for each in (*plan.early, *plan.late)),
+        *(f"kernel: {each}" for each in plan.awaited),
+        *(f"kernel: there is no device {name}" for name in plan.missing_links),
+        *(f"kernel: there is no setting {path}" for path in plan.missing_sysctls),
+    )
