@@ -105,7 +105,17 @@ def effective(view: StateView) -> Effective:
 
 def pending(view: StateView) -> tuple[Pending, ...]:
     """What is stored and waits, in a fixed order."""
-    return tuple(
+    waiting = []
+    if view.router is None and (view.tiers or view.public_addresses):
+        waiting.append(Pending(what="everything", waits_for="the boot parameters (cmd_line)"))
+    hidden = references.source_nat_address(view)
+    if hidden is not None and hidden not in view.public_addresses:
+        waiting.append(Pending(what="source NAT", waits_for=f"the public address {hidden}"))
+    return (*waiting, *_pending_references(view))
+
+
+def _pending_references(view: StateView) -> Iterator[Pending]:
+    return (
         Pending(what=references.describe(thing), waits_for=waits_for)
         for thing in _referring(view)
         if (waits_for := references.missing(view, thing)) is not None

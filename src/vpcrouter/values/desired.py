@@ -43,7 +43,7 @@ class Kernel:
 
     `links` lists every device the router owns: on those, an address or route that is not listed is drift.
     Devices that are not listed are left alone. `virtual_*` are keepalived's to set: they must be there while
-    `serving`, and must not be there otherwise.
+    `serving`, and must not be there while not.
     """
 
     links: tuple[Link, ...] = ()
@@ -53,7 +53,8 @@ class Kernel:
     """Paths below /proc/sys with slashes (`net/ipv4/ip_forward`), and their values."""
     virtual_addresses: tuple[InterfaceAddress, ...] = ()
     virtual_routes: tuple[Route, ...] = ()
-    serving: bool = False
+    serving: bool | None = False
+    """None: nobody knows yet (keepalived has not reported), and what is virtual is left as it is."""
 
 
 @frozen(kw_only=True)
@@ -123,3 +124,5 @@ class Desired:
     ruleset: Ruleset
     daemons: tuple[Daemon, ...] = ()
     """In the order in which they are started; keepalived last, so that a router serves only when it can."""
+    vrrp_interface: str | None = None
+    """The device that VRRP runs over; None where there is no redundancy."""

@@ -87,7 +87,7 @@ def address(value: object, path: str) -> str:
 def network(value: object, path: str) -> str:
     """A network in CIDR form, IPv4 or IPv6, whose host bits are zero."""
     try:
-        if not isinstance(value, str) or "/" not in value:
+        if not isinstance(value, str) or "/" not in value or "%" in value:  # a zone may hold any character
             raise ValueError  # noqa: TRY301 - one message for every way to be wrong
         return str(ipaddress.ip_network(value, strict=True))
     except ValueError:
@@ -105,7 +105,9 @@ def ipv4_network(value: object, path: str) -> str:
 def filter_network(value: object, path: str) -> str:
     """A CIDR of a filter rule: host bits are cut off (10.1.2.3/24 is 10.1.2.0/24), a bare address is one host."""
     try:
-        return str(ipaddress.ip_network(value if isinstance(value, str) else "", strict=False))
+        if not isinstance(value, str) or "%" in value:  # a zone may hold any character
+            raise ValueError  # noqa: TRY301
+        return str(ipaddress.ip_network(value, strict=False))
     except ValueError:
         raise _bad(path, value, "a network like 10.1.0.0/16 or ::/0") from None
 
