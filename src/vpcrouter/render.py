@@ -1,8 +1,8 @@
 """The generated files as texts by name: what `vpcrouter render` writes. Pure.
 
-Called by the CLI, and by the recorded cases of the tests. The daemons' files are byte for byte those of the machine; two
-more stand for what a machine gets without files: `ruleset.nft`, which `nft -f` loads where the table does not exist,
-and `kernel.json`.
+Called by the CLI, and by the recorded cases of the tests. The daemons' files are byte for byte those of the machine.
+Two more stand for what a machine gets without files: `ruleset.nft`, which `nft -f` loads where the table does not
+exist, and `kernel.json`.
 """
 
 from __future__ import annotations

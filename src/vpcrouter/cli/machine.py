@@ -78,7 +78,8 @@ def render(
     Example: vpcrouter --journal ./journal render ./out --role master
     """
     from vpcrouter.appliers._files import write_atomically
-    from vpcrouter.materialise import materialise, render_files
+    from vpcrouter.materialise import materialise
+    from vpcrouter.render import render_files
     from vpcrouter.router import replay
     from vpcrouter.values.role import Role
 
@@ -158,6 +159,7 @@ def run(
     from vpcrouter.values.settings import Settings
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("transitions").setLevel(logging.WARNING)  # it tells of every step of the role machine
     settings = Settings(
         root=str(root.absolute()),
         advertisement_interval_ms=advertisement_ms,

@@ -10,7 +10,7 @@ standings, each of which has one role:
 
     standing   role     meaning
     NO_TIER    init     no guest network, so nothing to elect over; whatever keepalived says is stale
-    WAITING    init     one of a pair; keepalived has not reported since the first tier or since its orderly stop
+    WAITING    init     one of a pair; keepalived has not reported since the first tier came
     BACKUP     backup   keepalived says so
     MASTER     master   keepalived says so
     FAULT      fault    keepalived says so, or it died: its addresses may still be here while the peer has them too
@@ -18,8 +18,9 @@ standings, each of which has one role:
 
 keepalived's newest word is believed in every standing of a pair, whatever came before: a router that starts beside
 a running keepalived hears `master` first, and a missed line must not leave it wrong for ever. A keepalived that is
-dead (LOST) means fault, not init: init says "nothing to report yet", and this router has something to report.
-An orderly stop (STOPPED) means init, since keepalived has withdrawn its addresses and told its peer.
+gone (LOST), killed or stopped, means fault, not init: init says "nothing to report yet", and this router has
+something to report. Its own last word (STOPPED) changes nothing: it comes a second after the addresses are gone, and
+after a kill -9 perhaps after the first words of its successor, which would then be taken for dead.
 
 Known hole: lines that keepalived wrote before it died still count when they are read after the report of its
 death. Whoever reads the FIFO must empty it before it reports LOST.
@@ -52,9 +53,9 @@ class Report(Enum):
     FAULT = "fault"
     """keepalived: it is in fault, for example because a link is down."""
     STOPPED = "stopped"
-    """keepalived: it is stopping in order and withdraws its addresses."""
+    """keepalived: the last word of a process that ends in order."""
     LOST = "lost"
-    """keepalived died, or does not run although it should."""
+    """The process of keepalived is gone, killed or stopped."""
     NO_TIER = "no-tier"
     """The configuration: there is no guest network."""
     PAIRED = "paired"
@@ -88,6 +89,12 @@ class Intent(Enum):
     """Make the machine equal to the state under the new role."""
     RESYNC = "resync"
     """Ask the peer's conntrackd for all its connections, since this router may have missed some."""
+    SHARE = "share"
+    """Let conntrackd take up all connections of the kernel, then send them to the peer.
+
+    Those that came from the old master are in the kernel but not in conntrackd's own cache, which is all that it
+    sends and all that a peer can ask it for: without this they would be lost with the second failover.
+    """
     RECORD = "record"
     """Write the change into the journal, for the audit trail."""
 
@@ -128,9 +135,9 @@ GRID: Final[Mapping[Standing, tuple[Standing | None, ...]]] = MappingProxyType({
     # told:            backup  master  fault  stopped  lost   no-tier  paired  alone
     Standing.NO_TIER: (STAYS,  STAYS,  STAYS, STAYS,   STAYS, STAYS,   _W,     _A),
     Standing.WAITING: (_B,     _M,     _F,    STAYS,   _F,    _N,      STAYS,  _A),
-    Standing.BACKUP:  (STAYS,  _M,     _F,    _W,      _F,    _N,      STAYS,  _A),
-    Standing.MASTER:  (_B,     STAYS,  _F,    _W,      _F,    _N,      STAYS,  _A),
-    Standing.FAULT:   (_B,     _M,     STAYS, _W,      STAYS, _N,      STAYS,  _A),
+    Standing.BACKUP:  (STAYS,  _M,     _F,    STAYS,   _F,    _N,      STAYS,  _A),
+    Standing.MASTER:  (_B,     STAYS,  _F,    STAYS,   _F,    _N,      STAYS,  _A),
+    Standing.FAULT:   (_B,     _M,     STAYS, STAYS,   STAYS, _N,      STAYS,  _A),
     Standing.ALONE:   (STAYS,  STAYS,  STAYS, STAYS,   STAYS, _N,      _W,     STAYS),
 })
 # fmt: on
@@ -148,13 +155,26 @@ _WORDS: Final[Mapping[Report, str]] = MappingProxyType(
         Report.BACKUP: "keepalived reports backup",
         Report.MASTER: "keepalived reports master",
         Report.FAULT: "keepalived reports fault",
-        Report.STOPPED: "keepalived was stopped",
+        Report.STOPPED: "keepalived is ending",
         Report.LOST: "keepalived does not run",
         Report.NO_TIER: "there is no guest network",
         Report.PAIRED: "the router is one of a pair now",
         Report.ALONE: "the router is not one of a pair",
     }
 )
+
+# The machine comes first: a record waits for the disk, and keepalived has not waited for either.
+_INTENTS: Final[Mapping[Standing, tuple[Intent, ...]]] = MappingProxyType(
+    {
+        Standing.NO_TIER: (Intent.SETTLE, Intent.RECORD),
+        Standing.WAITING: (Intent.SETTLE, Intent.RECORD),
+        Standing.BACKUP: (Intent.SETTLE, Intent.RESYNC, Intent.RECORD),
+        Standing.MASTER: (Intent.SETTLE, Intent.SHARE, Intent.RECORD),
+        Standing.FAULT: (Intent.SETTLE, Intent.RECORD),
+        Standing.ALONE: (Intent.SETTLE, Intent.RECORD),
+    }
+)
+"""What is to be done when a standing is reached and the role was another one before."""
 
 # One machine walks all models. It knows no callbacks, which could leave a new standing behind an exception, and no
 # conditions, which could refuse a report without a word; and it is no model itself, so that no methods grow.
@@ -197,11 +217,4 @@ class RoleMachine:
         if self.role is previous:
             return RoleChange(previous=previous, role=previous, reason=self._reason)
         self._reason = reason or _WORDS[report]
-        return RoleChange(previous=previous, role=self.role, reason=self._reason, intents=_intents(self.role))
-
-
-def _intents(role: Role) -> tuple[Intent, ...]:
-    # The machine comes first: a record waits for the disk, and keepalived has not waited for either.
-    if role is Role.BACKUP:
-        return (Intent.SETTLE, Intent.RESYNC, Intent.RECORD)
-    return (Intent.SETTLE, Intent.RECORD)
+        return RoleChange(previous=previous, role=self.role, reason=self._reason, intents=_INTENTS[self._standing])

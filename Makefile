@@ -1,0 +1,37 @@
+# make demo   does all the set-up and shows the main job: a burst, a failover, two reboots
+# make test   does all the set-up and runs every test; a laboratory that cannot run is a failure
+# make check  what needs no privileges and no daemon, in less than a minute
+# make bench  the table of figures, ours beside the peer's; SMOKE=1 for a short run
+.PHONY: help setup demo test check bench clean
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+setup:
+	@tools/setup.sh
+
+demo: setup
+	@$(BIN)/vpcrouter lab demo
+
+# In two runs, so that only what needs root runs as root.
+test: setup
+	$(BIN)/python -m pytest -n auto -m "not lab"
+	$(AS_ROOT) $(BIN)/python -m pytest -m lab -p tests.plugins.lab_required
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -n auto -m "not lab and not slow"
+
+bench: setup
+	@$(AS_ROOT) $(BIN)/python -m bench $(if $(SMOKE),--smoke) $(BENCH_ARGS)
+
+clean:
+	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,212 @@
+"""Nothing but this module starts a program or signals a process.
+
+Called by the appliers (and borrowed by the lab). It knows nothing of what the programs are for. A command
+line is a list of words, never a string for a shell; the environment is the same few variables for every
+program, so that nothing of the caller's leaks into a daemon.
+
+A process is known by its number *and* the time it started (clock ticks since boot, field 22 of
+/proc/PID/stat), and is held by a pidfd from then on: a number that the kernel gave away again is never
+signalled.
+
+Known hole: the size limit of a daemon's output is a limit on every file it writes (RLIMIT_FSIZE is the only
+one that still holds when we are gone). What does not fit is lost, the daemon goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from vpcrouter.errors import ApplierError, MissingProgramError
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT: Mapping[str, str] = {"PATH": SEARCH_PATH, "LC_ALL": "C"}
+OUTPUT_LIMIT = 16 * 1024 * 1024
+"""Bytes that a daemon may write into one file; see the known hole above."""
+OUTPUT_KEPT = 1024 * 1024
+"""Output of an earlier life that is longer than this is dropped before a daemon starts."""
+MESSAGE_LENGTH = 2000
+"""Characters of a program's own words that an error repeats."""
+
+PACKAGES: Mapping[str, str] = {
+    "conntrack": "conntrack",
+    "conntrackd": "conntrackd",
+    "dnsmasq": "dnsmasq-base",
+    "ip": "iproute2",
+    "keepalived": "keepalived",
+    "nft": "nftables",
+    "ping": "iputils-ping",
+    "tcpdump": "tcpdump",
+    "unshare": "util-linux",
+}
+"""The Debian package of each program that is started anywhere."""
+
+
+def find_program(name: str) -> str:
+    """The path of a program; MissingProgramError names the Debian package."""
+    path = shutil.which(name, path=SEARCH_PATH)
+    if path is None:
+        raise MissingProgramError(
+            "program not found", where=name, hint=f"apt-get install {PACKAGES.get(Path(name).name, name)}"
+        )
+    return path
+
+
+def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 10.0) -> bytes:
+    """Run a program to its end and return its standard output.
+
+    Raises ApplierError with the exit status and the end of what it said, or when it took longer than
+    `timeout` seconds; it has been killed then.
+    """
+    program = find_program(argv[0])
+    try:
+        done = subprocess.run(
+            [program, *argv[1:]],
+            input=stdin,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            env=ENVIRONMENT,
+        )
+    except subprocess.TimeoutExpired:
+        raise ApplierError(
+            f"not done after {timeout:g} s, killed", where=argv[0], hint="look at the load of the machine"
+        ) from None
+    except OSError as error:
+        raise ApplierError(f"cannot be started: {error.strerror}", where=argv[0]) from None
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()
+        how = f"exit status {done.returncode}" if done.returncode > 0 else f"killed by signal {-done.returncode}"
+        raise ApplierError(f"{how}: {said[-MESSAGE_LENGTH:] or 'no message'}", where=argv[0])
+    return done.stdout
+
+
+def spawn(argv: Sequence[str], *, output: Path, environment: Mapping[str, str] | None = None) -> int:
+    """Start a daemon in a session of its own, which lives on when we are killed; returns its number.
+
+    What it prints is appended to `output` (mode 0600), which never grows beyond OUTPUT_LIMIT.
+    """
+    program = find_program(argv[0])
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    try:
+        with os.fdopen(os.open(output, flags, 0o600), "ab") as log:
+            if log.tell() > OUTPUT_KEPT:
+                log.truncate(0)
+            pid = os.posix_spawn(
+                program,
+                list(argv),
+                {**ENVIRONMENT, **(environment or {})},
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, log.fileno(), 1),
+                    (os.POSIX_SPAWN_DUP2, log.fileno(), 2),
+                ],
+                setsid=True,
+                setsigmask=[],
+                # SIGXFSZ stays ignored, as Python has it: a daemon whose log is full must not die of it.
+                setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD],
+            )
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (OUTPUT_LIMIT, OUTPUT_LIMIT))
+    except ProcessLookupError:
+        return pid
+    except OSError as error:
+        raise ApplierError(f"cannot be started: {error.strerror}", where=argv[0]) from None
+    return pid
+
+
+class Process:
+    """One running process, held by a pidfd. Close it when it is of no interest any more; it goes on."""
+
+    def __init__(self, pid: int, start_time: int, pidfd: int) -> None:
+        self.pid = pid
+        self.start_time = start_time
+        self.pidfd = pidfd
+
+    def is_alive(self) -> bool:
+        """False from the moment it ended, also while nobody has waited for it yet."""
+        return not self._ended_within(0.0)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; nothing happens if the process has ended."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it has ended, `timeout` seconds at most; True if it has. A child of ours is reaped."""
+        if not self._ended_within(timeout):
+            return False
+        with suppress(ChildProcessError):  # not our child: started by an agent before us
+            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG)
+        return True
+
+    def end(self, *, grace: float) -> None:
+        """SIGTERM, and SIGKILL if it has not ended after `grace` seconds."""
+        self.send(signal.SIGTERM)
+        if not self.wait(grace):
+            self.send(signal.SIGKILL)
+            if not self.wait(2.0):
+                raise ApplierError(
+                    f"process {self.pid} does not end",
+                    where="process",
+                    hint="it waits for a disk or the kernel",
+                )
+
+    def close(self) -> None:
+        """Give the pidfd back."""
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+    def _ended_within(self, timeout: float) -> bool:
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(max(0.0, timeout) * 1000))
+
+
+def open_process(pid: int, start_time: int | None = None) -> Process | None:
+    """The process of that number, if it is alive and started at `start_time` (None: whenever)."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except (ProcessLookupError, ValueError):
+        return None
+    # Read after the pidfd was opened: if the number was given away in between, the two do not match, and the
+    # pidfd is that of a process that has ended.
+    started = _start_time(pid)
+    process = Process(pid, started or 0, pidfd)
+    if started is None or start_time not in (None, started) or not process.is_alive():
+        process.wait(0.0)
+        process.close()
+        return None
+    return process
+
+
+def find_processes(argv: Sequence[str]) -> tuple[Process, ...]:
+    """All living processes with exactly this command line, oldest first: a daemon and its forked children."""
+    wanted = b"".join(word.encode() + b"\0" for word in argv)
+    found = []
+    for directory in Path("/proc").iterdir():
+        if not directory.name.isdecimal():
+            continue
+        try:
+            command_line = (directory / "cmdline").read_bytes()
+        except OSError:
+            continue  # ended since the listing
+        if command_line == wanted and (process := open_process(int(directory.name))) is not None:
+            found.append(process)
+    return tuple(sorted(found, key=lambda process: (process.start_time, process.pid)))
+
+
+def _start_time(pid: int) -> int | None:
+    try:
+        stat = Path("/proc", str(pid), "stat").read_bytes()
+    except OSError:
+        return None
+    # The second field is the name in parentheses, which may hold anything: count from its end.
+    return int(stat.rpartition(b")")[2].split()[19])

@@ -1,0 +1,177 @@
+"""Links, addresses, routes and sysctls of this network namespace: look, do, say what was refused.
+
+Called by `router.py`, which plans in between (`plan.kernel`). It knows what an operation means to the kernel and
+nothing of why it is wanted. Looking costs one dump of links, addresses and routes; doing costs one acknowledged
+message for each operation, many to a system call. rtnetlink has no transactions: each operation succeeds or fails
+alone, all are tried, and what was refused is one ApplierError. Look again to be sure.
+
+What is already as an operation wants it is not an error, nor is a device that was unplugged meanwhile: the next
+plan names it as missing.
+
+Known hole: an address with a peer of its own (point-to-point, made by hand) is seen but cannot be removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from vpcrouter.appliers import _netlink
+from vpcrouter.appliers._netlink import AddressRecord, RouteRecord
+from vpcrouter.appliers._sockets import NetlinkSocket
+from vpcrouter.errors import ApplierError
+from vpcrouter.plan.kernel import (
+    KernelOperation,
+    ObservedKernel,
+    RouteEntry,
+    Sysctl,
+    wanted_sysctls,
+)
+from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, Route
+
+_GONE = {errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENOENT}
+_ALREADY_TRUE = {"add": {errno.EEXIST, errno.ENODEV}, "set": {errno.ENODEV}, "remove": _GONE}
+
+_Message = tuple[int, int, bytes]
+
+
+class KernelApplier:
+    """The kernel's network configuration in the namespace of the calling thread; one thread at a time."""
+
+    def __init__(self, *, sysctl_root: Path = Path("/proc/sys")) -> None:
+        self._sysctl_root = sysctl_root
+        self._socket: NetlinkSocket | None = None
+
+    def close(self) -> None:
+        """Close the netlink socket; a later call opens it again."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def observe(self, desired: Kernel) -> ObservedKernel:
+        """What there is now; of the sysctls, those that `desired` is about."""
+        names: dict[int, str] = {}
+        links = []
+        for link in _netlink.links(self._dump(_netlink.RTM_GETLINK, _netlink.link_query())):
+            names[link.index] = link.name
+            links.append(Link(name=link.name, up=link.up, mtu=link.mtu))
+        return ObservedKernel(
+            links=tuple(links),
+            addresses=tuple(self._addresses(names)),
+            routes=tuple(self._routes(names)),
+            sysctls=tuple(self._sysctls(desired)),
+        )
+
+    def apply(self, operations: Sequence[KernelOperation]) -> None:
+        """Do all of them, in order. Raises ApplierError naming those that were refused, after trying all."""
+        refused: list[str] = []
+        batch: list[tuple[KernelOperation, _Message]] = []
+        indexes: dict[str, int] = {}
+        for operation in operations:
+            item = operation.item
+            if isinstance(item, Sysctl):
+                self._send(batch, refused)
+                self._write(operation, item, refused)
+            elif (message := _message(operation.action, item, indexes)) is not None:
+                batch.append((operation, message))
+        self._send(batch, refused)
+        if refused:
+            shown = "; ".join(refused[:10]) + (f"; and {len(refused) - 10} more" if len(refused) > 10 else "")
+            raise ApplierError(shown, where="kernel", hint="`vpcrouter plan` lists what is still to do")
+
+    def _addresses(self, names: dict[int, str]) -> Iterator[InterfaceAddress]:
+        for version in (4, 6):
+            dump = self._dump(_netlink.RTM_GETADDR, _netlink.address_query(version))
+            for record in _netlink.addresses(dump):
+                if (device := names.get(record.index)) is not None:
+                    yield InterfaceAddress(device=device, address=record.address)
+
+    def _routes(self, names: dict[int, str]) -> Iterator[RouteEntry]:
+        for version in (4, 6):
+            dump = self._dump(_netlink.RTM_GETROUTE, _netlink.route_query(version))
+            for record in _netlink.routes(dump):
+                if (device := names.get(record.index)) is not None:
+                    route = Route(network=record.network, gateway=record.gateway, device=device, table=record.table)
+                    yield RouteEntry(route=route, protocol=record.protocol, metric=record.metric)
+
+    def _sysctls(self, desired: Kernel) -> Iterator[Sysctl]:
+        for wanted in wanted_sysctls(desired):
+            try:
+                value = (self._sysctl_root / wanted.path).read_text(encoding="ascii")
+            except OSError:
+                continue  # no such device or module; the plan says which
+            yield Sysctl(path=wanted.path, value=" ".join(value.split()))
+
+    def _dump(self, kind: int, payload: bytes) -> list[tuple[int, bytes]]:
+        return self._netlink().dump(kind, payload)
+
+    def _netlink(self) -> NetlinkSocket:
+        if self._socket is None:
+            try:
+                self._socket = NetlinkSocket(socket.NETLINK_ROUTE)
+            except OSError as error:
+                raise ApplierError(f"no netlink socket: {error.strerror}", where="kernel") from None
+        return self._socket
+
+    def _send(self, batch: list[tuple[KernelOperation, _Message]], refused: list[str]) -> None:
+        if batch:
+            answers = self._netlink().request([message for _, message in batch])
+            for (operation, _), refusal in zip(batch, answers, strict=True):
+                if refusal is not None and refusal.errno not in _ALREADY_TRUE[operation.action]:
+                    refused.append(f"{operation.action} {operation.subject}: {refusal}")
+            batch.clear()
+
+    def _write(self, operation: KernelOperation, sysctl: Sysctl, refused: list[str]) -> None:
+        try:
+            file = os.open(self._sysctl_root / sysctl.path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(file, sysctl.value.encode("ascii"))
+            finally:
+                os.close(file)
+        except FileNotFoundError:
+            pass  # its device was unplugged meanwhile
+        except OSError as error:
+            refused.append(f"{operation.action} {operation.subject}: {error.strerror}")
+
+
+def _message(action: str, item: Link | InterfaceAddress | RouteEntry, indexes: dict[str, int]) -> _Message | None:
+    """The netlink message of an operation; None if its device is not there any more."""
+    device = _device(item)
+    if device not in indexes:
+        try:
+            indexes[device] = socket.if_nametoindex(device)
+        except OSError:
+            indexes[device] = 0
+    index = indexes[device]
+    if index == 0:
+        return None
+    if isinstance(item, Link):
+        return _netlink.RTM_SETLINK, 0, _netlink.link_change(index, up=item.up, mtu=item.mtu)
+    removal = action == "remove"
+    if isinstance(item, InterfaceAddress):
+        payload = _netlink.address_change(AddressRecord(index=index, address=item.address))
+        if removal:
+            return _netlink.RTM_DELADDR, 0, payload
+        return _netlink.RTM_NEWADDR, _netlink.NLM_F_CREATE | _netlink.NLM_F_EXCL, payload
+    route = item.route
+    record = RouteRecord(
+        index=index,
+        network=route.network,
+        gateway=route.gateway,
+        table=route.table,
+        protocol=item.protocol,
+        metric=item.metric,
+    )
+    payload = _netlink.route_change(record, removal=removal)
+    if removal:
+        return _netlink.RTM_DELROUTE, 0, payload
+    return _netlink.RTM_NEWROUTE, _netlink.NLM_F_CREATE | _netlink.NLM_F_REPLACE, payload
+
+
+def _device(item: Link | InterfaceAddress | RouteEntry) -> str:
+    if isinstance(item, Link):
+        return item.name
+    return item.device if isinstance(item, InterfaceAddress) else item.route.device

@@ -1,0 +1,216 @@
+"""One nftables table of this network namespace: change it in one transaction, and prove that it is as desired.
+
+Called by `router.py` with the desired ruleset. Other tables are not ours and are left alone.
+
+The proof costs nothing while nobody else writes: the kernel counts transactions (the generation). If the
+generation is the one that our last transaction left, the table is what we loaded, and the difference to that is
+all there is to do. Otherwise (at start, or after a transaction of somebody else) the table is compared:
+
+    what the kernel lists for our table   =?   what a kernel lists that was given the desired table
+                                               (in a throwaway network namespace)
+
+Both went through nft's own way of writing, so the comparison needs no understanding of rules, and the second is
+kept (as digests) for as long as the same ruleset is asked for. Equal: trusted again. Different: the whole table is
+replaced, and compared once more. A table that was not there is loaded and trusted: the generation proves that it
+was our transaction, whole and alone.
+
+Known holes: a generation that somebody raised and that then wrapped around by 2^32 would be taken for ours; rules
+must name devices by name (`iifname`), for the throwaway namespace has none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from hashlib import blake2b
+
+from attrs import field, frozen
+
+from vpcrouter.appliers import _process
+from vpcrouter.appliers._sockets import GenerationSocket
+from vpcrouter.errors import ApplierError
+from vpcrouter.plan.nftables import change_script, remove_script, replace_script, ruleset_text
+from vpcrouter.values.desired import Ruleset
+
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}", re.ASCII)
+_BLOCK = re.compile(r"^\t(\w+ [^\s{]+) \{\n(.*?)^\t\}\n", re.ASCII | re.DOTALL | re.MULTILINE)
+_BRACES = re.compile(r"\{ ([^{}]*) \}", re.ASCII)
+_COMMA = re.compile(r",\s+", re.ASCII)
+_TIMEOUT = 60.0
+"""Seconds for one run of nft; 10,000 rules take 0.4 s here, with an anonymous set in every third 6 s."""
+_TRIES = 4
+"""Times that a settle starts again when somebody else wrote in the middle of it."""
+
+
+@frozen(kw_only=True)
+class NftOutcome:
+    """What a settle found and did."""
+
+    changed: bool
+    """A transaction of ours was committed."""
+    drift: bool = False
+    """Somebody had changed our table since the last settle."""
+    differences: tuple[str, ...] = ()
+    """What somebody had changed, in words."""
+    script_bytes: int = 0
+    """Length of what was loaded."""
+
+
+@frozen
+class _Known:
+    """What our table is proven to be, as long as the generation is this one."""
+
+    ruleset: Ruleset = field(repr=False)
+    generation: int
+
+
+class NftablesApplier:
+    """One table in the network namespace of the calling thread; one thread at a time."""
+
+    def __init__(self) -> None:
+        self._known: _Known | None = None
+        self._reference: tuple[Ruleset, dict[str, bytes]] | None = None
+        self._socket: GenerationSocket | None = None
+
+    def close(self) -> None:
+        """Close the netlink socket; a later call opens it again."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def settle(self, desired: Ruleset) -> NftOutcome:
+        """Make our table equal to `desired` with one transaction, or with none if it is.
+
+        Raises ApplierError with nft's words if the transaction was refused; the table is as it was then.
+        """
+        _check(desired.table)
+        drift: tuple[str, ...] = ()
+        loaded = 0
+        for _ in range(_TRIES):
+            generation = self._generation()
+            known = self._known
+            differences: tuple[str, ...] = ()
+            if known is None or known.generation != generation:
+                believed = desired if known is None else known.ruleset
+                differences = self._differences(believed)
+                if self._generation() != generation:
+                    continue
+                if known is not None:
+                    drift += differences
+                known = self._known = None if differences else _Known(believed, generation)
+            script_bytes = self._load(known, desired)
+            loaded += script_bytes
+            if script_bytes:
+                # If another generation than this follows, somebody else's transaction came before or after ours:
+                # then the next try compares.
+                self._known = _Known(desired, generation + 1)
+                if self._generation() != generation + 1:
+                    continue
+                if differences and differences != _missing(desired.table):
+                    self._insist(desired)
+            return NftOutcome(changed=loaded > 0, drift=bool(drift), differences=drift, script_bytes=loaded)
+        raise ApplierError(
+            f"somebody else changed nftables during each of {_TRIES} tries",
+            where="nftables",
+            hint="find out what else writes rules here: `nft monitor` names it",
+        )
+
+    def verify(self, desired: Ruleset, *, full: bool) -> tuple[str, ...]:
+        """What differs from `desired`, in words; empty if nothing does.
+
+        Unless `full`, an unchanged generation is proof enough.
+        """
+        _check(desired.table)
+        generation = self._generation()
+        known = self._known
+        if not full and known is not None and known.generation == generation and known.ruleset == desired:
+            return ()
+        return self._differences(desired)
+
+    def remove(self, table: str) -> None:
+        """No table of that name any more, whether there was one or not."""
+        _check(table)
+        self._known = None
+        _nft(remove_script(table))
+
+    def _load(self, known: _Known | None, desired: Ruleset) -> int:
+        """Load the least that is known to be enough; returns the length of what was loaded."""
+        if known is not None:
+            script = change_script(known.ruleset, desired)
+            try:
+                _nft(script)
+            except ApplierError:
+                if self._generation() == known.generation:
+                    raise
+                # Refused because somebody else wrote in between: what we knew is not true any more.
+            else:
+                return len(script)
+        script = replace_script(desired)
+        _nft(script)
+        return len(script)
+
+    def _insist(self, desired: Ruleset) -> None:
+        if left := self._differences(desired):
+            self._known = None
+            raise ApplierError(
+                f"replaced, and still not as desired: {'; '.join(left)}",
+                where="nftables",
+                hint="something else writes this table, or nft writes these rules in more than one way",
+            )
+
+    def _differences(self, desired: Ruleset) -> tuple[str, ...]:
+        listing = ["nft", "-s", "list", "table", "inet", desired.table]
+        if f"table inet {desired.table}" not in _run(["nft", "list", "tables", "inet"]).splitlines():
+            return _missing(desired.table)
+        if self._reference is None or self._reference[0] != desired:
+            # The command line is constant but for the checked name; the ruleset goes through standard input.
+            throwaway = ["unshare", "--net", "sh", "-c", f"nft -f - && exec {' '.join(listing)}"]
+            self._reference = desired, _digests(_run(throwaway, ruleset_text(desired)))
+        return tuple(_compare(self._reference[1], _digests(_run(listing))))
+
+    def _generation(self) -> int:
+        if self._socket is None:
+            try:
+                self._socket = GenerationSocket()
+            except OSError as error:
+                raise ApplierError(f"no netlink socket: {error.strerror}", where="nftables") from None
+        return self._socket.generation()
+
+
+def _check(table: str) -> None:
+    if not _TABLE.fullmatch(table):
+        raise ApplierError(f"{table!r} is not a table's name", where="nftables", hint="letters, digits and _")
+
+
+def _nft(script: str) -> None:
+    if script:
+        _run(["nft", "-f", "-"], script)
+
+
+def _run(argv: list[str], stdin: str = "") -> str:
+    return _process.run(argv, stdin=stdin.encode(), timeout=_TIMEOUT).decode()
+
+
+def _missing(table: str) -> tuple[str, ...]:
+    return (f"nftables: table {table} is missing",)
+
+
+def _digests(listing: str) -> dict[str, bytes]:
+    """A digest of each set and chain by kind and name, which does not depend on the order of elements."""
+    blocks = {match[1]: _BRACES.sub(_sorted, match[2]) for match in _BLOCK.finditer(listing)}
+    blocks["table"] = " ".join(_BLOCK.sub("", listing).split())
+    return {name: blake2b(text.encode(), digest_size=16).digest() for name, text in blocks.items()}
+
+
+def _sorted(braces: re.Match[str]) -> str:
+    return "{ " + ", ".join(sorted(_COMMA.split(braces[1]))) + " }"
+
+
+def _compare(expected: dict[str, bytes], actual: dict[str, bytes]) -> Iterator[str]:
+    for name, digest in expected.items():
+        if name not in actual:
+            yield f"nftables: {name} is missing"
+        elif actual[name] != digest:
+            yield f"nftables: {name} differs"
+    for name in sorted(actual.keys() - expected.keys()):
+        yield f"nftables: {name} is surplus"

@@ -1,0 +1,19 @@
+"""The journal: events in the order in which they were acknowledged, on disk, for ever. The format is journal/FORMAT.md.
+
+    writer ──► layout ──► disk          append: pack a group, write it, sync it
+       │
+    recovery ──► tail                   open: find the end, cut a torn tail, refuse damage
+       │
+    reader ──► walk ──► layout          read: no lock, nothing modified
+
+`layout` is the format as pure functions; `tail` tells a torn group from a damaged one; `segments` are the files.
+"""
+
+from __future__ import annotations
+
+from vpcrouter.journal.lock import lock_owner
+from vpcrouter.journal.reader import read_journal
+from vpcrouter.journal.records import Entry, JournalRecord, TornTail
+from vpcrouter.journal.writer import Journal
+
+__all__ = ["Entry", "Journal", "JournalRecord", "TornTail", "lock_owner", "read_journal"]

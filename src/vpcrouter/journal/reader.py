@@ -1,0 +1,97 @@
+"""Reading a journal: every record from a place on, or the error that says where it is damaged.
+
+Takes no lock and writes nothing: works on read-only media and beside an active writer, whose group in progress
+it does not see. It may see a group in the instant before its sync has returned, that is, before anybody was told
+that it is safe. Called by the writer for its own replay, and by whoever looks without writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vpcrouter.errors import DamagedJournalError, JournalError, MalformedInputError
+from vpcrouter.events.codec import decode
+from vpcrouter.journal.layout import FIRST_CHAIN, Frame
+from vpcrouter.journal.records import JournalRecord
+from vpcrouter.journal.segments import Segment, damaged, gap, list_segments, missing
+from vpcrouter.journal.tail import is_unfinished, judge
+from vpcrouter.journal.walk import Walk, refusal
+
+
+def read_journal(directory: Path, after: int = 0) -> Iterator[JournalRecord]:
+    """The records after number `after`, oldest first, as far as whole groups are there when it starts.
+
+    Raises DamagedJournalError at the first record that is not what was written, JournalError if the files cannot
+    be read or an event is of a newer version. Nothing is ever modified.
+    """
+    for walk, frames in walk_journal(directory, after):
+        for frame in frames:
+            if frame.seq > after:
+                yield decoded(walk.segment, walk.data, frame)
+
+
+def walk_journal(directory: Path, after: int = 0) -> Iterator[tuple[Walk, list[Frame]]]:
+    """All sound frames from the segment of record `after` + 1 on, batch by batch, with the walk that found them.
+
+    Each segment ends with an empty batch; its walk then shows what, if anything, is torn after the last group.
+    """
+    segments = _from(list_segments(directory), after + 1)
+    chain_before = FIRST_CHAIN if after == 0 else None
+    for segment, following in zip(segments, (*segments[1:], None), strict=False):
+        data = segment.read()
+        if following is None and is_unfinished(data):
+            return
+        walk = Walk(segment, data, chain_before)
+        for frames in walk.groups():
+            yield walk, frames
+        if following is None:
+            yield from _last_groups(walk)
+        elif not walk.is_complete:
+            raise refusal(walk)
+        elif following.first_seq != walk.next_seq:
+            raise missing(segment, walk.end, walk.next_seq, following)
+        yield walk, []
+        chain_before = walk.chain_value
+
+
+def decoded(segment: Segment, data: bytes, frame: Frame) -> JournalRecord:
+    """The record of a frame."""
+    try:
+        origin, command_id = frame.labels(data)
+        event = decode(frame.payload(data))
+    except UnicodeDecodeError as error:
+        raise damaged(segment, frame.start, frame.seq, f"its labels are not UTF-8: {error}") from None
+    except MalformedInputError as error:
+        raise JournalError(
+            f"record {frame.seq} is intact, but its event cannot be read: {error.what}",
+            where=f"{segment.path} at byte {frame.start}",
+            hint=error.hint or "it was not written by vpcrouter, or by a faulty version of it",
+        ) from error
+    return JournalRecord(seq=frame.seq, time_ns=frame.time_ns, origin=origin, command_id=command_id, event=event)
+
+
+def _from(segments: list[Segment], seq: int) -> list[Segment]:
+    """The segments from the one on that holds record `seq`, or would hold it next."""
+    if not segments:
+        return []
+    if segments[0].first_seq > seq:
+        raise DamagedJournalError(
+            gap(seq, segments[0].first_seq),
+            where=str(segments[0].path),
+            hint="bring the older segments back, or read from a snapshot that is newer than they are",
+            sound_until=seq - 1,
+        )
+    return segments[sum(each.first_seq <= seq for each in segments) - 1 :]
+
+
+def _last_groups(walk: Walk) -> Iterator[tuple[Walk, list[Frame]]]:
+    """What stands after the last sound group of the last segment: nothing, a torn group, or damage.
+
+    What looks like damage is looked at again: an opening writer may just have cut a torn tail off and gone on.
+    """
+    while not walk.is_complete and not judge(walk.data, walk.end, walk.next_seq).torn:
+        if not walk.look_again():
+            raise refusal(walk)
+        for frames in walk.groups():
+            yield walk, frames

@@ -1,0 +1,226 @@
+"""The single writer: what `append` returned survives; a group is there as a whole or not at all.
+
+A group is one write and one sync, in this order, and nothing follows a call that failed: the writer is then
+poisoned and refuses everything, since after a failed sync nobody knows what the disk holds (repeating the sync
+would report success for bytes that are lost). Opening the journal again reads what is really there.
+
+Called by `router`; knows events only as what the codec makes of them. Not for two threads at once.
+Known hole: a disk that acknowledges a sync it has not done, and files removed whole from the journal's end,
+leave nothing here by which the loss could be seen; a newer snapshot or the other router's digest shows it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from vpcrouter.errors import JournalError, JournalWriteError, MalformedInputError
+from vpcrouter.events.codec import encode
+from vpcrouter.journal import layout
+from vpcrouter.journal.disk import Disk, make_durable_directory, write_whole
+from vpcrouter.journal.layout import FIRST_CHAIN, Chain, Header, pack_record
+from vpcrouter.journal.lock import Lock
+from vpcrouter.journal.reader import read_journal
+from vpcrouter.journal.records import Entry, JournalRecord, TornTail
+from vpcrouter.journal.recovery import recover
+from vpcrouter.journal.segments import SEGMENT_BYTES, segment_path
+
+MAX_GROUP_BYTES = 256 * 1024 * 1024
+"""A group lies in memory as a whole, when written and when read; 1,000,000 small events fit."""
+
+
+class Journal:
+    """An open journal. `seq` is the number of the last record, 0 if there is none."""
+
+    def __init__(self, directory: Path, lock: Lock, disk: Disk, segment_bytes: int) -> None:
+        """For `open` only."""
+        self.directory = directory
+        self.seq = 0
+        self.torn_tail: TornTail | None = None
+        self._lock = lock
+        self._disk = disk
+        self._segment_bytes = segment_bytes
+        self._fd = -1
+        self._size = 0
+        self._chain = Chain(b"")
+        self._chain_value = FIRST_CHAIN
+        self._refusal = ""
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        *,
+        owner: Mapping[str, str] | None = None,
+        segment_bytes: int = SEGMENT_BYTES,
+        disk: Disk | None = None,
+    ) -> Journal:
+        """Become the writer of the journal in `directory`, which is made if it is not there.
+
+        A torn tail is cut and kept aside, see `torn_tail`. `owner` is shown to whoever asks `lock_owner`.
+        Raises LockedJournalError, DamagedJournalError if the last segment is, JournalError if it cannot be opened.
+        """
+        disk = disk or Disk()
+        try:
+            make_durable_directory(disk, directory)
+            lock = Lock.take(directory, owner or {})
+            try:
+                journal = cls(directory, lock, disk, segment_bytes)
+                journal._recover()
+            except BaseException:
+                lock.release()
+                raise
+        except OSError as error:
+            raise JournalError(
+                f"cannot be opened for writing: {error}", where=str(directory), hint="look at the disk and its rights"
+            ) from error
+        return journal
+
+    def append(self, entries: Sequence[Entry], *, time_ns: int) -> int:
+        """Add the entries as one group, all or nothing; durable on return. Returns the number of the last record.
+
+        Raises JournalWriteError if the disk refuses; nothing was acknowledged then, and nothing more can be
+        appended before the journal is opened anew. MalformedInputError (a label over 255 bytes, a group that is
+        too large) changes nothing.
+        """
+        if self._refusal:
+            raise JournalWriteError(
+                self._refusal, where=str(self.directory), hint="look at the disk, then open the journal again"
+            )
+        if not entries:
+            return self.seq
+        encoded = [_encoded(entry) for entry in entries]
+        try:
+            if self._fd < 0 or self._size >= self._segment_bytes:
+                self._begin_segment(time_ns)
+            chain = self._chain.copy()
+            group = _pack_group(chain, encoded, self.seq + 1, time_ns)
+            written = self._disk.write(self._fd, group, self._size)
+            if written != len(group):
+                raise OSError(f"only {written} of {len(group)} bytes were written")  # noqa: TRY301
+            self._disk.sync_data(self._fd)
+        except OSError as error:
+            self._poison(error)
+            raise JournalWriteError(
+                f"the disk refused to store record {self.seq + 1}: {error}",
+                where=str(self.directory),
+                hint="nothing was acknowledged; make room or look at the disk, then open the journal again",
+            ) from error
+        self._size += len(group)
+        self._chain = chain
+        self._chain_value = group[-layout.TAIL.size :][: layout.CHAIN_BYTES]
+        self.seq += len(entries)
+        return self.seq
+
+    def records(self, after: int = 0) -> Iterator[JournalRecord]:
+        """The records after number `after`, oldest first."""
+        return read_journal(self.directory, after)
+
+    def close(self) -> None:
+        """Let go of the journal; a second call does nothing. Nothing is left to be written at this point."""
+        self._refusal = self._refusal or "the journal is closed"
+        self._close_segment()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _recover(self) -> None:
+        walk, self.torn_tail = recover(self._disk, self.directory)
+        if walk is None:
+            return
+        self.seq = walk.next_seq - 1
+        self._chain = walk.chain
+        self._chain_value = walk.chain_value
+        self._size = walk.end
+        self._fd = os.open(walk.segment.path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._make_last_group_durable(walk.data[walk.last_group : walk.end], walk.last_group)
+        except BaseException:
+            self._close_segment()
+            raise
+
+    def _make_last_group_durable(self, group: bytes, offset: int) -> None:
+        """The writer before may have died between write and sync, or its sync may have failed.
+
+        After a failed sync the system takes the bytes for written, and a sync alone would do nothing: so they
+        are written again, the same bytes at the same place.
+        """
+        if group and self._disk.write(self._fd, group, offset) != len(group):
+            raise OSError(f"the last {len(group)} bytes could not be made durable")
+        self._disk.sync_data(self._fd)
+        self._disk.sync_directory(self.directory)
+
+    def _begin_segment(self, time_ns: int) -> None:
+        """A new file with its header, durable under its name before any record goes into it."""
+        header = Header(first_seq=self.seq + 1, created_ns=time_ns, chain_before=self._chain_value).pack()
+        path = segment_path(self.directory, self.seq + 1)
+        write_whole(self._disk, path, header)
+        self._close_segment()
+        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._size = len(header)
+        self._chain = Chain(header)
+
+    def _poison(self, error: OSError) -> None:
+        """No append ever again, and what was written of the group taken back as far as the disk lets us.
+
+        Otherwise whoever opens the file next could read a group, from memory, that never reached the disk.
+        """
+        self._refusal = f"the journal was closed for writing after an error: {error}"
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                self._disk.truncate(self._fd, self._size)
+
+    def _close_segment(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _encoded(entry: Entry) -> tuple[bytes, bytes, bytes]:
+    return _label(entry.origin, "origin"), _label(entry.command_id, "command_id"), encode(entry.event)
+
+
+def _label(text: str, name: str) -> bytes:
+    try:
+        label = text.encode()
+    except UnicodeEncodeError:
+        raise MalformedInputError(f"{text!r} is not text", where=name) from None
+    if len(label) > layout.MAX_LABEL_BYTES:
+        raise MalformedInputError(
+            f"{len(label)} bytes are more than {layout.MAX_LABEL_BYTES}", where=name, hint="shorten it"
+        )
+    return label
+
+
+def _pack_group(chain: Chain, encoded: Sequence[tuple[bytes, bytes, bytes]], first_seq: int, time_ns: int) -> bytes:
+    records = []
+    last = len(encoded) - 1
+    size = 0
+    for position, (origin, command_id, event) in enumerate(encoded):
+        record = pack_record(
+            chain,
+            seq=first_seq + position,
+            time_ns=time_ns,
+            position=position,
+            goes_on=position < last,
+            origin=origin,
+            command_id=command_id,
+            event=event,
+        )
+        size += len(record)
+        records.append(record)
+    if size > MAX_GROUP_BYTES:
+        raise MalformedInputError(
+            f"a group of {size} bytes is more than {MAX_GROUP_BYTES}", where="group", hint="append it in parts"
+        )
+    return b"".join(records)

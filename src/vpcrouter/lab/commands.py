@@ -1,0 +1,460 @@
+"""`vpcrouter lab …`: the laboratory on the command line. Imports what a verb needs when the verb runs.
+
+Mounted by `cli`. What it prints with `--json` is a promise to scripts; the tables are for people. Progress goes
+to standard error, and only when that is a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vpcrouter.errors import CallerError
+
+if TYPE_CHECKING:
+    from vpcrouter.lab.laboratory import Laboratory, Tell
+
+_HELP = """Two real routers, an Internet host and eight guests out of network namespaces on this machine (root).
+
+Nodes: rA and rB (the routers: eth0 control, eth1 public, eth2 … eth9 tiers), ext (203.0.113.1, 198.51.100.1),
+vm2 … vm9 (10.1.N.100 on tier ethN) and sw (the switch, bridges br0 … br9).
+
+\b
+  vpcrouter lab up
+  vpcrouter lab burst examples/burst
+  vpcrouter lab probe vm2 ext --seconds 5
+  vpcrouter lab failover
+  vpcrouter lab reboot both
+  vpcrouter lab down
+"""
+
+app = typer.Typer(name="lab", no_args_is_help=True, help=_HELP, rich_markup_mode=None)
+
+
+class Crash(Enum):
+    """How a failover crashes the master."""
+
+    links = "links"
+    kill = "kill"
+    namespace = "namespace"
+
+
+class Which(Enum):
+    """The routers of a reboot."""
+
+    rA = "rA"  # noqa: N815  (a name of the laboratory)
+    rB = "rB"  # noqa: N815
+    both = "both"
+
+
+Prefix = Annotated[
+    str | None, typer.Option("--prefix", metavar="P", help="Beginning of all namespaces' names.  [default: vpc]")
+]
+Directory = Annotated[
+    Path | None,
+    typer.Option("--dir", metavar="DIR", help="Where laboratories keep their files.  [default: /run/vpcrouter-lab]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Advertisement = Annotated[
+    int,
+    typer.Option("--advertisement-ms", min=10, max=40950, help="VRRP advertisement interval; an outage is ~3.5 times."),
+]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="UDP port to probe.  [default: any free one]")]
+
+
+@app.callback()
+def defaults(ctx: typer.Context, prefix: Prefix = None, directory: Directory = None) -> None:
+    """Options of every verb; they may stand after the verb as well."""
+    ctx.meta["vpcrouter.lab"] = (prefix, directory)
+
+
+@app.command()
+def up(
+    ctx: typer.Context,
+    advertisement_ms: Advertisement = 100,
+    prefix: Prefix = None,
+    directory: Directory = None,
+    json_: Json = False,
+) -> None:
+    """Build the laboratory and start both agents; what an earlier one left is removed first.
+
+    Example: vpcrouter lab up --advertisement-ms 30
+    """
+    with _opened(ctx, prefix, directory) as laboratory:
+        leftovers = laboratory.up(advertisement_ms=advertisement_ms)
+        names, where = laboratory.names, laboratory.directory
+    if _wants_json(ctx, json_):
+        _say_json({"prefix": names.prefix, "directory": str(where), "cleared_leftovers": bool(leftovers)})
+        return
+    if leftovers:
+        _say(f"removed what an earlier laboratory left: {_removed(leftovers)}")
+    _say(f"laboratory {names.prefix!r} is up, its files are in {where}")
+
+
+@app.command()
+def down(ctx: typer.Context, prefix: Prefix = None, directory: Directory = None, json_: Json = False) -> None:
+    """Remove the laboratory: its namespaces, every process in them, its files. Fine if there is none."""
+    from attrs import asdict
+
+    with _opened(ctx, prefix, directory) as laboratory:
+        removed = laboratory.down()
+    if _wants_json(ctx, json_):
+        _say_json(asdict(removed))
+    else:
+        _say(f"removed {_removed(removed)}" if removed else "there was nothing to remove")
+
+
+@app.command()
+def burst(
+    ctx: typer.Context,
+    files: Annotated[Path, typer.Argument(metavar="DIR", help="Has the folders rA and rB with numbered files.")],
+    prefix: Prefix = None,
+    directory: Directory = None,
+    json_: Json = False,
+) -> None:
+    """Send command files to both routers in parallel, in order, and time it.
+
+    Exit 1 if a command was rejected, a router did not settle, or the two ended with different digests.
+
+    Example: vpcrouter lab burst examples/burst --json
+    """
+    from attrs import asdict
+
+    from vpcrouter.lab.burst import burst_files, run_burst
+    from vpcrouter.lab.tables import burst_table
+
+    with _opened(ctx, prefix, directory) as laboratory:
+        report = run_burst(laboratory, burst_files(files))
+    if _wants_json(ctx, json_):
+        _say_json(asdict(report))
+    else:
+        _print(burst_table(report))
+        for router, part in report.routers.items():
+            for rejection in part.rejections:
+                _say(f"{router} rejected {rejection['file']}: {rejection['error']}")
+            if part.error:
+                _say(f"{router} stopped after {part.commands} commands: {part.error}")
+            for difference in part.differences:
+                _say(f"{router} did not settle: {difference}")
+    _answer(report.is_good)
+
+
+@app.command()
+def submit(
+    ctx: typer.Context,
+    router: Annotated[str, typer.Argument(metavar="rA|rB")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Command files.")],
+    prefix: Prefix = None,
+    directory: Directory = None,
+    json_: Annotated[bool, typer.Option("--json", help="It prints JSON anyway.")] = False,
+) -> None:
+    """Send command files to one router; prints one JSON line for each command. Exit 1 if one was rejected.
+
+    Example: vpcrouter lab submit rA examples/burst/rA/002-guest_network.json
+    """
+    from vpcrouter.lab.burst import read_text
+    from vpcrouter.lab.layout import check_router
+
+    with _opened(ctx, prefix, directory) as laboratory:
+        machine = laboratory.machines[check_router(router)]
+        texts = [(path.name, read_text(path)) for path in files]
+        with machine.connect() as client:
+            lines = [line for name, text in texts for line in client.submit(name, text)]
+    for line in lines:
+        _say_json(line)
+    _answer(all(line["status"] != "rejected" for line in lines))
+
+
+@app.command(
+    "exec",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+def execute(
+    ctx: typer.Context,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="rA, rB, ext, sw or vm2 … vm9.")],
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND…")],
+    prefix: Prefix = None,
+    directory: Directory = None,
+) -> None:
+    """Run a command in a node, with its exit status. Options of ours stand before NODE.
+
+    Example: vpcrouter lab exec vm2 ping -c 3 203.0.113.1
+    """
+    with _opened(ctx, prefix, directory) as laboratory:
+        # `exec NODE -- COMMAND` too: what stands before COMMAND is ours, and the parser leaves the dashes.
+        words, environment = laboratory.command_line(node, command[1:] if command[0] == "--" else command)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the command would inherit that
+    os.execvpe(words[0], words, environment)  # noqa: S606  (a list of words, no shell)
+
+
+@app.command()
+def status(ctx: typer.Context, prefix: Prefix = None, directory: Directory = None, json_: Json = False) -> None:
+    """Show what both routers say of themselves. Exit 1 if one does not answer."""
+    from vpcrouter.lab.tables import status_table
+
+    with _opened(ctx, prefix, directory) as laboratory:
+        both = laboratory.status()
+        cuts = laboratory.record.cuts
+    if _wants_json(ctx, json_):
+        _say_json(both)
+    else:
+        _print(status_table(both))
+        for port, how in cuts.items():
+            _say(f"cut ({how}): {port}")
+    _answer(all("error" not in each for each in both.values()))
+
+
+@app.command()
+def failover(
+    ctx: typer.Context,
+    how: Annotated[
+        Crash,
+        typer.Option(
+            "--how",
+            help="links: cut off, both go on running; kill: every process and the links; namespace: it is gone.",
+        ),
+    ] = Crash.links,
+    prefix: Prefix = None,
+    directory: Directory = None,
+    json_: Json = False,
+) -> None:
+    """Crash the master while a guest sends probes of 1 ms, and measure. Exit 1 if nobody took over.
+
+    The crashed router stays so until `lab heal` (everything whole again) or `lab reboot`.
+
+    Example: vpcrouter lab failover --how kill --json
+    """
+    from attrs import asdict
+
+    from vpcrouter.lab.failover import fail_over
+    from vpcrouter.lab.tables import failover_table
+
+    with _opened(ctx, prefix, directory) as laboratory:
+        result = fail_over(laboratory, how.value)
+    if _wants_json(ctx, json_):
+        _say_json(asdict(result))
+    else:
+        _print(failover_table(result))
+    _answer(result.new_master is not None)
+
+
+@app.command()
+def reboot(
+    ctx: typer.Context,
+    which: Annotated[Which, typer.Argument(metavar="rA|rB|both")],
+    prefix: Prefix = None,
+    directory: Directory = None,
+    json_: Json = False,
+) -> None:
+    """Kill a router, rebuild its namespace, start its agent on the same journal. Exit 1 if it does not settle.
+
+    Example: vpcrouter lab reboot both
+    """
+    from attrs import asdict
+
+    from vpcrouter.lab.layout import ROUTERS
+    from vpcrouter.lab.tables import reboot_table
+
+    routers = ROUTERS if which is Which.both else (which.value,)
+    with _opened(ctx, prefix, directory) as laboratory:
+        done = laboratory.reboot(routers)
+    if _wants_json(ctx, json_):
+        _say_json({router: asdict(each) for router, each in done.items()})
+    else:
+        _print(reboot_table(done))
+    _answer(all(each.settled for each in done.values()))
+
+
+@app.command()
+def cut(
+    ctx: typer.Context,
+    node: Annotated[str, typer.Argument(metavar="NODE")],
+    iface: Annotated[str, typer.Argument(metavar="IFACE")],
+    silent: Annotated[bool, typer.Option("--silent", help="Keep the carrier, as behind a second switch.")] = False,
+    prefix: Prefix = None,
+    directory: Directory = None,
+) -> None:
+    """Pull the cable of a device out of the switch; the device loses its carrier.
+
+    Example: vpcrouter lab cut rA eth2 --silent
+    """
+    with _opened(ctx, prefix, directory) as laboratory:
+        laboratory.cut(node, iface, silent=silent)
+
+
+@app.command()
+def heal(
+    ctx: typer.Context,
+    node: Annotated[str | None, typer.Argument(metavar="[NODE]")] = None,
+    iface: Annotated[str | None, typer.Argument(metavar="[IFACE]")] = None,
+    prefix: Prefix = None,
+    directory: Directory = None,
+    json_: Json = False,
+) -> None:
+    """Plug cut cables in again: one, those of a node, or all. With all, routers that crashed are rebooted.
+
+    Example: vpcrouter lab heal rA eth2
+    """
+    with _opened(ctx, prefix, directory) as laboratory:
+        mended = laboratory.heal(node, iface)
+    if _wants_json(ctx, json_):
+        _say_json({"mended": mended})
+    else:
+        _say(f"mended {', '.join(mended)}" if mended else "nothing was cut")
+
+
+@app.command()
+def probe(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="FROM", help="A node.")],
+    to: Annotated[str, typer.Argument(metavar="TO", help="A host of the laboratory, or an IPv4 address.")],
+    interval: Annotated[str, typer.Option("--interval", metavar="TIME", help="Such as 1ms, 500us, 1s.")] = "1ms",
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", min=0.01, help="How long.")] = 10.0,
+    port: Port = 0,
+    answerer: Annotated[
+        str, typer.Option("--answerer", metavar="NODE", help="Who answers, where TO is a translated address.")
+    ] = "",
+    answerer_port: Annotated[
+        int, typer.Option("--answerer-port", min=0, max=65535, help="Its port, if not that of --port.")
+    ] = 0,
+    prefix: Prefix = None,
+    directory: Directory = None,
+    json_: Json = False,
+) -> None:
+    """Send numbered UDP probes and count the answers: loss, and every outage window. Lost either way is lost.
+
+    Examples: vpcrouter lab probe vm2 ext --interval 1ms --seconds 10 --json;
+    vpcrouter lab probe ext 203.0.113.11 --port 8000 --answerer vm2 --answerer-port 80
+    """
+    from attrs import asdict
+
+    from vpcrouter.lab.probing import Probe, Target
+    from vpcrouter.lab.tables import probe_table
+
+    interval_ms = _milliseconds(interval)
+    count = max(1, round(seconds * 1000 / interval_ms))
+    with _opened(ctx, prefix, directory) as laboratory:
+        target = Target.parse(to, port=port, answerer=answerer, answerer_port=answerer_port)
+        with Probe(laboratory, source, target, interval_ms=interval_ms, count=count) as under_way:
+            laboratory.tell(f"{count} probes from {source} to {to}, {seconds:g} s")
+            report = under_way.wait()
+    if _wants_json(ctx, json_):
+        _say_json({**asdict(report), "from": source, "to": to, "round_trip": True})
+    else:
+        _print(probe_table(source, to, report))
+
+
+@app.command()
+def demo(
+    ctx: typer.Context,
+    files: Annotated[
+        Path | None, typer.Option("--burst", metavar="DIR", help="The burst.  [default: examples/burst]")
+    ] = None,
+    advertisement_ms: Advertisement = 100,
+    prefix: Prefix = None,
+    directory: Directory = None,
+    json_: Json = False,
+) -> None:
+    """Show the whole thing: burst, failover under a download, reboot of both. Exit 1 if something did not hold.
+
+    It uses a laboratory of its own (prefix vpcdemo), which is removed at the end, whatever happens.
+    """
+    from vpcrouter.lab.demo import find_burst, run_demo
+    from vpcrouter.lab.tables import demo_table
+
+    with _opened(ctx, prefix or ctx.meta["vpcrouter.lab"][0] or "vpcdemo", directory) as laboratory:
+        result = run_demo(laboratory, find_burst(files), advertisement_ms=advertisement_ms)
+    if _wants_json(ctx, json_):
+        _say_json(result.as_dict())
+    else:
+        _print(demo_table(result))
+    _answer(result.holds)
+
+
+# What the verbs share ---------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened(ctx: typer.Context, prefix: str | None, directory: Path | None) -> Iterator[Laboratory]:
+    """The laboratory of this run. A signal ends it as Ctrl-C does, so that whatever it began is undone."""
+    from vpcrouter.lab.laboratory import DEFAULT_PARENT, DEFAULT_PREFIX, Laboratory
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    general_prefix, general_directory = ctx.meta["vpcrouter.lab"]
+    previous = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with _progress() as tell:
+            yield Laboratory(
+                prefix or general_prefix or DEFAULT_PREFIX,
+                parent=directory or general_directory or DEFAULT_PARENT,
+                tell=tell,
+            )
+    except CallerError as error:
+        sys.stderr.write(f"vpcrouter: {error}\n")
+        raise typer.Exit(2) from None
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress() -> Iterator[Tell]:
+    """Something that shows what is going on, while it goes on, if anyone is watching."""
+    if not sys.stderr.isatty():
+        from vpcrouter.lab.laboratory import tell_nobody
+
+        yield tell_nobody
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("…") as shown:
+        yield lambda what: shown.update(what)
+
+
+def _wants_json(ctx: typer.Context, here: bool) -> bool:
+    return here or (ctx.obj is not None and bool(ctx.obj.json))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _say_json(value: Any) -> None:
+    sys.stdout.write(f"{json.dumps(value, ensure_ascii=False)}\n")
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    Console().print(table)
+
+
+def _answer(good: bool) -> None:
+    if not good:
+        raise typer.Exit(1)
+
+
+def _removed(removed: Any) -> str:
+    return f"{removed.namespaces} namespaces, {removed.processes} processes" + (
+        " and its files" if removed.directory else ""
+    )
+
+
+def _milliseconds(text: str) -> float:
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s)?", text.strip())
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is not a time; such as 1ms, 500us or 1s", param_hint="--interval")
+    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2] or "ms"]

@@ -1,0 +1,286 @@
+"""One laboratory: comes up, goes down, and what one does to its machines and cables in between.
+
+Called by the command line, the demo and the tests. Each invocation makes a new Laboratory object for the same
+prefix and finds everything again: the namespaces by name, the processes by namespace, the rest in the record.
+
+Known hole: nothing keeps two invocations from working on one prefix at the same time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from vpcrouter.appliers import _files, _process
+from vpcrouter.errors import CallerError, HostError
+from vpcrouter.lab import machines, record, topology
+from vpcrouter.lab.layout import CABLES, NODES, ROUTERS, Cable, Names, cables_of, check_node, find_cable
+from vpcrouter.lab.machines import Machine
+from vpcrouter.lab.record import Record
+
+DEFAULT_PREFIX = "vpc"
+DEFAULT_PARENT = Path("/run/vpcrouter-lab")
+PROGRAMS = ("ip", "nft", "keepalived", "conntrackd", "conntrack", "dnsmasq")
+"""What the routers need of the distribution; missing ones are named before anything is built."""
+REBOOT_S = 20.0
+"""How long a rebooted router may take until it is settled."""
+_POLL_S = 0.01
+
+Tell = Callable[[str], None]
+"""Hears what is going on, for whoever watches."""
+
+
+@frozen(kw_only=True)
+class Removed:
+    """What was taken away."""
+
+    namespaces: int
+    processes: int
+    directory: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.namespaces or self.processes or self.directory)
+
+
+@frozen(kw_only=True)
+class Rebooted:
+    """One router after its reboot. The digest before is None if the agent was dead already."""
+
+    digest_before: str | None
+    digest_after: str
+    role: str
+    settled: bool
+    seconds: float
+
+
+def tell_nobody(_: str) -> None:
+    """Nobody watches."""
+
+
+class Laboratory:
+    """The laboratory with one prefix, whether it is up or not."""
+
+    def __init__(
+        self, prefix: str = DEFAULT_PREFIX, *, parent: Path = DEFAULT_PARENT, tell: Tell = tell_nobody
+    ) -> None:
+        self.names = Names.checked(prefix)
+        self.directory = parent.absolute() / prefix
+        self.machines = {router: Machine(router, self.names.namespace(router), self.directory) for router in ROUTERS}
+        self.tell = tell
+
+    # Up and down --------------------------------------------------------------------------------
+
+    def up(self, *, advertisement_ms: int = 100) -> Removed:
+        """Build everything and start both agents; returns what an earlier laboratory had left.
+
+        When it fails, nothing is left of it.
+        """
+        for program in PROGRAMS:
+            _process.find_program(program)
+        self.tell("clearing what an earlier laboratory left")
+        leftovers = self.down()
+        try:
+            self.build(advertisement_ms=advertisement_ms)
+            self.tell("starting the agents")
+            pids = {router: self.machines[router].start(advertisement_ms) for router in ROUTERS}
+            for router, pid in pids.items():
+                self.machines[router].wait_until_it_answers(pid)
+        except BaseException:
+            self.down()
+            raise
+        return leftovers
+
+    def build(self, *, advertisement_ms: int = 100) -> None:
+        """The machines and cables alone, nothing running in them. Nothing of them may exist."""
+        require_root()
+        self.tell("making namespaces and cables")
+        _files.make_directory(self.directory)
+        topology.build(self.names)
+        inodes = topology.inodes(self.names)
+        self._write(Record(prefix=self.names.prefix, advertisement_ms=advertisement_ms, inodes=inodes))
+
+    def down(self) -> Removed:
+        """Remove everything, in whatever state it is. A second call finds nothing to do."""
+        require_root()
+        processes = self._kill(NODES)
+        removed = topology.remove(self.names)
+        present = self.directory.exists()
+        if present:
+            try:
+                shutil.rmtree(self.directory)
+            except OSError as error:
+                raise HostError(f"cannot be removed: {error.strerror}", where=str(error.filename)) from None
+        if self.directory.parent == DEFAULT_PARENT and DEFAULT_PARENT.exists():
+            with suppress(OSError):  # not empty: another laboratory lives there
+                DEFAULT_PARENT.rmdir()
+        return Removed(namespaces=len(removed), processes=processes, directory=present)
+
+    # Looking ------------------------------------------------------------------------------------
+
+    @property
+    def record(self) -> Record:
+        """What is remembered; HostError if the laboratory is not up."""
+        require_root()
+        stored = record.read(self.directory)
+        if stored is None:
+            raise HostError(
+                f"there is no laboratory {self.names.prefix!r}", where=str(self.directory), hint="vpcrouter lab up"
+            )
+        return stored
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """What both agents say; {"error": …} for one that does not answer."""
+        crashed = self.record.crashed
+        return {
+            router: {"error": f"crashed ({crashed[router]}): 'lab heal' or 'lab reboot {router}' revives it"}
+            if crashed.get(router) in ("kill", "namespace")
+            else machine.status_or_error()
+            for router, machine in self.machines.items()
+        }
+
+    def wait(self, is_so: Callable[[dict[str, dict[str, Any]]], bool], timeout: float) -> bool:
+        """Look at both routers' status until it is so, `timeout` seconds at most; whether it became so."""
+        deadline = time.monotonic() + timeout
+        while not is_so(self.status()):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_S)
+        return True
+
+    def command_line(self, node: str, words: list[str]) -> tuple[list[str], dict[str, str]]:
+        """What to run, and in which environment, so that `words` run in a node."""
+        namespace = self.names.namespace(check_node(node))
+        _ = self.record
+        if not (topology.NAMESPACES / namespace).exists():
+            raise HostError(f"{node} is gone", where=namespace, hint=f"'lab reboot {node}' or 'lab up'")
+        return machines.inside(namespace, words), {**os.environ, **machines.environment(self.directory)}
+
+    # Doing --------------------------------------------------------------------------------------
+
+    def cut(self, node: str, device: str, *, silent: bool = False) -> None:
+        """Pull a cable at the switch. `silent`: the node keeps its carrier, as behind a second switch."""
+        cable = find_cable(node, device)
+        self._write(self.record.with_cuts({cable.port: "silent" if silent else "carrier"}))
+        topology.cut(self.names, [cable], silent=silent)
+
+    def cut_off(self, router: str) -> None:
+        """Pull all cables of a router at once and silently: from here on the pair does not hear of it."""
+        stored, cables = self.record, cables_of(router)
+        topology.cut(self.names, cables, silent=True)
+        self._write(stored.with_cuts({cable.port: "silent" for cable in cables}).with_crash(router, "links"))
+
+    def heal(self, node: str | None = None, device: str | None = None) -> tuple[str, ...]:
+        """Plug cut cables in again: one, those of a node, or all; with all, crashed routers are rebooted too.
+
+        Returns what was mended. The cables of a router that was killed stay cut until it is rebooted: its kernel
+        still has the addresses, and would fight for them.
+        """
+        stored = self.record
+        dead = {router for router, how in stored.crashed.items() if how != "links"}
+        if node in dead:
+            raise CallerError(f"{node} crashed", where="NODE", hint=f"'lab reboot {node}' makes it whole")
+        cables = [cable for cable in self._chosen(node, device) if cable.port in stored.cuts and cable.node not in dead]
+        topology.plug(self.names, cables)
+        healed = stored.without_cuts({cable.port for cable in cables})
+        for router in {cable.node for cable in cables} & set(stored.crashed):
+            if not any(port.startswith(f"{router}-") for port in healed.cuts):
+                healed = healed.recovered(router)
+        self._write(healed)
+        mended = [f"{cable.node} {cable.device}" for cable in cables]
+        if node is None and dead:
+            self.reboot(sorted(dead))
+            mended += sorted(dead)
+        return tuple(mended)
+
+    def crash(self, router: str, how: str) -> None:
+        """Let a router crash: `links`, `kill` or `namespace`. In each case it falls silent at one moment.
+
+        A dead machine does not forward, but the kernel of killed processes would: so `kill` cuts it off first.
+        """
+        if how == "namespace":
+            topology.remove_router(self.names, router)
+            self._kill([router])
+        else:
+            self.cut_off(router)
+            if how == "kill":
+                self._kill([router])
+        self._write(self.record.with_crash(router, how))
+
+    def reboot(self, routers: Iterable[str]) -> dict[str, Rebooted]:
+        """Kill routers, rebuild their namespaces, start their agents; the journals stay. Waits until settled."""
+        routers = tuple(routers)
+        stored = self.record
+        started = time.monotonic()
+        before = {router: self.machines[router].status_or_error().get("digest") for router in routers}
+        self.tell("killing " + " and ".join(routers))
+        self._kill(routers)
+        for router in routers:
+            topology.remove_router(self.names, router)
+            shutil.rmtree(self.machines[router].root / "run", ignore_errors=True)
+        self.tell("booting " + " and ".join(routers))
+        for router in routers:
+            topology.build_router(self.names, router)
+            stored = stored.rebooted(router, topology.inodes(self.names)[router])
+            self._write(stored)
+        pids = {router: self.machines[router].start(stored.advertisement_ms) for router in routers}
+        with ThreadPoolExecutor(len(routers)) as pool:
+            return dict(
+                zip(
+                    routers,
+                    pool.map(lambda router: self._booted(router, pids[router], before[router], started), routers),
+                    strict=True,
+                )
+            )
+
+    # Parts --------------------------------------------------------------------------------------
+
+    def _booted(self, router: str, pid: int, before: str | None, started: float) -> Rebooted:
+        machine = self.machines[router]
+        seq = machine.wait_until_it_answers(pid)["seq"]
+        with machine.connect(timeout=REBOOT_S + 10) as client:
+            settled = bool(client.settled(seq, REBOOT_S)["settled"])
+            status = client.status()
+        return Rebooted(
+            digest_before=before,
+            digest_after=status["digest"],
+            role=status["role"],
+            settled=settled,
+            seconds=round(time.monotonic() - started, 3),
+        )
+
+    def _chosen(self, node: str | None, device: str | None) -> tuple[Cable, ...]:
+        if node is None:
+            return CABLES
+        return (find_cable(node, device),) if device is not None else cables_of(check_node(node))
+
+    def _kill(self, nodes: Collection[str]) -> int:
+        try:
+            stored = record.read(self.directory)
+        except HostError:
+            stored = None  # a torn record: the names have to do
+        remembered = stored.inodes if stored is not None else {}
+        named = topology.inodes(self.names)
+        return machines.kill(
+            [inode for node, inode in named.items() if node in nodes],
+            [inode for node, inode in remembered.items() if node in nodes],
+            self.directory,
+        )
+
+    def _write(self, stored: Record) -> None:
+        record.write(self.directory, stored)
+
+
+def require_root() -> None:
+    """HostError for anyone who cannot make namespaces."""
+    if os.geteuid() != 0:
+        raise HostError(
+            "the laboratory makes network namespaces, which needs root", where="lab", hint="run it with sudo"
+        )

@@ -1,0 +1,149 @@
+"""Port forwarding, static NAT and source NAT → nftables maps, and the few chains that look them up. Pure.
+
+All that changes with the configuration stands in maps, so one rule more is one element more. Translation towards a
+guest happens only where the public address is (`fib daddr type local`): a backup, which gets stray copies of frames
+for the MAC that both routers have, translates none of them. A hairpin (a guest that reaches a guest of its own tier
+by a public address) is hidden behind the tier's gateway address, which survives a failover; the own one would not.
+
+Known holes: a forwarding whose ports are shifted takes one element for each port and source; a guest whose
+gateway is somebody else is translated to, but answers past this router.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network, collapse_addresses
+
+from vpcrouter.materialise.placement import ANYWHERE, way_out
+from vpcrouter.materialise.rendering import word
+from vpcrouter.projections.effective import Effective
+from vpcrouter.values.config import PortForward
+from vpcrouter.values.desired import NftChain, NftSet
+from vpcrouter.values.networks import parse_address, parse_network
+
+_CLIENT_AND_PORT = "ipv4_addr . ipv4_addr . inet_proto . inet_service"
+
+
+def nat_sets(effective: Effective) -> tuple[NftSet, ...]:
+    """The sets and maps of NAT. Which public address has which translation was decided; none meets another."""
+    devices = {each.address: each.device for each in effective.public_addresses}
+    same = [each for each in effective.forwards if each.target_port == each.first_port]
+    shifted = [each for each in effective.forwards if each.target_port != each.first_port]
+    natted = [tier.network for tier in effective.tiers if tier.is_gateway]
+    return (
+        _map("forwards", f"type {_CLIENT_AND_PORT} : ipv4_addr; flags interval;", _same_ports(same)),
+        _map(
+            "forwards_shifted",
+            f"type {_CLIENT_AND_PORT} : ipv4_addr . inet_service; flags interval;",
+            _shifted_ports(shifted),
+        ),
+        _map(
+            "static_nat_in",
+            "type ipv4_addr : ipv4_addr;",
+            ((word(nat.address), word(nat.target)) for nat in effective.static_nats),
+        ),
+        _map(
+            "static_nat_out",
+            "type ifname . ipv4_addr : ipv4_addr;",
+            (
+                (f'"{word(devices[nat.address])}" . {word(nat.target)}', word(nat.address))
+                for nat in effective.static_nats
+            ),
+        ),
+        _map("hairpin", "type ipv4_addr . ipv4_addr : ipv4_addr; flags interval;", _hairpins(effective)),
+        NftSet(
+            name="source_natted",
+            kind="set",
+            spec="type ipv4_addr; flags interval;",
+            elements=tuple(sorted((word(network), "") for network in natted)),
+        ),
+        _map("source_nat", "type ifname : ipv4_addr;", _source_nat(effective)),
+    )
+
+
+def nat_chains() -> tuple[NftChain, ...]:
+    """The chains of NAT; they never change."""
+    client_and_port = "ip saddr . ip daddr . meta l4proto . th dport"
+    return (
+        NftChain(
+            name="translate",
+            rules=(
+                f"meta l4proto {{ tcp, udp }} dnat ip to {client_and_port} map @forwards",
+                f"meta l4proto {{ tcp, udp }} dnat ip to {client_and_port} map @forwards_shifted",
+                "dnat ip to ip daddr map @static_nat_in",
+            ),
+        ),
+        NftChain(
+            name="prerouting",
+            hook="type nat hook prerouting priority dstnat; policy accept;",
+            rules=("fib daddr type local jump translate",),
+        ),
+        NftChain(
+            name="output",
+            hook="type nat hook output priority -100; policy accept;",
+            rules=("fib daddr type local jump translate",),
+        ),
+        NftChain(
+            name="postrouting",
+            hook="type nat hook postrouting priority srcnat; policy accept;",
+            rules=(
+                "ct status dnat snat ip to ip saddr . ip daddr map @hairpin",
+                "snat ip to oifname . ip saddr map @static_nat_out",
+                "ip saddr @source_natted snat ip to oifname map @source_nat",
+            ),
+        ),
+    )
+
+
+def _map(name: str, spec: str, elements: Iterator[tuple[str, str]]) -> NftSet:
+    return NftSet(name=name, kind="map", spec=spec, elements=tuple(sorted(elements)))
+
+
+def _sources(forward: PortForward) -> tuple[str, ...]:
+    """The IPv4 clients, without overlaps; IPv6 ones cannot come to an IPv4 address."""
+    if not forward.sources:
+        return (ANYWHERE,)
+    parsed = (parse_network(word(each)) for each in forward.sources)
+    return tuple(str(each) for each in collapse_addresses(each for each in parsed if isinstance(each, IPv4Network)))
+
+
+def _same_ports(forwards: list[PortForward]) -> Iterator[tuple[str, str]]:
+    for each in forwards:
+        ports = str(each.first_port)
+        if each.last_port != each.first_port:
+            ports = f"{ports}-{each.last_port}"
+        for source in _sources(each):
+            yield f"{source} . {word(each.address)} . {word(each.protocol)} . {ports}", word(each.target)
+
+
+def _shifted_ports(forwards: list[PortForward]) -> Iterator[tuple[str, str]]:
+    for each in forwards:
+        shift = each.target_port - each.first_port
+        for source in _sources(each):
+            client = f"{source} . {word(each.address)} . {word(each.protocol)}"
+            for port in range(each.first_port, each.last_port + 1):
+                yield f"{client} . {port}", f"{word(each.target)} . {port + shift}"
+
+
+def _hairpins(effective: Effective) -> Iterator[tuple[str, str]]:
+    for tier in effective.tiers:
+        # Where somebody else is the gateway, only the own address is there to answer to.
+        yield f"{word(tier.network)} . {word(tier.network)}", word(tier.gateway if tier.is_gateway else tier.address)
+
+
+def _source_nat(effective: Effective) -> Iterator[tuple[str, str]]:
+    """By device: the address that hides the tiers there."""
+    routed = effective.config is not None and effective.config.routed
+    uplink = way_out(effective)
+    hiding: dict[str, list[str]] = {}
+    for each in effective.public_addresses:
+        if each.private_gateway:
+            hides = each.source_nat
+        elif uplink is not None and each.device == uplink.device:
+            hides = each.address == effective.source_nat_address and not routed
+        else:
+            hides = not routed
+        if hides:
+            hiding.setdefault(each.device, []).append(each.address)
+    for device, addresses in hiding.items():
+        yield f'"{word(device)}"', word(min(addresses, key=parse_address))

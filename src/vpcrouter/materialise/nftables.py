@@ -1,0 +1,162 @@
+"""State and role → one nftables table. Pure; `plan.nftables` turns it into text and into changes.
+
+    forwarded packet → entering (by the device it came in: a tier's egress ACL, a private gateway's ingress ACL)
+                     → leaving  (by the device it goes out: a tier's ingress ACL, a private gateway's egress ACL)
+
+The two are base chains one after the other, so that `accept` in the first means "on to the second": both ACLs must
+agree. What is answered to (established) passes both. Everything else must be named: policy drop, no way between public
+devices, nothing to or from the control network.
+
+The role shows in the set `serving` alone, so that a change of role is a change of its elements; a router that has just
+become master forwards at once and needs nobody to tell nftables.
+
+Known hole: a guest of the lowest tier can forge VRRP (version 3 has no authentication).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vpcrouter.materialise.acl import egress_chains, ingress_chains
+from vpcrouter.materialise.conntrackd import GROUP, PORT
+from vpcrouter.materialise.nat import nat_chains, nat_sets
+from vpcrouter.materialise.placement import private_gateways, public_devices
+from vpcrouter.materialise.rendering import word
+from vpcrouter.projections.effective import Effective
+from vpcrouter.values.config import Acl, RouterConfig
+from vpcrouter.values.desired import NftChain, NftSet, Ruleset
+from vpcrouter.values.networks import network_of
+from vpcrouter.values.role import Role
+
+TABLE = "vpcrouter"
+_VRRP_GROUP = "224.0.0.18"
+_VRRP_PROTOCOL = 112
+
+
+def ruleset(effective: Effective, role: Role) -> Ruleset:
+    """The whole table; an empty one before the boot parameters came."""
+    config = effective.config
+    if config is None:
+        return Ruleset(table=TABLE)
+    return Ruleset(
+        table=TABLE,
+        sets=(*_device_sets(effective, role), *nat_sets(effective), *_dispatch(effective)),
+        chains=(
+            *_acl_chains(effective, config),
+            *_input_chains(effective, config),
+            *_forward_chains(config),
+            *nat_chains(),
+        ),
+    )
+
+
+def _device_sets(effective: Effective, role: Role) -> Iterator[NftSet]:
+    tiers = [tier.device for tier in effective.tiers]
+    yield _devices("tiers", tiers)
+    yield _devices("outside", public_devices(effective))
+    yield _devices("serving", tiers if role is Role.MASTER else ())
+    yield NftSet(
+        name="tier_networks",
+        kind="set",
+        spec="type ipv4_addr; flags interval;",
+        elements=tuple(sorted((word(tier.network), "") for tier in effective.tiers)),
+    )
+    yield NftSet(
+        name="guests",
+        kind="set",
+        spec="type ifname . ipv4_addr; flags interval;",
+        elements=tuple(sorted((f'"{word(tier.device)}" . {word(tier.network)}', "") for tier in effective.tiers)),
+    )
+    yield NftSet(
+        name="gateways",
+        kind="set",
+        spec="type ipv4_addr;",
+        elements=tuple(sorted((word(tier.gateway), "") for tier in effective.tiers if tier.is_gateway)),
+    )
+
+
+def _devices(name: str, devices: tuple[str, ...] | list[str]) -> NftSet:
+    elements = tuple(sorted((f'"{word(device)}"', "") for device in devices))
+    return NftSet(name=name, kind="set", spec="type ifname;", elements=elements)
+
+
+def _dispatch(effective: Effective) -> Iterator[NftSet]:
+    entering, leaving = {}, {}
+    for tier in effective.tiers:
+        entering[tier.device], leaving[tier.device] = f"jump egress_{tier.device}", f"jump ingress_{tier.device}"
+    private = private_gateways(effective)
+    for device in public_devices(effective):
+        if device in private:
+            entering[device], leaving[device] = f"jump ingress_{device}", f"jump egress_{device}"
+        else:
+            entering[device], leaving[device] = "accept", "jump to_public"
+    for name, verdicts in (("entering", entering), ("leaving", leaving)):
+        yield NftSet(
+            name=name,
+            kind="map",
+            spec="type ifname : verdict;",
+            elements=tuple(sorted((f'"{word(device)}"', verdict) for device, verdict in verdicts.items())),
+        )
+
+
+def _acl_chains(effective: Effective, config: RouterConfig) -> Iterator[NftChain]:
+    for device in (*(tier.device for tier in effective.tiers), *private_gateways(effective)):
+        acl = effective.acls.get(device) or Acl(device=device)
+        yield from ingress_chains(f"ingress_{word(device)}", acl.ingress)
+        yield from egress_chains(f"egress_{word(device)}", acl.egress, routed=config.routed)
+
+
+def _input_chains(effective: Effective, config: RouterConfig) -> Iterator[NftChain]:
+    yield NftChain(
+        name="from_control",
+        rules=("tcp dport { 22, 3922 } accept", "meta l4proto icmp accept"),
+    )
+    from_guest = [
+        "icmp type echo-request accept",
+        # The gateway's address is where the master is, at once; the own address must wait for `serving`.
+        "meta l4proto { tcp, udp } th dport 53 ip daddr @gateways accept",
+        "meta l4proto { tcp, udp } th dport 53 iifname @serving accept",
+    ]
+    if config.redundant and effective.tiers:
+        peer = f'iifname "{word(effective.tiers[0].device)}" ip daddr'
+        from_guest.append(f"{peer} {_VRRP_GROUP} meta l4proto {_VRRP_PROTOCOL} accept")
+        from_guest.append(f"{peer} {GROUP} udp dport {PORT} accept")
+    yield NftChain(name="from_guest", rules=tuple(from_guest))
+    rules = [
+        'iifname "lo" accept',
+        "ct state vmap { established : accept, related : accept, invalid : drop }",
+    ]
+    if config.control_address is not None:
+        host, _, length = config.control_address.partition("/")
+        control = word(network_of(host, int(length)))
+        rules.append(f'iifname "eth0" ip saddr {control} jump from_control')
+    rules += [
+        # A guest that asks for its address has none yet.
+        "iifname @serving udp sport 68 udp dport 67 accept",
+        "iifname . ip saddr @guests jump from_guest",
+        "iifname @outside icmp type echo-request accept",
+    ]
+    yield NftChain(name="input", hook="type filter hook input priority filter; policy drop;", rules=tuple(rules))
+
+
+def _forward_chains(config: RouterConfig) -> Iterator[NftChain]:
+    yield NftChain(name="to_public", rules=(f"ip saddr {word(config.vpc_network)} accept",))
+    yield NftChain(
+        name="entering",
+        hook="type filter hook forward priority filter - 1; policy drop;",
+        rules=(
+            "ct state vmap { established : accept, related : accept, invalid : drop }",
+            # On the tiers' devices the kernel's strict reverse path filter sees to it; here it is a loose one.
+            "iifname @outside ip saddr @tier_networks drop",
+            "iifname vmap @entering",
+        ),
+    )
+    yield NftChain(
+        name="leaving",
+        hook="type filter hook forward priority filter; policy drop;",
+        rules=(
+            "ct state established,related accept",
+            "oifname @outside iifname != @tiers drop",
+            "oifname vmap @leaving",
+        ),
+    )

@@ -1,0 +1,53 @@
+"""No value can leave its field: every value that enters a generated text is one plain word, or an error.
+
+Values were checked at the door (`values.fields`); this is the second lock, at the exit. `word` is applied to
+everything that a template prints, and by hand where text is put together in Python. It knows nothing of the formats:
+a word holds no blank, quotation mark, bracket, comma, backslash, hash, or end of line, and none of them needs one.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from vpcrouter.errors import MalformedInputError
+
+_WORD = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./:-]*", re.ASCII)
+
+
+def word(value: object) -> str:
+    """The value as text, if it is one plain word; MalformedInputError if not."""
+    text = str(value)
+    if not _WORD.fullmatch(text):
+        raise MalformedInputError(
+            f"{text[:80]!r} cannot stand in a generated file",
+            where="materialise",
+            hint="only letters, digits and _ . / : - can",
+        )
+    return text
+
+
+def render(template: str, /, **values: object) -> str:
+    """The text of a template in `templates/`."""
+    return _template(template).render(values)
+
+
+@cache
+def _template(name: str) -> Template:
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("vpcrouter.materialise"),
+        undefined=StrictUndefined,
+        finalize=word,
+        autoescape=False,  # noqa: S701 - no HTML; `word` guards every value
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+    )

@@ -1,0 +1,285 @@
+"""Links, addresses, routes and sysctls: which operations make the observed ones equal to the desired ones. Pure.
+
+The applier observes and does; nothing here knows netlink. A plan has two parts, because keepalived works on the
+same devices and stands between them:
+
+    early   sysctls → links up → own addresses → own routes        before keepalived is reloaded
+    late    routes, addresses away → links down                     after it was reloaded
+
+A link that goes down under a running instance puts that into fault, and an address that vanishes before its
+successor is there loses packets. So everything is added early and removed late.
+
+What is ours: on the devices in `Kernel.links` every address, and every route in the tables that are used, except
+those of FOREIGN_PROTOCOLS; everywhere else only routes with OUR_PROTOCOL. Virtual addresses and routes are
+keepalived's: the plan never touches them, it lists those that are awaited. `repair_virtual` is for a keepalived
+that does not do its part.
+
+Deleting the first IPv4 address of a subnet takes the others of that subnet along unless promote_secondaries is
+set, so the plan sets it on every device the router owns. The router's own addresses come first, that is how they
+become the primary ones; a virtual address that was there before stays primary, for taking it away to put it
+second would be an outage.
+
+Known holes: multipath routes, routes with a TOS and types other than unicast are never seen; of IPv6 routes only
+those with OUR_PROTOCOL count as ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from attrs import evolve, frozen
+
+from vpcrouter.plan import Operation
+from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, Route
+from vpcrouter.values.networks import is_ipv6
+
+OUR_PROTOCOL = 77
+"""The route protocol number (rtnetlink(7), `proto` in ip-route) that marks a route as made by vpcrouter."""
+KEEPALIVED_PROTOCOL = 18
+"""RTPROT_KEEPALIVED of linux/rtnetlink.h."""
+FOREIGN_PROTOCOLS = frozenset({1, 2, 9, KEEPALIVED_PROTOCOL})
+"""Redirects, the kernel's own routes, router advertisements, keepalived: theirs to remove, on any device."""
+MAIN_TABLE = 254
+
+
+@frozen(kw_only=True, order=True)
+class RouteEntry:
+    """A route as it stands in the kernel: who made it, and its metric (0: none given)."""
+
+    route: Route
+    protocol: int
+    metric: int = 0
+
+
+@frozen(kw_only=True, order=True)
+class Sysctl:
+    """One value below /proc/sys, with single spaces between words."""
+
+    path: str
+    value: str
+
+
+@frozen(kw_only=True)
+class ObservedKernel:
+    """What the machine has: all links, all addresses and unicast routes that the kernel did not make itself.
+
+    Of the sysctls those that the desired kernel asks for (`wanted_sysctls`); one without a file is left out.
+    """
+
+    links: tuple[Link, ...] = ()
+    addresses: tuple[InterfaceAddress, ...] = ()
+    routes: tuple[RouteEntry, ...] = ()
+    sysctls: tuple[Sysctl, ...] = ()
+
+
+@frozen(kw_only=True)
+class KernelOperation(Operation):
+    """One change of the kernel. `add` and `remove` of an address or a route, `set` of a link, a route or a sysctl."""
+
+    item: Link | InterfaceAddress | RouteEntry | Sysctl
+
+
+@frozen(kw_only=True)
+class KernelPlan:
+    """What is to be done before and after keepalived's reload, and what is not ours to do."""
+
+    early: tuple[KernelOperation, ...] = ()
+    late: tuple[KernelOperation, ...] = ()
+    awaited: tuple[str, ...] = ()
+    """Virtual addresses and routes that keepalived has yet to add or to remove, in words."""
+    missing_links: tuple[str, ...] = ()
+    """Devices that should be up and do not exist; everything on them waits until they are plugged in."""
+    missing_sysctls: tuple[str, ...] = ()
+    """Settings without a file, though their device is there: the module is not loaded."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing to do and nothing awaited. Missing links and sysctls do not count: nobody here can add them."""
+        return not (self.early or self.late or self.awaited)
+
+
+def wanted_sysctls(desired: Kernel) -> tuple[Sysctl, ...]:
+    """The sysctls of the desired kernel, and those that the plan itself relies on."""
+    wanted = {f"net/ipv4/conf/{link.name}/promote_secondaries": "1" for link in desired.links}
+    wanted.update(desired.sysctls)
+    return tuple(Sysctl(path=path, value=" ".join(value.split())) for path, value in wanted.items())
+
+
+def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
+    """The operations that make `observed` equal to `desired`; none if it is."""
+    present = {link.name: link for link in observed.links}
+    up = {link.name for link in desired.links if link.up and link.name in present}
+    set_sysctls, missing_sysctls = _sysctls(desired, observed, present)
+    early_addresses, late_addresses = _addresses(desired, observed, up)
+    early_routes, late_routes = _routes(desired, observed, up)
+    return KernelPlan(
+        early=(
+            *set_sysctls,
+            *_links_up(desired, present),
+            *early_addresses,
+            *early_routes,
+        ),
+        late=(*late_routes, *late_addresses, *_links_down(desired, present)),
+        awaited=tuple(f"{each.subject} {_AWAITED[each.action]}" for each in repair_virtual(desired, observed)),
+        missing_links=tuple(link.name for link in desired.links if link.up and link.name not in present),
+        missing_sysctls=missing_sysctls,
+    )
+
+
+_AWAITED = {"add": "is not there yet", "remove": "is still there"}
+
+
+def repair_virtual(desired: Kernel, observed: ObservedKernel) -> tuple[KernelOperation, ...]:
+    """Keepalived's part, done by hand: virtual addresses and routes that are missing, or that must not be there.
+
+    For a virtual address that somebody deleted, and for what a killed keepalived left behind. Routes get
+    keepalived's protocol number, so that it finds them as its own later.
+    """
+    if desired.serving is None:
+        return ()
+    present = {link.name for link in observed.links}
+    addresses = set(observed.addresses)
+    standing = [entry for entry in observed.routes if entry.protocol != OUR_PROTOCOL and entry.metric == 0]
+    if desired.serving:
+        routes = {entry.route for entry in standing}
+        return (
+            *(
+                _address("add", address)
+                for address in desired.virtual_addresses
+                if address.device in present and address not in addresses
+            ),
+            *(
+                _route("add", RouteEntry(route=route, protocol=KEEPALIVED_PROTOCOL))
+                for route in desired.virtual_routes
+                if route.device in present and route not in routes
+            ),
+        )
+    return (
+        *(_route("remove", entry) for entry in standing if entry.route in desired.virtual_routes),
+        *(_address("remove", address) for address in desired.virtual_addresses if address in addresses),
+    )
+
+
+def _sysctls(
+    desired: Kernel, observed: ObservedKernel, present: dict[str, Link]
+) -> tuple[list[KernelOperation], tuple[str, ...]]:
+    actual = {sysctl.path: sysctl.value for sysctl in observed.sysctls}
+    operations, missing = [], []
+    absent_devices = tuple(f"/{link.name}/" for link in desired.links if link.name not in present)
+    for sysctl in wanted_sysctls(desired):
+        if sysctl.path not in actual:
+            if not any(part in sysctl.path for part in absent_devices):
+                missing.append(sysctl.path)
+        elif actual[sysctl.path] != sysctl.value:
+            subject = f"sysctl {sysctl.path} to {sysctl.value}"
+            operations.append(KernelOperation(target="kernel", action="set", subject=subject, item=sysctl))
+    return operations, tuple(missing)
+
+
+def _links_up(desired: Kernel, present: dict[str, Link]) -> Iterator[KernelOperation]:
+    for link in desired.links:
+        actual = present.get(link.name)
+        if actual is None or not link.up:
+            continue
+        mtu = link.mtu if link.mtu != actual.mtu else None
+        if mtu is not None or not actual.up:
+            words = ([] if actual.up else ["up"]) + ([] if mtu is None else [f"mtu {mtu}"])
+            yield _link(evolve(link, mtu=mtu), " ".join(words))
+
+
+def _links_down(desired: Kernel, present: dict[str, Link]) -> Iterator[KernelOperation]:
+    for link in desired.links:
+        actual = present.get(link.name)
+        if actual is not None and actual.up and not link.up:
+            yield _link(Link(name=link.name, up=False), "down")
+
+
+def _addresses(
+    desired: Kernel, observed: ObservedKernel, up: set[str]
+) -> tuple[list[KernelOperation], list[KernelOperation]]:
+    wanted = {address: None for address in desired.addresses if address.device in up}
+    kept = wanted.keys() | set(desired.virtual_addresses)
+    owned = {link.name for link in desired.links}
+    actual = set(observed.addresses)
+    surplus = [each for each in observed.addresses if each.device in owned and each not in kept]
+    # IPv6 knows an address once for each device, whatever its prefix length: the old one has to go first.
+    in_the_way = {_ipv6_key(each): each for each in surplus if is_ipv6(each.address)}
+    early: list[KernelOperation] = []
+    for address in wanted:
+        if address not in actual:
+            if (obstacle := in_the_way.pop(_ipv6_key(address), None)) is not None:
+                early.append(_address("remove", obstacle))
+                surplus.remove(obstacle)
+            early.append(_address("add", address))
+    return early, [_address("remove", each) for each in surplus]
+
+
+def _ipv6_key(address: InterfaceAddress) -> tuple[str, str]:
+    return address.device, address.address.partition("/")[0]
+
+
+def _routes(
+    desired: Kernel, observed: ObservedKernel, up: set[str]
+) -> tuple[list[KernelOperation], list[KernelOperation]]:
+    wanted = {RouteEntry(route=route, protocol=OUR_PROTOCOL): None for route in desired.routes if route.device in up}
+    actual = set(observed.routes)
+    # The kernel replaces the first route of the same network, table and metric.
+    first: dict[tuple[str, int], RouteEntry] = {}
+    for entry in observed.routes:
+        if entry.metric == 0:
+            first.setdefault((entry.route.network, entry.route.table), entry)
+    replaced = set()
+    early = []
+    for entry in wanted:
+        if entry not in actual:
+            old = first.get((entry.route.network, entry.route.table))
+            early.append(_route("add" if old is None else "set", entry))
+            replaced.add(old)
+    is_ours = _our_routes(desired)
+    late = [
+        _route("remove", entry)
+        for entry in observed.routes
+        if entry not in wanted and entry not in replaced and is_ours(entry)
+    ]
+    return early, late
+
+
+def _our_routes(desired: Kernel) -> Callable[[RouteEntry], bool]:
+    """Whether a route is ours to remove: one with our number, or one that somebody put on our devices."""
+    owned = {link.name for link in desired.links}
+    tables = {MAIN_TABLE, *(route.table for route in (*desired.routes, *desired.virtual_routes))}
+    virtual = {*desired.virtual_routes}
+
+    def is_ours(entry: RouteEntry) -> bool:
+        route = entry.route
+        return entry.protocol == OUR_PROTOCOL or (
+            entry.protocol not in FOREIGN_PROTOCOLS
+            and route.device in owned
+            and route.table in tables
+            and not is_ipv6(route.network)
+            and not (route in virtual and entry.metric == 0)
+        )
+
+    return is_ours
+
+
+def _link(link: Link, words: str) -> KernelOperation:
+    return KernelOperation(target="kernel", action="set", subject=f"link {link.name} {words}", item=link)
+
+
+def _address(action: str, address: InterfaceAddress) -> KernelOperation:
+    subject = f"address {address.address} on {address.device}"
+    return KernelOperation(target="kernel", action=action, subject=subject, item=address)
+
+
+def _route(action: str, entry: RouteEntry) -> KernelOperation:
+    route = entry.route
+    subject = f"route {route.network}"
+    if route.gateway:
+        subject += f" via {route.gateway}"
+    subject += f" dev {route.device}"
+    if route.table != MAIN_TABLE:
+        subject += f" table {route.table}"
+    if entry.metric:
+        subject += f" metric {entry.metric}"
+    return KernelOperation(target="kernel", action=action, subject=subject, item=entry)

@@ -1,0 +1,125 @@
+"""A kernel in memory, with the rules of Linux that plans depend on. It has the applier's interface.
+
+- an address that is added second in its subnet is secondary, and goes with the first one unless the device
+  promotes secondaries
+- a route needs its gateway inside a network of its device, and the device up
+- a device that goes down loses its routes
+- adding a route replaces the first one of the same network, table and metric
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address, ip_interface
+
+from vpcrouter.errors import ApplierError
+from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, RouteEntry, Sysctl, wanted_sysctls
+from vpcrouter.values.desired import InterfaceAddress, Kernel, Link
+
+_DEVICE_SYSCTLS = ("promote_secondaries", "rp_filter", "arp_ignore")
+
+
+class RefusedError(Exception):
+    """What the kernel answers to an operation it does not do."""
+
+
+class KernelModel:
+    """Links, addresses in their order, routes, and sysctls."""
+
+    def __init__(self) -> None:
+        self.links: dict[str, Link] = {}
+        self.addresses: list[InterfaceAddress] = []
+        self.routes: list[RouteEntry] = []
+        self.sysctls: dict[str, str] = {"net/ipv4/ip_forward": "0"}
+
+    def plug(self, name: str) -> None:
+        """A new device, down and bare."""
+        self.links[name] = Link(name=name, up=False, mtu=1500)
+        self.sysctls.update({f"net/ipv4/conf/{name}/{each}": "0" for each in _DEVICE_SYSCTLS})
+
+    def observe(self, desired: Kernel) -> ObservedKernel:
+        """What there is."""
+        paths = [wanted.path for wanted in wanted_sysctls(desired)]
+        return ObservedKernel(
+            links=tuple(self.links.values()),
+            addresses=tuple(self.addresses),
+            routes=tuple(self.routes),
+            sysctls=tuple(Sysctl(path=path, value=self.sysctls[path]) for path in paths if path in self.sysctls),
+        )
+
+    def apply(self, operations: Sequence[KernelOperation]) -> None:
+        """Do all, then name the refused ones."""
+        refused = []
+        for operation in operations:
+            try:
+                self._do(operation)
+            except RefusedError as error:
+                refused.append(f"{operation.action} {operation.subject}: {error}")
+        if refused:
+            raise ApplierError("; ".join(refused), where="kernel")
+
+    def _do(self, operation: KernelOperation) -> None:
+        item = operation.item
+        removal = operation.action == "remove"
+        if isinstance(item, Sysctl):
+            if item.path in self.sysctls:
+                self.sysctls[item.path] = item.value
+        elif isinstance(item, Link):
+            self._set_link(item)
+        elif isinstance(item, InterfaceAddress):
+            (self.remove_address if removal else self.add_address)(item)
+        else:
+            (self.remove_route if removal else self.put_route)(item)
+
+    def _set_link(self, link: Link) -> None:
+        if link.name in self.links:
+            mtu = link.mtu or self.links[link.name].mtu
+            self.links[link.name] = Link(name=link.name, up=link.up, mtu=mtu)
+            if not link.up:
+                self.routes = [each for each in self.routes if each.route.device != link.name]
+
+    def add_address(self, address: InterfaceAddress) -> None:
+        """Add an address to a device that exists."""
+        if address.device in self.links and address not in self.addresses:
+            self.addresses.append(address)
+
+    def remove_address(self, address: InterfaceAddress) -> None:
+        """Remove an address, and perhaps others with it."""
+        if address not in self.addresses:
+            return
+        subnet = [each for each in self.addresses if _same_subnet(each, address)]
+        promotes = self.sysctls.get(f"net/ipv4/conf/{address.device}/promote_secondaries") == "1"
+        takes_all = subnet[0] == address and not promotes and ":" not in address.address
+        gone = subnet if takes_all else [address]
+        self.addresses = [each for each in self.addresses if each not in gone]
+
+    def put_route(self, entry: RouteEntry) -> None:
+        """Add a route, or replace the first of its network, table and metric."""
+        device = entry.route.device
+        if device not in self.links:
+            return
+        if not self.links[device].up:
+            raise RefusedError("Device for nexthop is not up")
+        if not any(self._reaches(each, entry.route.gateway) for each in self.addresses if each.device == device):
+            raise RefusedError("Nexthop has invalid gateway")
+        for index, each in enumerate(self.routes):
+            if _key(each) == _key(entry):
+                self.routes[index] = entry
+                return
+        self.routes.append(entry)
+
+    def remove_route(self, entry: RouteEntry) -> None:
+        """Remove exactly this route."""
+        self.routes = [each for each in self.routes if each != entry]
+
+    @staticmethod
+    def _reaches(address: InterfaceAddress, gateway: str) -> bool:
+        return ip_address(gateway) in ip_interface(address.address).network
+
+
+def _same_subnet(one: InterfaceAddress, other: InterfaceAddress) -> bool:
+    return one.device == other.device and ip_interface(one.address).network == ip_interface(other.address).network
+
+
+def _key(entry: RouteEntry) -> tuple[str, int, int]:
+    return entry.route.network, entry.route.table, entry.metric

@@ -1,0 +1,102 @@
+"""The two kernels that the contract is checked on: the model in memory, and a real one in a private namespace.
+
+Each can be asked what the applier can be asked, and changed by hand, as an administrator would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from tests.appliers.kernel_model import KernelModel
+from tests.appliers.private_network import PrivateNetwork, private_network
+from vpcrouter.appliers.kernel import KernelApplier
+from vpcrouter.plan.kernel import KernelOperation, KernelPlan, ObservedKernel, RouteEntry, plan_kernel
+from vpcrouter.values.desired import InterfaceAddress, Kernel
+
+
+class Kernels(Protocol):
+    """What a test may do to a kernel."""
+
+    def observe(self, desired: Kernel) -> ObservedKernel:
+        """What there is."""
+
+    def apply(self, operations: Sequence[KernelOperation]) -> None:
+        """Do these."""
+
+    def plug(self, name: str) -> None:
+        """Add a device, down and bare."""
+
+    def add_address(self, address: InterfaceAddress) -> None:
+        """Add an address by hand."""
+
+    def remove_address(self, address: InterfaceAddress) -> None:
+        """Remove an address by hand."""
+
+    def put_route(self, entry: RouteEntry) -> None:
+        """Add a route by hand."""
+
+
+class RealKernel:
+    """Linux, in a namespace; changed by hand with iproute2."""
+
+    def __init__(self, network: PrivateNetwork) -> None:
+        self.network = network
+        self._applier = KernelApplier()
+
+    def observe(self, desired: Kernel) -> ObservedKernel:
+        """What the applier sees; the other ends of the devices are left out."""
+        seen = self.network.do(lambda: self._applier.observe(desired))
+        links = tuple(each for each in seen.links if "-peer" not in each.name and each.name != "lo")
+        return ObservedKernel(links=links, addresses=seen.addresses, routes=seen.routes, sysctls=seen.sysctls)
+
+    def apply(self, operations: Sequence[KernelOperation]) -> None:
+        """What the applier does."""
+        self.network.do(lambda: self._applier.apply(operations))
+
+    def plug(self, name: str) -> None:
+        """A pair of which one end counts."""
+        self.network.add_devices(name)
+        path = Path(f"/proc/sys/net/ipv4/conf/{name}/promote_secondaries")
+        self.network.do(lambda: path.write_text("0"))
+
+    def add_address(self, address: InterfaceAddress) -> None:
+        """By hand."""
+        self.network.run("ip", "address", "add", address.address, "dev", address.device)
+
+    def remove_address(self, address: InterfaceAddress) -> None:
+        """By hand."""
+        self.network.run("ip", "address", "del", address.address, "dev", address.device)
+
+    def put_route(self, entry: RouteEntry) -> None:
+        """By hand."""
+        route = entry.route
+        words = f"{route.network} via {route.gateway} dev {route.device} table {route.table}"
+        words += f" proto {entry.protocol} metric {entry.metric}"
+        self.network.run("ip", "route", "replace", *words.split())
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._applier.close()
+
+
+@contextmanager
+def open_kernel(kind: str) -> Iterator[Kernels]:
+    """An empty kernel of that kind: `model` or `linux`."""
+    if kind == "model":
+        yield KernelModel()
+    else:
+        with private_network() as network:
+            real = RealKernel(network)
+            yield real
+            real.close()
+
+
+def settle(kernel: Kernels, desired: Kernel) -> KernelPlan:
+    """Plan and do all of it, keepalived's part left out; the plan that remains."""
+    first = plan_kernel(desired, kernel.observe(desired))
+    kernel.apply(first.early)
+    kernel.apply(plan_kernel(desired, kernel.observe(desired)).late)
+    return plan_kernel(desired, kernel.observe(desired))

@@ -1,0 +1,294 @@
+"""The nftables applier on a real kernel: one transaction, proof by generation, repair of what others did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import pytest
+from attrs import evolve
+
+from tests.appliers.private_network import PrivateNetwork, private_network
+from vpcrouter.appliers import _process
+from vpcrouter.appliers.monitor import LinkMonitor
+from vpcrouter.appliers.nftables import NftablesApplier, NftOutcome
+from vpcrouter.errors import ApplierError
+from vpcrouter.plan.nftables import ruleset_text
+from vpcrouter.values.desired import NftChain, NftSet, Ruleset
+
+pytestmark = pytest.mark.lab
+
+FORWARDS = NftSet(
+    name="forwards",
+    kind="map",
+    spec="type ipv4_addr . ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; flags interval;",
+    elements=(
+        ("0.0.0.0/0 . 203.0.113.10 . tcp . 80", "10.1.2.10 . 8080"),
+        ("198.51.100.0/24 . 203.0.113.10 . udp . 5000-5010", "10.1.2.11 . 5000"),
+    ),
+)
+SERVING = NftSet(name="serving", kind="set", spec="type ifname;", elements=(('"eth2"', ""), ('"eth3"', "")))
+EGRESS = NftSet(name="egress", kind="map", spec="type ifname : verdict;", elements=(('"eth2"', "jump acl_eth2"),))
+ACL = NftChain(
+    name="acl_eth2",
+    rules=(
+        "ip saddr { 198.51.100.0/24, 192.0.2.7 } tcp dport { 443, 22 } accept",
+        "udp dport 53 accept",
+        "drop",
+    ),
+)
+FORWARD = NftChain(
+    name="forward",
+    hook="type filter hook forward priority filter; policy drop;",
+    rules=("ct state established,related accept", "iifname vmap @egress"),
+)
+INPUT = NftChain(
+    name="input",
+    hook="type filter hook input priority filter; policy drop;",
+    rules=('iifname "lo" accept', "iifname @serving udp dport 67 accept"),
+)
+DNAT = NftChain(
+    name="nat_in",
+    hook="type nat hook prerouting priority dstnat; policy accept;",
+    rules=("meta l4proto { tcp, udp } dnat ip to ip saddr . ip daddr . meta l4proto . th dport map @forwards",),
+)
+RULESET = Ruleset(table="vpcrouter", sets=(FORWARDS, SERVING, EGRESS), chains=(FORWARD, INPUT, DNAT, ACL))
+
+
+def _with_rule(ruleset: Ruleset, rule: str) -> Ruleset:
+    *others, acl = ruleset.chains
+    return evolve(ruleset, chains=(*others, evolve(acl, rules=(rule, *acl.rules))))
+
+
+class _Table:
+    """An applier inside a namespace of its own."""
+
+    def __init__(self, network: PrivateNetwork) -> None:
+        self.network = network
+        self.applier = network.do(NftablesApplier)
+
+    def settle(self, desired: Ruleset) -> NftOutcome:
+        return self.network.do(lambda: self.applier.settle(desired))
+
+    def verify(self, desired: Ruleset, *, full: bool = True) -> tuple[str, ...]:
+        return self.network.do(lambda: self.applier.verify(desired, full=full))
+
+    def nft(self, script: str) -> str:
+        return self.network.run("nft", "-f", "-", text=script)
+
+    def listing(self) -> str:
+        return self.network.run("nft", "-s", "list", "ruleset")
+
+
+@pytest.fixture
+def table() -> Iterator[_Table]:
+    """An empty kernel."""
+    with private_network() as network:
+        opened = _Table(network)
+        yield opened
+        opened.applier.close()
+
+
+def test_a_table_is_loaded_once_and_then_left_alone(table: _Table) -> None:
+    first = table.settle(RULESET)
+    assert (first.changed, first.drift) == (True, False)
+    assert table.verify(RULESET) == ()
+    assert table.settle(RULESET) == NftOutcome(changed=False)
+
+
+def test_an_equal_table_is_taken_over_without_a_transaction(table: _Table) -> None:
+    table.nft(ruleset_text(RULESET))
+    assert table.settle(RULESET) == NftOutcome(changed=False)
+    assert table.settle(_with_rule(RULESET, "tcp dport 80 accept")).script_bytes < 400
+
+
+def test_one_more_rule_touches_only_its_chain(table: _Table) -> None:
+    table.settle(RULESET)
+    handles = table.network.run("nft", "-a", "list", "chain", "inet", "vpcrouter", "forward")
+    more = _with_rule(RULESET, "tcp dport 8443 accept")
+    assert table.settle(more).changed
+    assert table.verify(more) == ()
+    assert table.network.run("nft", "-a", "list", "chain", "inet", "vpcrouter", "forward") == handles
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "found"),
+    [
+        ("flush ruleset", "nftables: table vpcrouter is missing"),
+        ("delete table inet vpcrouter", "nftables: table vpcrouter is missing"),
+        ("flush chain inet vpcrouter acl_eth2", "nftables: chain acl_eth2 differs"),
+        ("insert rule inet vpcrouter input accept", "nftables: chain input differs"),
+        ("add chain inet vpcrouter extra { type filter hook input priority -5; }", "nftables: chain extra is surplus"),
+        ('delete element inet vpcrouter serving { "eth3" }', "nftables: set serving differs"),
+        ('delete element inet vpcrouter egress { "eth2" }', "nftables: map egress differs"),
+        ("add set inet vpcrouter mine { type ipv4_addr; }", "nftables: set mine is surplus"),
+        ("add chain inet vpcrouter forward { policy accept; }", "nftables: chain forward differs"),
+        ("add table inet vpcrouter { flags dormant; }", "nftables: table differs"),
+    ],
+)
+def test_what_somebody_changed_by_hand_is_repaired_and_reported(table: _Table, by_hand: str, found: str) -> None:
+    table.settle(RULESET)
+    table.nft(by_hand)
+    assert table.verify(RULESET, full=False) == (found,)
+    outcome = table.settle(RULESET)
+    assert outcome.drift
+    assert outcome.changed
+    assert outcome.differences == (found,)
+    assert table.verify(RULESET) == ()
+    assert table.settle(RULESET) == NftOutcome(changed=False)
+
+
+def test_drift_and_a_change_at_once(table: _Table) -> None:
+    table.settle(RULESET)
+    table.nft("flush chain inet vpcrouter acl_eth2")
+    more = _with_rule(RULESET, "tcp dport 8443 accept")
+    assert table.settle(more).drift
+    assert table.verify(more) == ()
+
+
+def test_other_tables_are_left_alone(table: _Table) -> None:
+    table.nft("add table ip theirs\nadd chain ip theirs c")
+    table.settle(RULESET)
+    table.nft("add rule ip theirs c accept")
+    assert table.settle(RULESET) == NftOutcome(changed=False)
+    table.network.do(lambda: table.applier.remove("vpcrouter"))
+    table.network.do(lambda: table.applier.remove("vpcrouter"))
+    assert "table ip theirs" in table.listing()
+    assert "vpcrouter" not in table.listing()
+
+
+def test_a_refused_ruleset_changes_nothing_and_says_where(table: _Table) -> None:
+    table.settle(RULESET)
+    before = table.listing()
+    broken = _with_rule(RULESET, "tcp dport no-such-service accept")
+    with pytest.raises(ApplierError, match="no-such-service"):
+        table.settle(broken)
+    assert table.listing() == before
+    mended = _with_rule(RULESET, "tcp dport 8443 accept")
+    outcome = table.settle(mended)
+    assert (outcome.changed, outcome.drift) == (True, False)
+    assert table.verify(mended) == ()
+
+
+def test_a_refused_ruleset_at_start_says_where(table: _Table) -> None:
+    with pytest.raises(ApplierError, match="no-such-service"):
+        table.settle(_with_rule(RULESET, "tcp dport no-such-service accept"))
+    assert table.listing() == ""
+
+
+def test_the_order_of_elements_is_no_difference(table: _Table) -> None:
+    first, *rest = FORWARDS.elements
+    without = evolve(RULESET, sets=(evolve(FORWARDS, elements=tuple(rest)), SERVING, EGRESS))
+    for desired in (RULESET, without, RULESET):
+        table.settle(desired)
+    key, value = first
+    in_order = table.network.run("nft", "list", "map", "inet", "vpcrouter", "forwards")
+    assert in_order.index(rest[0][0]) < in_order.index(f"{key} : {value}"), "listed in the order of their coming"
+    assert table.verify(RULESET) == ()
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_somebody_else_s_transaction_beside_ours_is_noticed(
+    table: _Table, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    table.settle(RULESET)
+    interruptions = ["insert rule inet vpcrouter input accept", "flush chain inet vpcrouter input"]
+    run = _process.run
+
+    def interrupted(argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 10.0) -> bytes:
+        by_hand = interruptions.pop().encode() if argv == ["nft", "-f", "-"] and interruptions else b""
+        if by_hand and moment == "before":
+            run(argv, stdin=by_hand)
+        said = run(argv, stdin=stdin, timeout=timeout)
+        if by_hand and moment == "after":
+            run(argv, stdin=by_hand)
+        return said
+
+    monkeypatch.setattr(_process, "run", interrupted)
+    more = _with_rule(RULESET, "tcp dport 8443 accept")
+    outcome = table.settle(more)
+    assert not interruptions
+    assert outcome.changed
+    assert set(outcome.differences) == {"nftables: chain input differs"}
+    assert table.verify(more) == ()
+    assert table.settle(more) == NftOutcome(changed=False)
+
+
+def test_who_never_stops_writing_is_an_error(table: _Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = _process.run
+    numbers = iter(range(100))
+
+    def interrupted(argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 10.0) -> bytes:
+        run(["nft", "add", "table", "inet", f"theirs{next(numbers)}"])
+        return run(argv, stdin=stdin, timeout=timeout)
+
+    monkeypatch.setattr(_process, "run", interrupted)
+    with pytest.raises(ApplierError, match="somebody else changed nftables"):
+        table.settle(RULESET)
+
+
+def test_overlapping_intervals_change_in_one_transaction(table: _Table) -> None:
+    steps = (
+        {"80": "8080"},
+        {"80-90": "8080"},
+        {"80": "8080", "81-90": "8081"},
+        {"80": "9090", "85-86": "8081"},
+        {"1-65535": "8081"},
+    )
+    key = "0.0.0.0/0 . 203.0.113.10 . tcp ."
+    for ports in steps:
+        elements = tuple(sorted((f"{key} {port}", f"10.1.2.10 . {target}") for port, target in ports.items()))
+        desired = evolve(RULESET, sets=(evolve(FORWARDS, elements=elements), SERVING, EGRESS))
+        table.settle(desired)
+        assert table.verify(desired) == ()
+
+
+def test_a_table_s_name_is_a_word(table: _Table) -> None:
+    for name in ("", "x; flush ruleset", "x\n", "$(id)", "-f", "ä", "x" * 40):
+        with pytest.raises(ApplierError, match="not a table's name"):
+            table.settle(evolve(RULESET, table=name))
+        with pytest.raises(ApplierError, match="not a table's name"):
+            table.network.do(partial(table.applier.remove, name))
+
+
+def test_the_monitor_hears_each_kind_of_change(table: _Table) -> None:
+    monitor = table.network.do(LinkMonitor)
+    try:
+        assert monitor.drain() == frozenset()
+        table.settle(RULESET)
+        assert monitor.drain() == {"nftables"}
+        table.network.add_devices("eth2")
+        assert monitor.drain() == {"kernel"}
+        table.network.run("ip", "link", "set", "eth2", "up")
+        table.network.run("ip", "address", "add", "10.1.2.2/24", "dev", "eth2")
+        assert monitor.drain() == {"kernel"}
+        table.network.run("ip", "route", "add", "10.9.0.0/16", "via", "10.1.2.9")
+        assert monitor.drain() == {"kernel"}
+        table.nft("flush ruleset")
+        assert monitor.drain() == {"nftables"}
+        assert monitor.drain() == frozenset()
+    finally:
+        monitor.close()
+
+
+def test_the_monitor_says_when_it_has_lost_something(table: _Table) -> None:
+    monitor = table.network.do(LinkMonitor)
+    try:
+        table.network.add_devices("eth2")
+        batch = "".join(f"link set eth2 mtu {1400 + number % 2}\n" for number in range(8000))
+        table.network.run("ip", "-batch", "-", text=batch)
+        assert "lost" in monitor.drain()
+        table.network.run("ip", "link", "set", "eth2", "up")
+        assert monitor.drain() == {"kernel"}
+    finally:
+        monitor.close()
+
+
+def test_a_large_transaction_is_one_short_notification(table: _Table) -> None:
+    monitor = table.network.do(LinkMonitor)
+    try:
+        rules = tuple(f"ip saddr 10.{number >> 8}.{number & 255}.0/24 accept" for number in range(3000))
+        table.settle(evolve(RULESET, chains=(*RULESET.chains, NftChain(name="many", rules=rules))))
+        assert monitor.drain() == {"nftables"}
+    finally:
+        monitor.close()

@@ -1,0 +1,78 @@
+"""The boot line gives the same command as the cmd_line.json that the boot script makes of it, but loses nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cloudstack.documents import DATA
+from vpcrouter.cloudstack import decode, parse_boot_line, router_status
+from vpcrouter.errors import CallerError
+from vpcrouter.values.config import Secret
+from vpcrouter.values.role import Role
+
+WORDS = json.loads((DATA / "cmd_line.json").read_text())["cmd_line"]
+LEAST = " name=r-1-VM vpccidr=10.1.0.0/16"
+
+
+def test_the_sample_as_a_line() -> None:
+    expected = decode((DATA / "cmd_line.json").read_bytes())
+    words = [f"{key}={value}" for key, value in WORDS.items()]
+    assert parse_boot_line(" " + " ".join(words)) == expected
+    assert parse_boot_line(" ".join(words) + "\n") == expected
+    assert parse_boot_line("%" + "%".join(words)) == expected
+    assert (
+        parse_boot_line("BOOT_IMAGE=/vmlinuz root=UUID=1-2 ro quiet %" + "%".join(words) + " console=hvc0") == expected
+    )
+
+
+def test_a_value_is_all_that_follows_the_first_equals_sign() -> None:
+    config = parse_boot_line(f"{LEAST} authorized_key=c3NoLQ== userdata=a=b=c").config
+    assert config.parameters == (("authorized_key", "c3NoLQ=="),)
+    assert config.secret_parameters == (("userdata", Secret(text="a=b=c")),)
+
+
+def test_of_a_word_given_twice_the_last_one_counts() -> None:
+    assert parse_boot_line(f"name=r-2-VM {LEAST}").config.name == "r-1-VM"
+
+
+def test_null_and_empty_values_and_stars() -> None:
+    config = parse_boot_line(f"{LEAST} dns1=null domain= logrotatefrequency=*:00:00").config
+    assert (config.resolvers, config.domain) == ((), None)
+    assert config.parameters == (("logrotatefrequency", "*:00:00"),)
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ("", "cmd_line.name"),
+        ("name=r-1-VM", "cmd_line.vpccidr"),
+        (f"{LEAST} quiet", "word 3 of the boot line"),
+        (f"{LEAST} =x", "word 3 of the boot line"),
+        (f"{LEAST} root=/dev/xvda", "cmd_line.root"),
+        (f"{LEAST} type=router", "cmd_line.type"),
+        (f"{LEAST} dns1=10.1.1.1%dns2=10.1.1.2", "cmd_line.dns1"),
+        (f"{LEAST} a\0b=1", "cmd_line['a\\x00b']"),
+        (" " * (16 * 1024 * 1024 + 1), "file"),
+    ],
+    ids=lambda value: value[:40],
+)
+def test_refused(line: str, where: str) -> None:
+    with pytest.raises(CallerError) as caught:
+        parse_boot_line(line)
+    assert caught.value.where == where
+
+
+@pytest.mark.parametrize(
+    ("role", "line"),
+    [
+        (Role.MASTER, "Status: PRIMARY"),
+        (Role.BACKUP, "Status: BACKUP"),
+        (Role.FAULT, "Status: FAULT"),
+        (Role.INIT, "Status: UNKNOWN"),
+        (None, "Status: UNKNOWN"),
+    ],
+)
+def test_what_the_management_server_reads(role: Role | None, line: str) -> None:
+    assert router_status(role) == line

@@ -1,0 +1,97 @@
+"""No text of a command can carry anything but what its field is for, and no error repeats it unescaped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cloudstack.documents import DOCUMENTS, changed, leaves
+from vpcrouter.cloudstack import decode
+from vpcrouter.command_json import dump
+from vpcrouter.errors import CallerError
+
+HOSTILE = {
+    "newline": "@\nmore",
+    "newline first": "\n@",
+    "newline last": "@\n",
+    "return": "@\rmore",
+    "blank": "@ more",
+    "blank first": " @",
+    "tab": "@\tmore",
+    "NUL": "@\0more",
+    "escape": "@\x1b[2J",
+    "quote": '@"',
+    "single quote": "@'",
+    "back quote": "`@`",
+    "brace": "@}} {",
+    "semicolon": "@;",
+    "hash": "#@",
+    "dash": "-@",
+    "two dashes": "--@",
+    "comma": "@,@",
+    "percent": "@%x",
+    "zone": "::%x\n}}/64",
+    "dollar": "$(@)",
+    "backslash": "\\@",
+    "slash": "../@",
+    "digits": "@" + "9" * 10_000,
+    "long": "a" * 10_000,
+    "accent": "é",
+    "full-width digits": "１０.１.２.１",
+    "line separator": "@\u2028",
+    "right to left": "\u202e@",
+    "surrogate": "@\ud800",
+    "nothing": "",
+}
+ALLOWED = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:/-_")
+"""What a value may be made of that goes into generated files."""
+
+KEPT = (".config.parameters", ".config.secret_parameters", ".config.password")
+"""What is only stored may be any printable word."""
+
+
+def texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from texts(each, f"{path}.{key}")
+    elif isinstance(value, list):
+        for each in value:
+            yield from texts(each, path)
+    elif isinstance(value, str):
+        yield path, value
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS)
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_every_text_of_every_type(kind: str, hostile: str) -> None:
+    texts_of_it = [(leaf, old) for leaf, old in leaves(DOCUMENTS[kind]).items() if isinstance(old, str)]
+    assert texts_of_it
+    for leaf, old in texts_of_it:
+        value = HOSTILE[hostile].replace("@", old)
+        try:
+            command = decode(json.dumps(changed(kind, {leaf: value})))
+        except CallerError as error:
+            assert error.where == leaf or (value == "" and error.where), leaf  # nothing may be missing elsewhere
+            assert str(error).isprintable()
+            assert len(str(error)) < 300
+            continue
+        for path, text in texts(dump(command)):
+            if path.startswith(KEPT):
+                assert text.isascii() and text.isprintable() and " " not in text, (leaf, path)
+            else:
+                assert set(text) <= ALLOWED, (leaf, path)
+                assert len(text) <= 253
+
+
+@pytest.mark.parametrize("key", ["a\nb", "a" * 10_000, '"', "\ud800", "a.b", "", "\0", "[0]"])
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_unknown_keys(kind: str, key: str) -> None:
+    with pytest.raises(CallerError) as caught:
+        decode(json.dumps(changed(kind, {}) | {key: 1}))
+    assert caught.value.where.startswith("['")
+    assert str(caught.value).isascii()
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 200

@@ -1,0 +1,158 @@
+"""Events of every kind, and small journals made of them, for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vpcrouter import events
+from vpcrouter.events import Event
+from vpcrouter.journal import Entry, Journal, JournalRecord
+from vpcrouter.values import config
+from vpcrouter.values.role import Role
+
+EVERY_KIND: tuple[Event, ...] = (
+    events.RouterConfigured(
+        config=config.RouterConfig(
+            name="r-7-VM",
+            vpc_network="10.1.0.0/16",
+            domain="cs1.example.com",
+            resolvers=("203.0.113.53", "2001:db8::53"),
+            control_address="169.254.0.21/16",
+            redundant=True,
+            prefers_master=True,
+            source_nat_address="203.0.113.10",
+            password=config.Secret(text="1029137816800961"),
+            parameters=(("advert_int", "1"), ("router_pr", "100")),
+            secret_parameters=(("secondaryStorageKey", config.Secret(text="k")),),
+        )
+    ),
+    events.PublicAddressesChanged(
+        put=(
+            config.PublicAddress(
+                address="203.0.113.10",
+                network="203.0.113.0/24",
+                gateway="203.0.113.1",
+                device="eth1",
+                mac="06:9c:4a:00:00:2c",
+                source_nat=True,
+            ),
+        ),
+        removed=("203.0.113.11",),
+    ),
+    events.TierAdded(
+        tier=config.Tier(
+            device="eth2",
+            network="10.1.2.0/24",
+            gateway="10.1.2.1",
+            address="10.1.2.134",
+            mac="02:01:0a:01:02:86",
+            domain="cs1.example.com",
+            resolvers=("10.1.2.1", "203.0.113.53"),
+            network_id=204,
+            ipv6=config.TierIpv6(network="2001:db8:2::/64", gateway="2001:db8:2::1", address="2001:db8:2::2"),
+        )
+    ),
+    events.TierChanged(
+        tier=config.Tier(
+            device="eth2", network="10.1.2.0/24", gateway="10.1.2.1", address="10.1.2.134", mtu=1400, is_gateway=False
+        )
+    ),
+    events.AclReplaced(
+        acl=config.Acl(
+            device="eth2",
+            ingress=(
+                config.AclRule(protocol="tcp", first_port=80, last_port=443, networks=("0.0.0.0/0",)),
+                config.AclRule(protocol="icmp", icmp_type=8, icmp_code=0, networks=("192.0.2.0/24", "2001:db8::/32")),
+            ),
+            egress=(config.AclRule(protocol="47", networks=("0.0.0.0/0",), allowed=False),),
+        )
+    ),
+    events.PortForwardsChanged(
+        put=(
+            config.PortForward(
+                address="203.0.113.10",
+                protocol="tcp",
+                first_port=2201,
+                last_port=2210,
+                target="10.1.2.10",
+                target_port=22,
+                sources=("198.51.100.0/24",),
+            ),
+        ),
+        removed=(
+            config.PortForward(
+                address="203.0.113.10",
+                protocol="udp",
+                first_port=53,
+                last_port=53,
+                target="10.1.2.10",
+                target_port=53,
+            ),
+        ),
+    ),
+    events.StaticNatsChanged(
+        put=(config.StaticNat(address="203.0.113.12", target="10.1.2.11"),), removed=("203.0.113.13",)
+    ),
+    events.StaticRoutesChanged(
+        put=(config.StaticRoute(network="198.51.100.64/27", gateway="10.1.2.9"),), removed=("192.0.2.0/24",)
+    ),
+    events.ReservationPut(
+        reservation=config.Reservation(
+            address="10.1.2.10", mac="02:00:0a:01:02:0a", host_name="web-1", lease_seconds=3600
+        ),
+        displaced=("10.1.2.12",),
+    ),
+    events.ReservationRemoved(address="10.1.2.10"),
+    events.RoleChanged(role=Role.MASTER, previous=Role.BACKUP, reason="keepalived: MASTER 120"),
+    events.TierRemoved(device="eth2", network="10.1.2.0/24", reservations=("10.1.2.10",)),
+)
+
+SMALL = (EVERY_KIND[9], EVERY_KIND[8], EVERY_KIND[11], EVERY_KIND[10], EVERY_KIND[6])
+"""Kinds with short records, for tests that try every byte."""
+
+
+def entries(count: int, *, start: int = 0, kinds: Sequence[Event] = SMALL) -> list[Entry]:
+    """Entries whose labels and events tell them apart by number."""
+    return [
+        Entry(event=kinds[number % len(kinds)], origin="test" if number % 3 else "", command_id=f"c{number}")
+        for number in range(start, start + count)
+    ]
+
+
+def write(
+    directory: Path, groups: Sequence[int], *, segment_bytes: int = 4 * 1024 * 1024, kinds: Sequence[Event] = SMALL
+) -> list[JournalRecord]:
+    """A new journal with groups of these sizes; returns what must be read from it."""
+    with Journal.open(directory, segment_bytes=segment_bytes) as journal:
+        for number, size in enumerate(groups):
+            journal.append(entries(size, start=journal.seq, kinds=kinds), time_ns=1_700_000_000_000_000_000 + number)
+    return expected(groups, kinds=kinds)
+
+
+def expected(groups: Sequence[int], *, kinds: Sequence[Event] = SMALL) -> list[JournalRecord]:
+    """The records of groups of these sizes."""
+    records: list[JournalRecord] = []
+    for number, size in enumerate(groups):
+        for entry in entries(size, start=len(records), kinds=kinds):
+            records.append(
+                JournalRecord(
+                    seq=len(records) + 1,
+                    time_ns=1_700_000_000_000_000_000 + number,
+                    origin=entry.origin,
+                    command_id=entry.command_id,
+                    event=entry.event,
+                )
+            )
+    return records
+
+
+def prefixes(records: list[JournalRecord], groups: Sequence[int]) -> list[list[JournalRecord]]:
+    """Everything that a journal of these groups may hold after a crash: its first 0, 1, 2 … groups."""
+    ends = [sum(groups[:count]) for count in range(len(groups) + 1)]
+    return [records[:end] for end in ends]
+
+
+def segments(directory: Path) -> list[Path]:
+    """The segment files, oldest first."""
+    return sorted(directory.glob("*.journal"))

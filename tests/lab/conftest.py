@@ -1,0 +1,49 @@
+"""Laboratories for the tests: unique prefixes, taken down whatever happens."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from vpcrouter.appliers._process import SEARCH_PATH
+from vpcrouter.lab.laboratory import PROGRAMS, Laboratory
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what cannot run here, and say what is missing."""
+    missing = [program for program in PROGRAMS if shutil.which(program, path=SEARCH_PATH) is None]
+    reason = "needs root" if os.geteuid() != 0 else f"not installed: {', '.join(missing)}" if missing else ""
+    for item in items:
+        if reason and "/lab/" in item.nodeid and item.get_closest_marker("lab"):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def new_laboratory() -> Laboratory:
+    """One that nobody else uses."""
+    return Laboratory(f"t{os.getpid()}-{secrets.token_hex(2)}")
+
+
+@pytest.fixture
+def bare() -> Iterator[Laboratory]:
+    """Machines and cables; no agents."""
+    laboratory = new_laboratory()
+    try:
+        laboratory.build()
+        yield laboratory
+    finally:
+        laboratory.down()
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Laboratory]:
+    """A laboratory with both agents, shared by the tests of a session; each leaves it whole."""
+    laboratory = new_laboratory()
+    try:
+        laboratory.up()
+        yield laboratory
+    finally:
+        laboratory.down()

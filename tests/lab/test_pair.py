@@ -1,0 +1,147 @@
+"""The laboratory with its agents and the real daemons: burst, failover, reboot, demo."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import new_laboratory
+from tests.lab.test_commands import json_of, lab, vpcrouter
+from vpcrouter.lab import topology
+from vpcrouter.lab.burst import burst_files, run_burst
+from vpcrouter.lab.demo import find_burst
+from vpcrouter.lab.failover import WAYS, fail_over, is_pair
+from vpcrouter.lab.laboratory import Laboratory
+from vpcrouter.lab.layout import ROUTERS
+from vpcrouter.lab.probing import Probe, Target
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+SETTLED_S = 20.0
+
+
+@pytest.fixture
+def pair(running: Laboratory) -> Iterator[Laboratory]:
+    """The running laboratory with the example burst on it; made whole again after the test."""
+    files = burst_files(find_burst(None))
+    if any(status["seq"] < len(files[router]) for router, status in running.status().items()):
+        assert run_burst(running, files).is_good
+    assert running.wait(is_pair, SETTLED_S), running.status()
+    yield running
+    running.heal()
+    assert running.wait(is_pair, SETTLED_S), running.status()
+
+
+def lost(laboratory: Laboratory, source: str = "vm2", to: str = "ext", count: int = 300) -> int:
+    with Probe(laboratory, source, Target.parse(to), count=count) as probing:
+        return probing.wait().lost
+
+
+def test_a_burst_configures_both_routers_alike(pair: Laboratory) -> None:
+    first, second = pair.status().values()
+    assert first["digest"] == second["digest"]
+    assert {first["role"], second["role"]} == {"master", "backup"}
+    assert (first["faults"], second["faults"]) == ([], [])
+    assert lost(pair) == 0
+
+
+def test_the_same_burst_again_changes_nothing(pair: Laboratory) -> None:
+    before = {router: status["seq"] for router, status in pair.status().items()}
+    report = run_burst(pair, burst_files(find_burst(None)))
+    assert report.is_good
+    for router, part in report.routers.items():
+        assert (part.accepted, part.unchanged) == (0, part.commands)
+        assert (part.keepalived_reloads, part.keepalived_starts, part.role_changes) == (0, 0, 0)
+        assert part.seq == before[router]
+
+
+def test_a_burst_with_a_bad_command_is_answered_with_1(pair: Laboratory, tmp_path: Path) -> None:
+    for router in ROUTERS:
+        (tmp_path / router).mkdir()
+        (tmp_path / router / "000-guest_network.json").write_text('{"type": "guestnetwork", "device": "eth2; reboot"}')
+    digests = {router: status["digest"] for router, status in pair.status().items()}
+    done = lab(pair, "burst", str(tmp_path), "--json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert [part["rejected"] for part in report["routers"].values()] == [1, 1]
+    assert report["routers"]["rA"]["rejections"][0]["file"] == "000-guest_network.json"
+    assert {router: status["digest"] for router, status in pair.status().items()} == digests
+
+
+def test_submit_prints_a_line_for_each_command(pair: Laboratory, tmp_path: Path) -> None:
+    good = find_burst(None) / "rA/002-guest_network.json"
+    bad = tmp_path / "network_acl.json"
+    bad.write_text("{}")
+    done = lab(pair, "submit", "rA", str(good), str(bad))
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["status"] for line in lines] == ["unchanged", "rejected"]
+    assert done.returncode == 1
+    assert lab(pair, "submit", "rA", str(good)).returncode == 0
+
+
+def test_status_prints_both(pair: Laboratory) -> None:
+    both = json_of(lab(pair, "status", "--json"))
+    assert both["rA"]["digest"] == both["rB"]["digest"]
+    assert json_of(vpcrouter("--json", "lab", "--prefix", pair.names.prefix, "status")).keys() == both.keys()
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_crash_of_the_master_is_an_outage_of_half_a_second_at_most(pair: Laboratory, how: str) -> None:
+    result = fail_over(pair, how)
+    assert result.new_master is not None and result.new_master != result.crashed
+    assert 0 < result.outage_ms <= 500, result
+    assert len(result.outages) == 1
+    assert result.outages[0].start_ms >= -5, "traffic stopped before the crash"
+    assert set(pair.record.crashed) == {result.crashed}
+    pair.heal()
+    assert pair.wait(is_pair, SETTLED_S), pair.status()
+    assert pair.record.crashed == {} and pair.record.cuts == {}
+    assert lost(pair) == 0
+
+
+def test_a_rebooted_router_has_a_new_kernel_and_its_old_configuration(pair: Laboratory) -> None:
+    namespace = pair.names.namespace("rA")
+    inode = topology.inodes(pair.names)["rA"]
+    done = json_of(lab(pair, "reboot", "rA", "--json"))["rA"]
+    assert done["digest_before"] == done["digest_after"]
+    assert done["settled"] is True
+    assert pair.record.inodes["rA"] == topology.inodes(pair.names)["rA"]
+    assert (topology.NAMESPACES / namespace).exists() and inode
+
+
+def test_both_rebooted_are_a_pair_again(pair: Laboratory) -> None:
+    before = pair.status()["rA"]["digest"]
+    done = pair.reboot(ROUTERS)
+    assert {each.digest_after for each in done.values()} == {before}
+    assert pair.wait(is_pair, SETTLED_S), pair.status()
+    assert lost(pair) == 0
+
+
+@pytest.mark.timeout(180)
+def test_the_demo_holds_and_leaves_nothing() -> None:
+    laboratory = new_laboratory()
+    done = lab(laboratory, "demo", "--json")
+    result = json.loads(done.stdout)
+    assert [check for check in result["checks"] if not check["holds"]] == []
+    assert (done.returncode, result["holds"]) == (0, True)
+    assert not laboratory.directory.exists()
+    assert topology.inodes(laboratory.names) == {}
+
+
+def test_up_replaces_what_a_crashed_laboratory_left_running() -> None:
+    laboratory = new_laboratory()
+    try:
+        laboratory.up()
+        old = {router: status["pid"] for router, status in laboratory.status().items()}
+        (laboratory.directory / "lab.json").unlink()
+        leftovers = laboratory.up(advertisement_ms=30)
+        assert (leftovers.namespaces, leftovers.processes >= 2) == (12, True)
+        new = {router: status["pid"] for router, status in laboratory.status().items()}
+        assert not set(old.values()) & set(new.values())
+        assert laboratory.record.advertisement_ms == 30
+    finally:
+        laboratory.down()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in (*old.values(), *new.values()))

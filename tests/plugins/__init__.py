@@ -1,0 +1,1 @@
+"""Plug-ins for pytest that a run asks for with `-p`."""
