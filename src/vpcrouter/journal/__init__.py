@@ -14,6 +14,19 @@ from __future__ import annotations
 from vpcrouter.journal.lock import lock_owner
 from vpcrouter.journal.reader import read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
+from vpcrouter.journal.repair import Repair, repair
+from vpcrouter.journal.verify import Verification, verify
 from vpcrouter.journal.writer import Journal
 
-__all__ = ["Entry", "Journal", "JournalRecord", "TornTail", "lock_owner", "read_journal"]
+__all__ = [
+    "Entry",
+    "Journal",
+    "JournalRecord",
+    "Repair",
+    "TornTail",
+    "Verification",
+    "lock_owner",
+    "read_journal",
+    "repair",
+    "verify",
+]

@@ -14,7 +14,7 @@ from vpcrouter.errors import DamagedJournalError, JournalError, MalformedInputEr
 from vpcrouter.events.codec import decode
 from vpcrouter.journal.layout import FIRST_CHAIN, Frame
 from vpcrouter.journal.records import JournalRecord
-from vpcrouter.journal.segments import Segment, damaged, gap, list_segments, missing
+from vpcrouter.journal.segments import Segment, gap, list_segments, missing
 from vpcrouter.journal.tail import is_unfinished, judge
 from vpcrouter.journal.walk import Walk, refusal
 
@@ -61,14 +61,18 @@ def decoded(segment: Segment, data: bytes, frame: Frame) -> JournalRecord:
         origin, command_id = frame.labels(data)
         event = decode(frame.payload(data))
     except UnicodeDecodeError as error:
-        raise damaged(segment, frame.start, frame.seq, f"its labels are not UTF-8: {error}") from None
+        raise _unreadable(segment, frame, str(error)) from error
     except MalformedInputError as error:
-        raise JournalError(
-            f"record {frame.seq} is intact, but its event cannot be read: {error.what}",
-            where=f"{segment.path} at byte {frame.start}",
-            hint=error.hint or "it was not written by vpcrouter, or by a faulty version of it",
-        ) from error
+        raise _unreadable(segment, frame, error.what) from error
     return JournalRecord(seq=frame.seq, time_ns=frame.time_ns, origin=origin, command_id=command_id, event=event)
+
+
+def _unreadable(segment: Segment, frame: Frame, reason: str) -> JournalError:
+    return JournalError(
+        f"record {frame.seq} is intact, but cannot be read: {reason}",
+        where=f"{segment.path} at byte {frame.start}",
+        hint="read it with the version of vpcrouter that wrote it",
+    )
 
 
 def _from(segments: list[Segment], seq: int) -> list[Segment]:

@@ -10,20 +10,19 @@ between, the journal is still refused, and a second run goes on.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from attrs import frozen
 
 from vpcrouter.errors import DamagedJournalError, JournalError
-from vpcrouter.journal.aside import keep_aside, move_aside
+from vpcrouter.journal.aside import cut_tail, move_whole
 from vpcrouter.journal.disk import Disk
-from vpcrouter.journal.layout import HEADER_BYTES
 from vpcrouter.journal.lock import Lock
 from vpcrouter.journal.reader import decoded, walk_journal
 from vpcrouter.journal.records import TornTail
 from vpcrouter.journal.recovery import recover
 from vpcrouter.journal.segments import Segment, list_segments
+from vpcrouter.journal.walk import Walk
 
 
 @frozen(kw_only=True)
@@ -64,20 +63,21 @@ def _cut_damage(disk: Disk, directory: Path) -> tuple[Path, ...]:
             where=str(segments[0].path),
             hint="bring the older segments back first: without them nothing after can be told from a forgery",
         )
-    end = HEADER_BYTES
-    current: Segment | None = None
+    sound: Walk | None = None
     try:
         for walk, frames in walk_journal(directory):
-            current, end = walk.segment, walk.end
+            sound = walk
             for frame in frames:
                 decoded(walk.segment, walk.data, frame)
-    except DamagedJournalError as error:
-        return _move_after(disk, segments, current, end, error.sound_until + 1)
+    except DamagedJournalError:
+        return _move_after(disk, segments, sound)
     return ()
 
 
-def _move_after(
-    disk: Disk, segments: list[Segment], current: Segment | None, end: int, first_lost: int
-) -> tuple[Path, ...]:
-    """Move everything from record `first_lost` on; `current` is the last segment with a sound group, up to `end`."""
-    ...
+def _move_after(disk: Disk, segments: list[Segment], sound: Walk | None) -> tuple[Path, ...]:
+    """Move everything behind the last sound group; `sound` is the walk that ended there, None if there is none."""
+    later = [each for each in segments if sound is None or each.first_seq > sound.segment.first_seq]
+    moved = [move_whole(disk, segment.path, "damaged") for segment in reversed(later)]
+    if sound is not None and not sound.is_complete:
+        moved.append(cut_tail(disk, sound.segment.path, sound.data, sound.end, "damaged"))
+    return tuple(reversed(moved))

@@ -16,8 +16,6 @@ from vpcrouter.journal.layout import FORMAT_VERSION, Header
 SEGMENT_BYTES = 4 * 1024 * 1024
 """A group that would begin after this many bytes goes to a new segment."""
 SUFFIX = ".journal"
-ASIDE = "aside"
-"""The directory beside the segments that keeps what was cut or moved away."""
 _DIGITS = 20
 
 

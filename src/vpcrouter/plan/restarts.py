@@ -21,5 +21,5 @@ def wait_s(deaths: Sequence[float], now: float) -> float:
     if len(recent) < 2:
         return 0.0
     # The exponent is bounded: what is more than the cap needs no exact number.
-    wait = min(FIRST_WAIT_S * 2 ** min(len(recent) - 2, 16), LONGEST_WAIT_S)
+    wait = min(FIRST_WAIT_S * (1 << min(len(recent) - 2, 16)), LONGEST_WAIT_S)
     return max(0.0, recent[-1] + wait - now)

@@ -19,12 +19,16 @@ from vpcrouter.values import fields, networks
 Check = Callable[[object, str], object]
 
 
+def _require(check: Check, value: object, path: str) -> None:
+    if check(value, path) != value:
+        raise fields.malformed(path, value, "in its canonical form")
+
+
 def _checked(check: Check) -> Any:
     """A field whose value must be exactly the canonical form that `check` returns."""
 
     def validate(_: object, attribute: Attribute[Any], value: object) -> None:
-        if check(value, attribute.name) != value:
-            raise MalformedInputError(f"{value!r} is not in its canonical form", where=attribute.name)
+        _require(check, value, attribute.name)
 
     return field(validator=validate)
 
@@ -33,8 +37,8 @@ def _optional(check: Check) -> Any:
     """As `_checked`, or None."""
 
     def validate(_: object, attribute: Attribute[Any], value: object) -> None:
-        if value is not None and check(value, attribute.name) != value:
-            raise MalformedInputError(f"{value!r} is not in its canonical form", where=attribute.name)
+        if value is not None:
+            _require(check, value, attribute.name)
 
     return field(default=None, validator=validate)
 
@@ -44,10 +48,9 @@ def _each(check: Check) -> Any:
 
     def validate(_: object, attribute: Attribute[Any], value: object) -> None:
         if not isinstance(value, tuple):
-            raise MalformedInputError(f"{value!r} is not a tuple", where=attribute.name)
+            raise fields.malformed(attribute.name, value, "a tuple")
         for index, item in enumerate(value):
-            if check(item, f"{attribute.name}[{index}]") != item:
-                raise MalformedInputError(f"{item!r} is not in its canonical form", where=f"{attribute.name}[{index}]")
+            _require(check, item, f"{attribute.name}[{index}]")
 
     return field(default=(), validator=validate)
 
@@ -66,11 +69,15 @@ def _within(low: int, high: int, default: int) -> Any:
     return field(default=default, validator=validate)
 
 
+_PREFIX_LENGTHS = frozenset(map(str, range(1, 33)))
+_PROTOCOLS = frozenset({"tcp", "udp", "icmp", "all", *map(str, range(256))})
+
+
 def _interface_address(value: object, path: str) -> str:
     """An IPv4 host address with its prefix length: 169.254.0.21/16."""
     host, slash, length = (value if isinstance(value, str) else "").partition("/")
-    if not slash or not length.isdecimal() or not 1 <= int(length) <= 32:
-        raise MalformedInputError(f"{value!r} is not an address with a prefix length", where=path)
+    if not slash or length not in _PREFIX_LENGTHS:
+        raise fields.malformed(path, value, "an address with a prefix length like 169.254.0.21/16")
     return f"{fields.ipv4(host, path)}/{int(length)}"
 
 
@@ -98,7 +105,17 @@ def secret(value: object, path: str) -> Secret:
     """The check of a secret field."""
     if not isinstance(value, Secret):
         raise MalformedInputError("is not a Secret", where=path)
+    try:
+        fields.word(value.reveal(), path, 65536)
+    except MalformedInputError:
+        raise MalformedInputError("is a secret of other than printable characters", where=path) from None
     return value
+
+
+def _secret_parameter(value: object, path: str) -> tuple[str, Secret]:
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise MalformedInputError("a boot parameter is a key and a value", where=path)
+    return fields.word(value[0], path), secret(value[1], path)
 
 
 @frozen(kw_only=True)
@@ -128,7 +145,7 @@ class RouterConfig:
     """Shared by the pair."""
     parameters: tuple[tuple[str, str], ...] = _each(_parameter)
     """The keys that nothing acts on yet, sorted, kept since the journal is the only record of them."""
-    secret_parameters: tuple[tuple[str, Secret], ...] = field(default=(), repr=False)
+    secret_parameters: tuple[tuple[str, Secret], ...] = _each(_secret_parameter)
 
 
 @frozen(kw_only=True)
@@ -159,13 +176,19 @@ class Tier:
 class TierIpv6:
     """The IPv6 side of a tier, and the public IPv6 address that comes with it. Stored; not applied yet."""
 
-    network: str = _checked(fields.network)
+    network: str = _checked(fields.ipv6_network)
     gateway: str = _checked(fields.ipv6)
     address: str = _checked(fields.ipv6)
     resolvers: tuple[str, ...] = _each(fields.ipv6)
-    public_network: str | None = _optional(fields.network)
+    public_network: str | None = _optional(fields.ipv6_network)
     public_gateway: str | None = _optional(fields.ipv6)
     public_address: str | None = _optional(fields.ipv6)
+
+    def __attrs_post_init__(self) -> None:
+        """The gateway and the own address must be hosts of the network."""
+        for name in ("gateway", "address"):
+            if not networks.usable(self.network, getattr(self, name)):
+                raise MalformedInputError(f"{getattr(self, name)} is not a host address of {self.network}", where=name)
 
 
 @frozen(kw_only=True)
@@ -191,11 +214,9 @@ class PublicAddress:
 
 
 def _acl_protocol(value: object, path: str) -> str:
-    if value in ("tcp", "udp", "icmp", "all"):
-        return str(value)
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and int(value) <= 255:
-        return str(int(value))
-    raise MalformedInputError(f"{value!r} is not tcp, udp, icmp, all or a protocol number", where=path)
+    if not isinstance(value, str) or value not in _PROTOCOLS:
+        raise fields.malformed(path, value, "tcp, udp, icmp, all or a protocol number from 0 to 255")
+    return value
 
 
 @frozen(kw_only=True)

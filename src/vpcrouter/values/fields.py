@@ -21,7 +21,8 @@ _WORD = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _PORT_RANGE = re.compile(r"([0-9]{1,5}):([0-9]{1,5})", re.ASCII)
 
 
-def _bad(path: str, value: object, expected: str) -> MalformedInputError:
+def malformed(path: str, value: object, expected: str) -> MalformedInputError:
+    """The error of a value that is not what is expected; a long one is shown shortened."""
     shown = repr(value)
     if len(shown) > 80:
         shown = shown[:77] + "..."
@@ -31,21 +32,21 @@ def _bad(path: str, value: object, expected: str) -> MalformedInputError:
 def text(value: object, path: str) -> str:
     """A string, as it is. Callers narrow it further before it may reach a file."""
     if not isinstance(value, str):
-        raise _bad(path, value, "a string")
+        raise malformed(path, value, "a string")
     return value
 
 
 def flag(value: object, path: str) -> bool:
     """A JSON boolean; a number or the text "true" is refused."""
     if not isinstance(value, bool):
-        raise _bad(path, value, "true or false")
+        raise malformed(path, value, "true or false")
     return value
 
 
 def integer(value: object, path: str, low: int, high: int) -> int:
     """A whole number from `low` to `high`, both included."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise _bad(path, value, f"a whole number from {low} to {high}")
+        raise malformed(path, value, f"a whole number from {low} to {high}")
     return value
 
 
@@ -61,10 +62,10 @@ def ipv4(value: object, path: str) -> str:
     """An IPv4 host address in dotted form (no leading zeros, not 0.0.0.0, multicast or broadcast)."""
     canonical = _ipv4(value) if isinstance(value, str) else None
     if canonical is None:
-        raise _bad(path, value, "an IPv4 address")
+        raise malformed(path, value, "an IPv4 address")
     number = int(ipaddress.IPv4Address(canonical))
     if number == 0 or number >= 0xE0000000 or number >> 24 == 127:
-        raise _bad(path, value, "an IPv4 address that a host can have")
+        raise malformed(path, value, "an IPv4 address that a host can have")
     return canonical
 
 
@@ -73,9 +74,9 @@ def ipv6(value: object, path: str) -> str:
     try:
         address = ipaddress.IPv6Address(value if isinstance(value, str) else "")
     except ValueError:
-        raise _bad(path, value, "an IPv6 address") from None
+        raise malformed(path, value, "an IPv6 address") from None
     if address.scope_id is not None or address.is_multicast or address.is_unspecified or address.is_loopback:
-        raise _bad(path, value, "an IPv6 address that a host can have")
+        raise malformed(path, value, "an IPv6 address that a host can have")
     return str(address)
 
 
@@ -91,14 +92,22 @@ def network(value: object, path: str) -> str:
             raise ValueError  # noqa: TRY301 - one message for every way to be wrong
         return str(ipaddress.ip_network(value, strict=True))
     except ValueError:
-        raise _bad(path, value, "a network like 10.1.0.0/16 with no host bits set") from None
+        raise malformed(path, value, "a network like 10.1.0.0/16 with no host bits set") from None
 
 
 def ipv4_network(value: object, path: str) -> str:
     """An IPv4 network in CIDR form whose host bits are zero."""
     canonical = network(value, path)
     if ":" in canonical:
-        raise _bad(path, value, "an IPv4 network")
+        raise malformed(path, value, "an IPv4 network")
+    return canonical
+
+
+def ipv6_network(value: object, path: str) -> str:
+    """An IPv6 network in CIDR form whose host bits are zero."""
+    canonical = network(value, path)
+    if ":" not in canonical:
+        raise malformed(path, value, "an IPv6 network")
     return canonical
 
 
@@ -109,7 +118,7 @@ def filter_network(value: object, path: str) -> str:
             raise ValueError  # noqa: TRY301
         return str(ipaddress.ip_network(value, strict=False))
     except ValueError:
-        raise _bad(path, value, "a network like 10.1.0.0/16 or ::/0") from None
+        raise malformed(path, value, "a network like 10.1.0.0/16 or ::/0") from None
 
 
 def prefix_length(value: object, path: str) -> int:
@@ -119,27 +128,27 @@ def prefix_length(value: object, path: str) -> int:
             raise ValueError  # noqa: TRY301
         mask = int(ipaddress.IPv4Address(value))
     except ValueError:
-        raise _bad(path, value, "a dotted netmask like 255.255.255.0") from None
+        raise malformed(path, value, "a dotted netmask like 255.255.255.0") from None
     length = mask.bit_count()
     if mask != (0xFFFFFFFF << (32 - length)) & 0xFFFFFFFF or length == 0:
-        raise _bad(path, value, "a dotted netmask like 255.255.255.0")
+        raise malformed(path, value, "a dotted netmask like 255.255.255.0")
     return length
 
 
 def mac(value: object, path: str) -> str:
     """A unicast MAC address, lower case, colons."""
     if not isinstance(value, str) or not _MAC.fullmatch(value):
-        raise _bad(path, value, "a MAC address like 02:00:0a:01:02:64")
+        raise malformed(path, value, "a MAC address like 02:00:0a:01:02:64")
     canonical = value.lower()
     if int(canonical[:2], 16) & 1 or canonical == "00:00:00:00:00:00":
-        raise _bad(path, value, "the MAC address of one machine")
+        raise malformed(path, value, "the MAC address of one machine")
     return canonical
 
 
 def device(value: object, path: str) -> str:
     """A network device of the router: ethN, N from 0 to 999."""
     if not isinstance(value, str) or not _DEVICE.fullmatch(value):
-        raise _bad(path, value, "a device like eth2")
+        raise malformed(path, value, "a device like eth2")
     return value
 
 
@@ -147,7 +156,7 @@ def tier_device(value: object, path: str) -> str:
     """A device that can carry a tier: eth0 is the control network and eth1 the public one."""
     name = device(value, path)
     if name in ("eth0", "eth1"):
-        raise _bad(path, value, "a device for a tier: eth2 or higher")
+        raise malformed(path, value, "a device for a tier: eth2 or higher")
     return name
 
 
@@ -160,7 +169,7 @@ def host_name(value: object, path: str) -> str:
     """One DNS label (RFC 1123, underscore tolerated), kept in the case given, or a dotted name of such labels."""
     name = text(value, path)
     if not 1 <= len(name) <= 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
-        raise _bad(path, value, "a host name (letters, digits, hyphens and dots)")
+        raise malformed(path, value, "a host name (letters, digits, hyphens and dots)")
     return name
 
 
@@ -178,22 +187,22 @@ def port_range(value: object, path: str) -> tuple[int, int]:
     """`first:last`, both ports from 1 to 65535, first not above last."""
     match = _PORT_RANGE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise _bad(path, value, "a port range like 8000:8009")
+        raise malformed(path, value, "a port range like 8000:8009")
     first, last = int(match[1]), int(match[2])
     if not 1 <= first <= last <= 65535:
-        raise _bad(path, value, "a port range from low to high within 1 to 65535")
+        raise malformed(path, value, "a port range from low to high within 1 to 65535")
     return first, last
 
 
 def protocol(value: object, path: str) -> str:
     """tcp or udp, lower case."""
     if not isinstance(value, str) or value.lower() not in ("tcp", "udp"):
-        raise _bad(path, value, "tcp or udp")
+        raise malformed(path, value, "tcp or udp")
     return value.lower()
 
 
 def word(value: object, path: str, longest: int = 4096) -> str:
     """Printable ASCII without blanks. Only stored, listed and compared; it never reaches a generated file."""
     if not isinstance(value, str) or len(value) > longest or not _WORD.fullmatch(value):
-        raise _bad(path, value, f"one printable word of at most {longest} characters")
+        raise malformed(path, value, f"one printable word of at most {longest} characters")
     return value

@@ -1,0 +1,135 @@
+"""The main job on a real pair in the laboratory: a burst to both routers, and the crash of the master.
+
+The peer's figures are quoted, for its scripts do not run here: CloudStack's main branch of July 2026 with real
+keepalived and conntrackd, on a machine with two cores, the same kinds of commands in the same number. Ours are the
+medians of whole laboratories, each built anew.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from attrs import frozen
+
+from bench.row import NotMeasuredError, Reach, Row
+from vpcrouter.errors import MissingProgramError
+from vpcrouter.lab.burst import BurstReport, burst_files, run_burst
+from vpcrouter.lab.failover import fail_over, is_pair
+from vpcrouter.lab.laboratory import Laboratory
+
+_FILES = Path(__file__).resolve().parent.parent / "examples" / "burst"
+_BOOT_FILES = 2
+_TIERS = 5
+_PREFIX = "bench"
+_QUOTED = "CloudStack (quoted)"
+_PAIR_S = 15.0
+
+
+@frozen
+class _Figures:
+    burst_ms: float
+    outage_ms: float
+
+
+def rows(smoke: bool) -> Iterable[Row]:
+    """Fifteen commands to each router, everything from the first boot, and two crashes."""
+    if os.geteuid() != 0:
+        raise NotMeasuredError("the laboratory needs root")
+    rounds = 1 if smoke else 3
+    try:
+        bursts = [_fifteen_and_crash() for _ in range(rounds)]
+        boots = [_from_first_boot() for _ in range(rounds)]
+        fast = [_crash_at_10_ms() for _ in range(rounds)]
+    except MissingProgramError as error:
+        raise NotMeasuredError(str(error)) from None
+    yield Row(
+        what="15 commands to each of two routers, applied and verified",
+        peer_name=_QUOTED,
+        peer=21_500,
+        ours=median(each.burst_ms for each in bursts),
+        reach=Reach(at_most=250),
+    )
+    yield Row(
+        what="a whole configuration to each from first boot, until one serves (ours 40 commands, the peer's 58)",
+        peer_name=_QUOTED,
+        peer=66_000,
+        ours=median(boots),
+        reach=Reach(at_most=1_000),
+    )
+    yield Row(
+        what="crash of the master, outage seen by a guest, advertisements every 100 ms",
+        peer_name=f"{_QUOTED}, every 1 s",
+        peer=3_700,
+        ours=median(each.outage_ms for each in bursts),
+        reach=Reach(at_most=400),
+    )
+    yield Row(
+        what="crash of the master, outage seen by a guest, advertisements every 10 ms",
+        ours=median(fast),
+        reach=Reach(at_most=60),
+    )
+
+
+def _fifteen_and_crash() -> _Figures:
+    with _laboratory(100) as laboratory:
+        _burst(laboratory, _boot_part())
+        report = _burst(laboratory, _tier_part())
+        _burst(laboratory, burst_files(_FILES))
+        return _Figures(_verified_ms(report), _outage_ms(laboratory))
+
+
+def _from_first_boot() -> float:
+    with _laboratory(100) as laboratory:
+        report = _burst(laboratory, burst_files(_FILES))
+        assert report.serving_ms is not None
+        return report.serving_ms
+
+
+def _crash_at_10_ms() -> float:
+    with _laboratory(10) as laboratory:
+        _burst(laboratory, burst_files(_FILES))
+        return _outage_ms(laboratory)
+
+
+@contextmanager
+def _laboratory(advertisement_ms: int) -> Iterator[Laboratory]:
+    with TemporaryDirectory() as directory:
+        laboratory = Laboratory(_PREFIX, parent=Path(directory))
+        try:
+            laboratory.up(advertisement_ms=advertisement_ms)
+            yield laboratory
+        finally:
+            laboratory.down()
+
+
+def _burst(laboratory: Laboratory, files: dict[str, list[Path]]) -> BurstReport:
+    report = run_burst(laboratory, files)
+    assert report.is_good, report
+    return report
+
+
+def _boot_part() -> dict[str, list[Path]]:
+    return {router: files[:_BOOT_FILES] for router, files in burst_files(_FILES).items()}
+
+
+def _tier_part() -> dict[str, list[Path]]:
+    """Of each tier: the network, its ACL and one lease."""
+    parts = {}
+    for router, files in burst_files(_FILES).items():
+        starts = [index for index, path in enumerate(files) if "guest_network" in path.name][:_TIERS]
+        parts[router] = [path for start in starts for path in files[start : start + 3]]
+    return parts
+
+
+def _verified_ms(report: BurstReport) -> float:
+    return max(part.from_first.verified_ms for part in report.routers.values())
+
+
+def _outage_ms(laboratory: Laboratory) -> float:
+    assert laboratory.wait(is_pair, _PAIR_S), laboratory.status()
+    return fail_over(laboratory, "links").outage_ms

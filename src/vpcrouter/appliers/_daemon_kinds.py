@@ -1,0 +1,122 @@
+"""What is particular about each daemon: a table, so that the next one is a few lines and no code.
+
+Read by `daemons` and `_supervised`. The text of a configuration is not known here, only where it lies. Every figure
+was measured with Debian 12's keepalived 2.2.7, conntrackd 1.4.7 and dnsmasq 2.90; see docs/daemons.md.
+"""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from attrs import field, frozen
+
+from vpcrouter.values.settings import Settings
+
+
+@frozen(kw_only=True)
+class DaemonKind:
+    """One daemon program and how it is to be treated."""
+
+    name: str
+    """Of the daemon and of its program."""
+    config: str
+    """The name of its main file."""
+    arguments: Callable[[Settings], tuple[str, ...]]
+    """The command line after the program. Its words name files of this router only: that makes it recognisable."""
+    test: Callable[[str], tuple[str, ...]] | None = None
+    """The command line that judges a main file without using it."""
+    can_reload: bool = True
+    """SIGHUP makes it read its reload files again."""
+    ready: bytes
+    """What it prints when it is at work."""
+    ready_s: float = 5.0
+    """Not at work after so long is a failure. Twice a hundred times what was measured, for a machine under load."""
+    stop_s: float = 3.0
+    """How long it may take to end in order."""
+    starts_last: bool = False
+    """Is started only when the others are at work."""
+    keeps_lines: frozenset[str] = frozenset()
+    """Files of which it remembers a line that is gone, until it is restarted."""
+    watches: Callable[[Settings], Mapping[str, Path]] | None = None
+    """Files by name that it has opened for good; with it, it also cares for network devices named in its files."""
+    leftovers: frozenset[str] = field(factory=frozenset)
+    """Files in the run directory that keep it from starting, or mislead, after a crash."""
+    environment: Callable[[Settings], Mapping[str, str]] = lambda _: {}
+
+
+def kinds() -> Mapping[str, DaemonKind]:
+    """All daemons that are known, by name."""
+    return {kind.name: kind for kind in (CONNTRACKD, DNSMASQ, KEEPALIVED)}
+
+
+def keepalived_directory(settings: Settings) -> Path:
+    """Where keepalived writes what it is asked for; its TMPDIR."""
+    return Path(settings.run_dir) / "keepalived"
+
+
+def _config(settings: Settings, name: str) -> str:
+    return str(settings.config_dir / name)
+
+
+# The parent restarts a child that dies, and a child whose parent dies ends by itself, but a second later. Ending in
+# order takes 1.0 s: the addresses go at once, then it waits a second. Its log names each gratuitous ARP with -D.
+KEEPALIVED = DaemonKind(
+    name="keepalived",
+    config="keepalived.conf",
+    arguments=lambda settings: (
+        "--dont-fork", "--log-console", "--no-syslog", "--vrrp",
+        "--use-file", _config(settings, "keepalived.conf"),
+        "--pid", str(settings.run_dir / "keepalived.pid"),
+        "--vrrp_pid", str(settings.run_dir / "keepalived-vrrp.pid"),
+    ),
+    test=lambda path: ("--config-test", "--use-file", path),
+    ready=b"Startup complete",
+    starts_last=True,
+    # 2.2.7 never becomes master again on a device that was not there when it read its file, nor on one that was
+    # taken away and came back, until it reads its file again.
+    watches=lambda settings: {"notify FIFO": Path(settings.notify_fifo)},
+    leftovers=frozenset({"keepalived.pid", "keepalived-vrrp.pid"}),
+    environment=lambda settings: {"TMPDIR": str(keepalived_directory(settings))},
+)  # fmt: skip
+
+# SIGHUP ends it. The kernel keeps its entries when it ends. A device that was taken away and came back is dead for it.
+CONNTRACKD = DaemonKind(
+    name="conntrackd",
+    config="conntrackd.conf",
+    arguments=lambda settings: ("-C", _config(settings, "conntrackd.conf")),
+    can_reload=False,
+    ready=b"starting in console mode",
+    watches=lambda _: {},
+    leftovers=frozenset({"conntrackd.lock", "conntrackd.ctl"}),
+)
+
+# It follows devices and addresses by itself (bind-dynamic). It reads its files again as the user it runs as. It
+# remembers which client has which address, and refuses that address to another one until it is restarted.
+DNSMASQ = DaemonKind(
+    name="dnsmasq",
+    config="dnsmasq.conf",
+    arguments=lambda settings: (
+        "--keep-in-foreground",
+        "--conf-file=" + _config(settings, "dnsmasq.conf"),
+        "--user=" + _dnsmasq_user(Path(settings.config_dir)),
+    ),
+    test=lambda path: ("--test", "--conf-file=" + path),
+    ready=b"started, version",
+    keeps_lines=frozenset({"dnsmasq.dhcp-hosts"}),
+)
+
+
+def _dnsmasq_user(directory: Path) -> str:
+    """Its own user, or nobody; root if only root can reach its files, since it could not read them again."""
+    for each in (directory, *directory.parents):
+        try:
+            if not each.stat().st_mode & 0o001:
+                return "root"
+        except OSError:
+            return "root"
+    try:
+        return pwd.getpwnam("dnsmasq").pw_name
+    except KeyError:
+        return "nobody"

@@ -1,0 +1,46 @@
+"""The generated files of the daemons on the disk: written, removed, and known without being read again.
+
+Used by `daemons`. A file whose identity (see `_files`) is the one it had when its content was last known has that
+content still. It never reads a file to learn the configuration, only to compare.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vpcrouter.appliers import _files
+from vpcrouter.plan.daemons import WrittenFile, digest
+from vpcrouter.values.desired import File
+
+
+class GeneratedFiles:
+    """What lies on the disk, as far as somebody asked."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[_files.FileIdentity, str]] = {}
+
+    def look(self, path: Path, *, full: bool) -> WrittenFile | None:
+        """The file that is there; `full` reads it even if nobody seems to have touched it."""
+        identity = _files.file_identity(path)
+        if identity is None:
+            return None
+        known = self._known.get(path)
+        if full or known is None or known[0] != identity:
+            content = _files.read_file(path)
+            if content is None:
+                return None
+            # A content that is not text is not ours, whatever stands for it.
+            known = self._known[path] = (identity, digest(content.decode(errors="backslashreplace")))
+        return WrittenFile(digest=known[1], mode=identity.mode)
+
+    def write(self, file: File) -> None:
+        """Replace one."""
+        path = Path(file.path)
+        _files.make_directory(path.parent)
+        identity = _files.write_atomically(path, file.content.encode(), file.mode)
+        self._known[path] = (identity, digest(file.content))
+
+    def remove(self, path: Path) -> None:
+        """Remove one."""
+        _files.remove_file(path)
+        self._known.pop(path, None)

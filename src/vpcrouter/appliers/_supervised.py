@@ -1,0 +1,233 @@
+"""One daemon's process: found again after a crash of ours, started, told to reload, ended. Never two of them.
+
+Used by `daemons`. Which of it is due is decided by `plan.daemons`; what is particular is in `_daemon_kinds`.
+
+A process is ours if the record beside its pid names it by pid and start time, or if its command line is the one that
+we would give it: that names this router's files. What has that command line and is not the recorded process or its
+child is a leftover (an agent that died between a start and its record, a child that outlived its parent) and is
+ended before another one starts.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from vpcrouter.appliers import _files, _process
+from vpcrouter.appliers._daemon_kinds import DaemonKind
+from vpcrouter.appliers._loaded import LoadedRecord, read_record, write_record
+from vpcrouter.appliers._process import Process
+from vpcrouter.errors import ApplierError
+from vpcrouter.plan.daemons import LoadedFile, digest, line_digests
+from vpcrouter.values.desired import Daemon
+from vpcrouter.values.settings import Settings
+
+_LOOK_S = 0.002
+"""How often a starting daemon's output is looked at; it takes 12 to 30 ms."""
+_WORD = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
+
+
+class Supervised:
+    """The process of one daemon of one router."""
+
+    def __init__(self, kind: DaemonKind, settings: Settings) -> None:
+        self.kind = kind
+        self._settings = settings
+        self._run_dir = Path(settings.run_dir)
+        self._record_path = self._run_dir / f"{kind.name}.loaded.json"
+        self._record: LoadedRecord | None = None
+        self._process: Process | None = None
+        self._ended: list[Process] = []
+        self._taken_over = False
+        self._output_start = 0
+
+    # What is there ------------------------------------------------------------------------------
+
+    @property
+    def process(self) -> Process | None:
+        """The process that was running when somebody last looked."""
+        return self._process
+
+    @property
+    def loaded(self) -> Mapping[str, LoadedFile] | None:
+        """What it has loaded, by path; None if nobody knows."""
+        return None if self._record is None else self._record.files
+
+    def take_over(self) -> None:
+        """Find the process that an agent before us has left running; later calls do nothing."""
+        if self._taken_over:
+            return
+        record = read_record(self._record_path)
+        process = None if record is None else _process.open_process(record.pid, record.start_time)
+        if process is None:
+            # A start that was not recorded any more: it runs, but nobody knows what it has loaded.
+            found = _process.find_processes(self._argv())
+            process, *rest = found or (None,)
+            for each in rest:
+                if each is not None:
+                    each.close()
+        self._process, self._record, self._taken_over = process, record, True
+        if process is not None and record is not None and process.pid != record.pid:
+            self._record = None
+
+    def has_died(self) -> bool:
+        """Whether the process has ended by itself since the last look; it is forgotten then."""
+        process = self._process
+        if process is None or not process.wait(0.0):
+            return False
+        self._forget()
+        return True
+
+    def surroundings_changed(self, daemon: Daemon) -> bool:
+        """Whether a device or FIFO is another one than it found when it loaded its files; one that is gone is not."""
+        if self._record is None:
+            return False
+        before = self._record.surroundings
+        return any(before.get(name) != number for name, number in self._surroundings(daemon).items())
+
+    # What is done to it -------------------------------------------------------------------------
+
+    def test(self, daemon: Daemon) -> None:
+        """Have the program judge the main file, from a copy; raises ApplierError with its words."""
+        if self.kind.test is None:
+            return
+        for file in daemon.files:
+            path = Path(file.path)
+            if path.name != self.kind.config or self._has_loaded(file.path, file.content):
+                continue
+            candidate = path.with_name(f".{path.name}.candidate")
+            _files.make_directory(path.parent)
+            _files.write_atomically(candidate, file.content.encode(), 0o600)
+            try:
+                _process.run([self.kind.name, *self.kind.test(str(candidate))])
+            except ApplierError as error:
+                said = error.what.replace(str(candidate), file.path)
+                raise ApplierError(
+                    f"refuses its configuration: {said}",
+                    where=self.kind.name,
+                    hint="what runs, and its files, are as they were",
+                ) from None
+            finally:
+                _files.remove_file(candidate)
+
+    def start(self, daemon: Daemon) -> None:
+        """Start it; `wait_until_ready` must follow."""
+        self._end_leftovers()
+        _files.make_directory(self._run_dir)
+        for name in self.kind.leftovers:
+            _files.remove_file(self._run_dir / name)
+        environment = self.kind.environment(self._settings)
+        for directory in environment.values():
+            _files.make_directory(Path(directory), 0o700)
+        for path in self._watched().values():
+            _files.make_fifo(path)
+        surroundings = self._surroundings(daemon)
+        output = self._output()
+        pid = _process.spawn(self._argv(), output=output, environment=environment)
+        self._process = _process.open_process(pid)
+        self._keep_record(daemon, surroundings)
+
+    def wait_until_ready(self) -> None:
+        """Wait until it says that it is at work; raises ApplierError with its last words if it ends instead."""
+        deadline = time.monotonic() + self.kind.ready_s
+        while self.kind.ready not in self._said():
+            if self._process is None or self._process.wait(_LOOK_S):
+                self._forget()
+                raise ApplierError(f"does not start: {self._last_words()}", where=self.kind.name)
+            if time.monotonic() > deadline:
+                raise ApplierError(
+                    f"is not at work {self.kind.ready_s:g} s after its start: {self._last_words()}",
+                    where=self.kind.name,
+                )
+
+    def reload(self, daemon: Daemon) -> None:
+        """Have it read its reload files again."""
+        if self._process is None:
+            return
+        surroundings = self._surroundings(daemon)
+        self._process.send(signal.SIGHUP)
+        self._keep_record(daemon, surroundings)
+
+    def stop(self) -> None:
+        """End it in order, or by force; nothing of it runs afterwards."""
+        process = self._process
+        # Forgotten before it is ended: whoever waits for its death sees that this one is wanted.
+        self._forget()
+        if process is not None:
+            process.end(grace=self.kind.stop_s)
+        self._end_leftovers()
+        for name in self.kind.leftovers:
+            _files.remove_file(self._run_dir / name)
+
+    def forget_ended(self) -> None:
+        """Give back the descriptors of ended processes; until then their numbers are not given to new ones."""
+        while self._ended:
+            self._ended.pop().close()
+
+    def close(self) -> None:
+        """Give all descriptors back; what runs goes on."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+        self.forget_ended()
+        self._taken_over = False
+
+    # Particulars --------------------------------------------------------------------------------
+
+    def _argv(self) -> list[str]:
+        return [self.kind.name, *self.kind.arguments(self._settings)]
+
+    def _output(self) -> Path:
+        return self._run_dir / f"{self.kind.name}.log"
+
+    def _watched(self) -> Mapping[str, Path]:
+        return {} if self.kind.watches is None else self.kind.watches(self._settings)
+
+    def _end_leftovers(self) -> None:
+        for process in _process.find_processes(self._argv()):
+            process.send(signal.SIGKILL)
+            process.wait(self.kind.stop_s)
+            process.close()
+
+    def _forget(self) -> None:
+        if self._process is not None:
+            self._ended.append(self._process)
+        self._process = self._record = None
+        _files.remove_file(self._record_path)
+
+    def _has_loaded(self, path: str, content: str) -> bool:
+        known = (self.loaded or {}).get(path)
+        return known is not None and known.digest == digest(content)
+
+    def _keep_record(self, daemon: Daemon, surroundings: Mapping[str, int]) -> None:
+        if self._process is None:
+            return
+        files = {
+            file.path: LoadedFile(
+                digest=digest(file.content),
+                lines=line_digests(file.content) if Path(file.path).name in self.kind.keeps_lines else None,
+            )
+            for file in daemon.files
+        }
+        self._record = LoadedRecord(
+            pid=self._process.pid,
+            start_time=self._process.start_time,
+            files=files,
+            surroundings=surroundings,
+        )
+        write_record(self._record_path, self._record)
+
+    def _surroundings(self, daemon: Daemon) -> dict[str, int]:
+        if self.kind.watches is None:
+            return {}
+        words = {word for file in daemon.files for word in _WORD.findall(file.content)}
+        found = {name: index for index, name in socket.if_nameindex() if name in words}
+        for name, path in self._watched().items():
+            number = _files.inode(path)
+            if number is not None:
+                found[name] = number
+        return found
