@@ -102,7 +102,7 @@ def _command(number: int) -> bytes:
 def _resident_mb(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text("ascii")
     match = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
-    assert match
+    assert match, "the agent has died"
     return int(match[1]) * 1024 / 1e6
 
 

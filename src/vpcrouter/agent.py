@@ -85,9 +85,11 @@ class Agent:
         self._drift: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._counters: Counter[str] = Counter()
         self._watched: dict[str, int] = {}
+        self._deaths: Counter[str] = Counter()
         self._requests: asyncio.Queue[_Request] = asyncio.Queue()
         self._timer: asyncio.TimerHandle | None = None
         self._last_full = 0.0
+        self._said = 0
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -102,8 +104,7 @@ class Agent:
         loop.add_reader(self._host.notifications.fileno(), self._on_notification)
         loop.add_reader(self._host.monitor.fileno(), self._on_kernel)
         self._spawn(self._write())
-        for report, reason in await loop.run_in_executor(self._worker, self._host.learn_role):
-            self._observe(report, reason)
+        await self._learn_role()
         self._coalescer.urgent(time.monotonic_ns())
         self._spawn(self._glance())
         self._arm()
@@ -256,11 +257,13 @@ class Agent:
             self._arm()
 
     async def _settle(self) -> None:
-        seq, desired = self._router.seq, self._materialise()
+        seq, role, desired = self._router.seq, self._router.role, self._materialise()
         doubt, self._doubt = frozenset(self._doubt), set()
         outcome = await asyncio.get_running_loop().run_in_executor(self._worker, self._host.settle, desired, doubt)
         self._coalescer.finished()
         self._take_in(seq, outcome)
+        if desired.kernel.serving is None:
+            await self._learn_role()
         self._arm()
 
     def _materialise(self) -> Desired:
@@ -278,6 +281,7 @@ class Agent:
             self._drift.append({"time": time.time(), "what": what})
             LOG.warning("repaired drift: %s", what)
         self._watch_daemons()
+        self._tell_deaths()
         if outcome.settled:
             self._backoff.succeeded()
             if not self._settled or self._settled[-1][0] != seq:
@@ -305,7 +309,21 @@ class Agent:
 
     def _on_notification(self) -> None:
         for report, reason in self._host.reports():
+            self._said += 1
             self._observe(report, reason)
+
+    async def _learn_role(self) -> None:
+        """Ask a keepalived that runs already; what it says by itself meanwhile is newer than its answer."""
+        said = self._said
+        try:
+            learned = await asyncio.get_running_loop().run_in_executor(self._worker, self._host.learn_role)
+        except HostError as error:
+            LOG.warning("%s; asking again", error)
+            return
+        self._on_notification()
+        if self._said == said:
+            for report, reason in learned:
+                self._observe(report, reason)
 
     def _on_kernel(self) -> None:
         doubt = self._host.monitor.drain()
@@ -323,12 +341,18 @@ class Agent:
                 loop.add_reader(pidfd, self._on_death, name, pidfd)
         self._watched = now
 
+    def _tell_deaths(self) -> None:
+        counters = self._host.counters()
+        for name, count in counters.items():
+            if name.endswith("_deaths") and count > self._deaths[name]:
+                LOG.error("%s died and was started again", name.removesuffix("_deaths"))
+                self._deaths[name] = count
+
     def _on_death(self, name: str, pidfd: int) -> None:
+        """A daemon ended, by itself or since the settle that is running wants it so: the next pass will know."""
         asyncio.get_running_loop().remove_reader(pidfd)
         self._watched.pop(name, None)
-        LOG.error("%s died", name)
-        self._counters[f"{name}_deaths"] += 1
-        if name == "keepalived":
+        if name == "keepalived" and self._materialise().vrrp_interface is not None:
             self._on_notification()  # what it wrote before it died must not be read after this
             self._observe(Report.LOST, "keepalived died")
         self._doubt.add("all")

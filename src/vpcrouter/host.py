@@ -32,15 +32,25 @@ from vpcrouter.machines.role import Report
 from vpcrouter.plan import Operation
 from vpcrouter.plan.kernel import KernelPlan, plan_kernel, repair_virtual
 from vpcrouter.values.desired import Desired, Kernel
+from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
 EVERYTHING = frozenset({"all"})
 """The doubt of a first look."""
-GRACE_S = 1.0
-"""How long keepalived may take to set its addresses after a reload or a change of the role before we do it
-(findings, 17: 4,000 addresses take 0.74 s)."""
+GRACE_S = 0.5
+"""How long keepalived's addresses may differ from what its role says before we mend that. A reload needs 44 to 99 ms
+for up to 1,000 addresses (findings, 17), and a role that has just changed is known a few milliseconds late."""
 RELOAD_S = 0.1
 """How long after a reload nothing is taken away under keepalived (findings, 17: a reload takes 44 to 99 ms)."""
+
+
+_REPORTS = {
+    Role.MASTER: Report.MASTER,
+    Role.BACKUP: Report.BACKUP,
+    Role.FAULT: Report.FAULT,
+    Role.INIT: Report.STOPPED,
+}
+"""What the role machine is told for what keepalived says."""
 
 
 @frozen(kw_only=True)
@@ -93,9 +103,8 @@ class Host:
         self._nftables = NftablesApplier()
         self._daemons = DaemonApplier(settings)
         self._verified: Desired | None = None
-        self._graced_until = 0.0
         self._steady_from = 0.0
-        self._serving: bool | None = None
+        self._awaited: tuple[bool | None, float] | None = None
         self._settings = settings
         self._notifications: NotifyFifo | None = None
         self._monitor: LinkMonitor | None = None
@@ -118,26 +127,32 @@ class Host:
 
     def reports(self) -> list[tuple[Report, str]]:
         """What keepalived has said since the last call."""
-        return [(each.report, each.reason) for each in self.notifications.read()]
+        return [(_REPORTS[each.role], each.reason) for each in self.notifications.read()]
 
     def learn_role(self) -> list[tuple[Report, str]]:
         """What a keepalived that runs already says it is; nothing if none runs."""
-        return [(each.report, each.reason) for each in self._daemons.keepalived_reports()]
+        return [(_REPORTS[each.role], each.reason) for each in self._daemons.keepalived_reports()]
 
     def wait(self, seconds: float) -> None:
         """Wait until keepalived or the kernel says something, `seconds` at most."""
-        select.select([self.notifications, self.monitor], [], [], seconds)
+        select.select([self.notifications.fileno(), self.monitor.fileno()], [], [], seconds)
         self.monitor.drain()
 
     # Settling -----------------------------------------------------------------------------------
 
-    def settle(self, desired: Desired, doubt: frozenset[str] = EVERYTHING) -> Outcome:
-        """One pass: make the machine equal to `desired`, as far as it can be done now, and look at the result."""
+    def settle(
+        self,
+        desired: Desired,
+        doubt: frozenset[str] = EVERYTHING,
+        is_current: Callable[[], bool] = lambda: True,
+    ) -> Outcome:
+        """One pass: make the machine equal to `desired`, as far as it can be done now, and look at the result.
+
+        `is_current` says whether the role that `desired` was made for is still the role: a pass takes time, and
+        virtual addresses must not be touched for a role of yesterday.
+        """
         notes = _Pass()
         verified, self._verified = self._verified, None
-        if desired.kernel.serving is not self._serving:
-            self._serving = desired.kernel.serving
-            self._graced_until = time.monotonic() + GRACE_S
         kernel_was_equal = verified is not None and verified.kernel == desired.kernel
         look_at_kernel = not kernel_was_equal or "all" in doubt or "kernel" in doubt
         if look_at_kernel:
@@ -146,7 +161,7 @@ class Host:
         daemons_were_equal = verified is not None and verified.daemons == desired.daemons
         notes.attempt(lambda: self._run_daemons(desired, notes, is_drift=daemons_were_equal))
         if look_at_kernel or notes.operations:
-            notes.attempt(lambda: self._finish_kernel(desired.kernel, notes, is_drift=kernel_was_equal))
+            notes.attempt(lambda: self._finish_kernel(desired.kernel, notes, is_current, is_drift=kernel_was_equal))
         settled = not notes.faults and not notes.waiting
         if settled:
             self._verified = desired
@@ -175,10 +190,10 @@ class Host:
         done = self._daemons.settle(desired.daemons)
         notes.did(done, is_drift=is_drift)
         if any(each.target == "keepalived" and each.action != "write" for each in done):
-            now = time.monotonic()
-            self._steady_from, self._graced_until = now + RELOAD_S, now + GRACE_S
+            self._steady_from = time.monotonic() + RELOAD_S
+            self._awaited = None
 
-    def _finish_kernel(self, kernel: Kernel, notes: _Pass, *, is_drift: bool) -> None:
+    def _finish_kernel(self, kernel: Kernel, notes: _Pass, is_current: Callable[[], bool], *, is_drift: bool) -> None:
         """Take away what is not wanted any more, do what keepalived failed to do, and look at the result."""
         observed = self._kernel.observe(kernel)
         plan = plan_kernel(kernel, observed)
@@ -186,13 +201,21 @@ class Host:
         if plan.late and now >= self._steady_from:
             notes.did(plan.late, is_drift=is_drift)
             self._kernel.apply(plan.late)
-        if plan.awaited and now >= self._graced_until:
+        if self._has_waited_enough(kernel, plan, now) and is_current():
             repair = repair_virtual(kernel, observed)
             notes.did(repair, is_drift=is_drift)
             self._kernel.apply(repair)
         if not plan.is_settled:
             plan = plan_kernel(kernel, self._kernel.observe(kernel))
         notes.waiting.extend(_unsettled(plan))
+
+    def _has_waited_enough(self, kernel: Kernel, plan: KernelPlan, now: float) -> bool:
+        """Whether keepalived's addresses have been wrong for GRACE_S without a pause, under one and the same role."""
+        if not plan.awaited:
+            self._awaited = None
+        elif self._awaited is None or self._awaited[0] is not kernel.serving:
+            self._awaited = (kernel.serving, now)
+        return self._awaited is not None and now - self._awaited[1] >= GRACE_S
 
     # Comparing ----------------------------------------------------------------------------------
 

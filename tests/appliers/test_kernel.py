@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from attrs import evolve
 
 from tests.appliers.kernels import Kernels, open_kernel, settle
 from vpcrouter.errors import ApplierError
@@ -42,15 +43,7 @@ TIER = Kernel(
     virtual_routes=(DEFAULT,),
 )
 BACKUP = TIER
-MASTER = Kernel(
-    links=TIER.links,
-    addresses=TIER.addresses,
-    routes=TIER.routes,
-    sysctls=TIER.sysctls,
-    virtual_addresses=TIER.virtual_addresses,
-    virtual_routes=TIER.virtual_routes,
-    serving=True,
-)
+MASTER = evolve(TIER, serving=True)
 BARE = Kernel(links=(Link(name="eth1", up=False), Link(name="eth2", up=False)))
 
 
@@ -121,6 +114,7 @@ def test_the_own_address_is_the_primary_one_and_the_gateway_survives_its_removal
         links=MASTER.links,
         addresses=(_address("10.1.2.3/24 eth2"),),
         virtual_addresses=MASTER.virtual_addresses,
+        virtual_routes=MASTER.virtual_routes,
         serving=True,
     )
     assert settle(kernel, other).is_settled
@@ -155,7 +149,7 @@ def test_what_is_not_ours_is_left_alone(kernel: Kernels) -> None:
     )
     kernel.add_address(_address("192.0.2.1/24 eth9"))
     kernel.put_route(RouteEntry(route=_route("198.51.100.0/24", "192.0.2.9", "eth9"), protocol=3))
-    for number, protocol in enumerate((2, 9, KEEPALIVED_PROTOCOL)):
+    for number, protocol in enumerate((2, 9)):
         kernel.put_route(RouteEntry(route=_route(f"10.{50 + number}.0.0/16", "10.1.2.9", "eth2"), protocol=protocol))
     kernel.put_route(RouteEntry(route=_route("10.60.0.0/16", "10.1.2.9", "eth2", table=100), protocol=3))
     assert plan_kernel(BACKUP, kernel.observe(BACKUP)).is_settled
@@ -239,6 +233,27 @@ def test_a_copy_of_a_virtual_route_with_another_metric_is_taken_away(kernel: Ker
     plan = plan_kernel(BACKUP, kernel.observe(BACKUP))
     assert _subjects(plan.late) == ["kernel: remove route 0.0.0.0/0 via 10.1.2.254 dev eth2 metric 10"]
     assert settle(kernel, BACKUP).is_settled
+
+
+@pytest.mark.parametrize("before", [MASTER, BACKUP])
+def test_while_nobody_knows_who_serves_what_is_virtual_is_left_as_it_is(kernel: Kernels, before: Kernel) -> None:
+    settle(kernel, before)
+    kernel.apply(repair_virtual(before, kernel.observe(before)))
+    kernel.put_route(RouteEntry(route=_route("10.60.0.0/16", "10.1.2.9", "eth2"), protocol=KEEPALIVED_PROTOCOL))
+    unknown = evolve(before, serving=None)
+    assert plan_kernel(unknown, kernel.observe(unknown)).is_settled
+    assert repair_virtual(unknown, kernel.observe(unknown)) == ()
+
+
+@pytest.mark.parametrize("desired", [MASTER, BACKUP])
+def test_a_route_that_keepalived_forgot_is_awaited_to_go(kernel: Kernels, desired: Kernel) -> None:
+    settle(kernel, desired)
+    kernel.apply(repair_virtual(desired, kernel.observe(desired)))
+    kernel.put_route(RouteEntry(route=_route("10.60.0.0/16", "10.1.2.9", "eth2"), protocol=KEEPALIVED_PROTOCOL))
+    waiting = settle(kernel, desired)
+    assert waiting.awaited == ("route 10.60.0.0/16 via 10.1.2.9 dev eth2 is still there",)
+    kernel.apply(repair_virtual(desired, kernel.observe(desired)))
+    assert plan_kernel(desired, kernel.observe(desired)).is_settled
 
 
 def test_an_own_route_does_not_stand_in_for_keepalived_s(kernel: Kernels) -> None:

@@ -27,17 +27,19 @@ vrrp_instance vpc {
     virtual_router_id 51
     priority 100
     advert_int 0.1
-    virtual_ipaddress { 169.254.255.51/32 dev eth2 }
+    virtual_ipaddress {
+        169.254.255.51/32 dev eth2
+    }
     virtual_ipaddress_excluded {
-        10.1.2.1/24 dev eth2
-        203.0.113.10/24 dev eth1
+        10.1.2.1/24 dev eth2 no_track
+        203.0.113.10/24 dev eth1 no_track
     }
     virtual_routes {
-        default via 203.0.113.1 dev eth1
-        172.16.0.0/16 via 203.0.113.2 dev eth1
+        default via 203.0.113.1 dev eth1 no_track
+        172.16.0.0/16 via 203.0.113.2 dev eth1 no_track
     }
 }
-""".replace("{ 169", "{\n169").replace("eth2 }", "eth2\n}")
+"""
 DESIRED = Kernel(
     links=(Link(name="eth1", up=True), Link(name="eth2", up=True)),
     addresses=(InterfaceAddress(device="eth2", address="10.1.2.2/24"),),

@@ -181,7 +181,7 @@ def test_what_may_be_left_out() -> None:
 
 
 def test_an_address_alone_in_its_network() -> None:
-    assert public(netmask="255.255.255.255").network == "203.0.113.10/32"
+    assert public(netmask="255.255.255.128").network == "203.0.113.0/25"
 
 
 def test_the_mark_is_taken_as_it_comes() -> None:

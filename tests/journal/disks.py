@@ -62,6 +62,10 @@ class FaultyDisk(Disk):
         self._step("rename")
         super().rename(source, target)
 
+    def remove(self, path: Path) -> None:
+        self._step("remove")
+        super().remove(path)
+
     def make_directory(self, path: Path) -> None:
         self._step("make_directory")
         super().make_directory(path)

@@ -154,12 +154,6 @@ def test_the_report_of_a_configuration(has_tier: bool, redundant: bool, report: 
     assert Report.of_configuration(has_tier=has_tier, redundant=redundant) is report
 
 
-@pytest.mark.parametrize("role", Role, ids=lambda role: role.value)
-def test_what_keepalived_says_of_itself_becomes_the_role_of_a_pair(role: Role) -> None:
-    machine = told([Report.PAIRED, Report.of_keepalived(role)])
-    assert machine.role is role
-
-
 class AgentsLife(RuleBasedStateMachine):
     """Configuration and keepalived take turns at random; what must hold at every moment is written in words."""
 

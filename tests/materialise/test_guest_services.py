@@ -86,8 +86,6 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = tmp_path_factory.mktemp("root")
-    for directory in (root, *root.parents[:2]):
-        directory.chmod(0o755)  # dnsmasq reads as a user of its own
     network = Network(
         ("eth2", "eth3"), [Host(WEB, "eth2", "10.1.2.1"), Host(APP, "eth3", "10.1.3.1"), Host(NEWCOMER, "eth2")]
     )
@@ -98,8 +96,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def dnsmasq_command(served: Served) -> tuple[str, ...]:
+    # As root, since only its owner may enter a directory that pytest makes for a test.
     conf = served.settings.config_dir / "dnsmasq.conf"
-    return ("dnsmasq", "--keep-in-foreground", f"--conf-file={conf}", "--pid-file=", "--log-facility=-")
+    return ("dnsmasq", "--keep-in-foreground", f"--conf-file={conf}", "--pid-file=", "--log-facility=-", "--user=root")
 
 
 @pytest.fixture

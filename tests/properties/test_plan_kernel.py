@@ -12,6 +12,7 @@ from tests.appliers.kernels import Kernels, open_kernel
 from vpcrouter.errors import ApplierError
 from vpcrouter.plan.kernel import (
     FOREIGN_PROTOCOLS,
+    KEEPALIVED_PROTOCOL,
     OUR_PROTOCOL,
     KernelOperation,
     RouteEntry,
@@ -58,7 +59,7 @@ def _kernels(draw: st.DrawFn) -> Kernel:
         routes=tuple(routes),
         virtual_addresses=tuple(virtual_addresses),
         virtual_routes=tuple(virtual_routes),
-        serving=draw(st.booleans()),
+        serving=draw(st.sampled_from([True, False, None])),
     )
 
 
@@ -73,7 +74,7 @@ _BY_HAND = st.one_of(
             device=st.just("eth2"),
             table=st.sampled_from([254, 1000]),
         ),
-        protocol=st.sampled_from([3, 4, OUR_PROTOCOL, 200]),
+        protocol=st.sampled_from([3, 4, OUR_PROTOCOL, KEEPALIVED_PROTOCOL, 200]),
     ),
 )
 
@@ -115,8 +116,9 @@ def _assert_equal(kernel: Kernels, desired: Kernel) -> None:
     assert (plan.early, plan.late, plan.awaited) == ((), (), ())
     there = {link.name for link in desired.links if link.up} & set(_DEVICES)
     virtual = desired.virtual_addresses if desired.serving else ()
+    ignored = desired.virtual_addresses if desired.serving is None else ()
     owned = {link.name for link in desired.links}
-    assert {each for each in seen.addresses if each.device in owned} == {
+    assert {each for each in seen.addresses if each.device in owned and each not in ignored} == {
         each for each in (*desired.addresses, *virtual) if each.device in there
     }
     assert {each.route for each in seen.routes if each.protocol == OUR_PROTOCOL} == {
@@ -126,10 +128,11 @@ def _assert_equal(kernel: Kernels, desired: Kernel) -> None:
         link.name: link.up for link in desired.links if link.name in _DEVICES
     }
     tables = {254} | {route.table for route in (*desired.routes, *desired.virtual_routes)}
+    theirs = FOREIGN_PROTOCOLS if desired.serving is None else FOREIGN_PROTOCOLS - {KEEPALIVED_PROTOCOL}
     strangers = [
         each
         for each in seen.routes
-        if each.route.device in owned and each.route.table in tables and each.protocol not in FOREIGN_PROTOCOLS
+        if each.route.device in owned and each.route.table in tables and each.protocol not in theirs
     ]
     assert all(each.protocol == OUR_PROTOCOL or each.route in desired.virtual_routes for each in strangers)
 

@@ -10,7 +10,7 @@ import pwd
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import frozen
 
 from vpcrouter.values.settings import Settings
 
@@ -31,7 +31,7 @@ class DaemonKind:
     """SIGHUP makes it read its reload files again."""
     ready: bytes
     """What it prints when it is at work."""
-    ready_s: float = 5.0
+    ready_s: float = 2.0
     """Not at work after so long is a failure. Twice a hundred times what was measured, for a machine under load."""
     stop_s: float = 3.0
     """How long it may take to end in order."""
@@ -39,9 +39,11 @@ class DaemonKind:
     """Is started only when the others are at work."""
     keeps_lines: frozenset[str] = frozenset()
     """Files of which it remembers a line that is gone, until it is restarted."""
-    watches: Callable[[Settings], Mapping[str, Path]] | None = None
-    """Files by name that it has opened for good; with it, it also cares for network devices named in its files."""
-    leftovers: frozenset[str] = field(factory=frozenset)
+    watches_devices: bool = False
+    """A device that is named in its files and was made after it read them is unknown to it."""
+    fifos: Callable[[Settings], Mapping[str, Path]] = lambda _: {}
+    """FIFOs that must be there before it starts, and that it has opened for good."""
+    leftovers: frozenset[str] = frozenset()
     """Files in the run directory that keep it from starting, or mislead, after a crash."""
     environment: Callable[[Settings], Mapping[str, str]] = lambda _: {}
 
@@ -76,7 +78,8 @@ KEEPALIVED = DaemonKind(
     starts_last=True,
     # 2.2.7 never becomes master again on a device that was not there when it read its file, nor on one that was
     # taken away and came back, until it reads its file again.
-    watches=lambda settings: {"notify FIFO": Path(settings.notify_fifo)},
+    watches_devices=True,
+    fifos=lambda settings: {"notify FIFO": Path(settings.notify_fifo)},
     leftovers=frozenset({"keepalived.pid", "keepalived-vrrp.pid"}),
     environment=lambda settings: {"TMPDIR": str(keepalived_directory(settings))},
 )  # fmt: skip
@@ -88,7 +91,7 @@ CONNTRACKD = DaemonKind(
     arguments=lambda settings: ("-C", _config(settings, "conntrackd.conf")),
     can_reload=False,
     ready=b"starting in console mode",
-    watches=lambda _: {},
+    watches_devices=True,
     leftovers=frozenset({"conntrackd.lock", "conntrackd.ctl"}),
 )
 
@@ -100,6 +103,8 @@ DNSMASQ = DaemonKind(
     arguments=lambda settings: (
         "--keep-in-foreground",
         "--conf-file=" + _config(settings, "dnsmasq.conf"),
+        "--log-facility=-",
+        "--pid-file=",
         "--user=" + _dnsmasq_user(Path(settings.config_dir)),
     ),
     test=lambda path: ("--test", "--conf-file=" + path),
@@ -114,8 +119,8 @@ def _dnsmasq_user(directory: Path) -> str:
         try:
             if not each.stat().st_mode & 0o001:
                 return "root"
-        except OSError:
-            return "root"
+        except FileNotFoundError:
+            continue  # it will be made, and everybody may enter it
     try:
         return pwd.getpwnam("dnsmasq").pw_name
     except KeyError:

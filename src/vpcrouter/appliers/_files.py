@@ -43,16 +43,24 @@ def file_identity(path: Path) -> FileIdentity | None:
     return _identity(status) if stat.S_ISREG(status.st_mode) else None
 
 
-def read_file(path: Path) -> bytes | None:
-    """The content of a regular file; None if there is none."""
+def inode_number(path: Path) -> int | None:
+    """What tells a file of any kind from another one that takes its place; None if there is none."""
     try:
+        return path.lstat().st_ino
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def read_file(path: Path) -> bytes | None:
+    """The content of a regular file, without following a link; None if there is none."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+            return file.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        if path.is_symlink():
-            return None
         raise ApplierError(f"cannot be read: {error.strerror}", where=str(path)) from None
 
 
@@ -88,7 +96,9 @@ def temporary_name(path: Path) -> Path:
 def make_directory(path: Path, mode: int = 0o755) -> None:
     """Make a directory and those above it; an existing one stays as it is."""
     try:
-        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        if not path.is_dir():
+            path.mkdir(mode=mode, parents=True, exist_ok=True)
+            path.chmod(mode)  # whatever our umask is
     except OSError as error:
         raise ApplierError(f"cannot be made: {error.strerror}", where=str(path)) from None
 

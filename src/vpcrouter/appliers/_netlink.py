@@ -3,9 +3,10 @@
 Used by the kernel applier. It knows the kernel's encoding of links, addresses and routes, and nothing of what is
 desired. pyroute2 gives the layouts and attributes; `_sockets` carries the bytes (there stands why).
 
-Importing any part of pyroute2 runs its root, which imports all of it: 13 MB and 0.13 s for three message classes
-that take 2 MB and 0.03 s. So its root is put off until somebody asks it for a name. Decoding one message takes
-20-50 us; the kernel repeats the same bytes for an object that did not change, so what was decoded once is kept.
+Importing any part of pyroute2 runs its root, which imports all of it: 12.5 MB and 0.1 s for three message classes
+that take 2.4 MB and 0.016 s. So its root is put off until somebody asks it for a name. Decoding one message takes
+20-50 us; the kernel repeats the same bytes for an object that did not change, so what was decoded once is kept
+(1,000 addresses: 22 ms the first time, 4 ms from then on).
 """
 
 from __future__ import annotations

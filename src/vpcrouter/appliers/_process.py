@@ -15,7 +15,6 @@ one that still holds when we are gone). What does not fit is lost, the daemon go
 from __future__ import annotations
 
 import os
-import resource
 import select
 import shutil
 import signal
@@ -30,8 +29,6 @@ SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT: Mapping[str, str] = {"PATH": SEARCH_PATH, "LC_ALL": "C"}
 OUTPUT_LIMIT = 16 * 1024 * 1024
 """Bytes that a daemon may write into one file; see the known hole above."""
-OUTPUT_KEPT = 1024 * 1024
-"""Output of an earlier life that is longer than this is dropped before a daemon starts."""
 MESSAGE_LENGTH = 2000
 """Characters of a program's own words that an error repeats."""
 
@@ -42,6 +39,7 @@ PACKAGES: Mapping[str, str] = {
     "ip": "iproute2",
     "keepalived": "keepalived",
     "nft": "nftables",
+    "prlimit": "util-linux",
     "ping": "iputils-ping",
     "tcpdump": "tcpdump",
     "unshare": "util-linux",
@@ -91,17 +89,20 @@ def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 10.0) -> by
 def spawn(argv: Sequence[str], *, output: Path, environment: Mapping[str, str] | None = None) -> int:
     """Start a daemon in a session of its own, which lives on when we are killed; returns its number.
 
-    What it prints is appended to `output` (mode 0600), which never grows beyond OUTPUT_LIMIT.
+    What it prints goes to `output` (mode 0600), which never grows beyond OUTPUT_LIMIT. What an earlier one printed
+    there is kept as `output` with `.old` at its end.
     """
-    program = find_program(argv[0])
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    program, limiter = find_program(argv[0]), find_program("prlimit")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
     try:
+        with suppress(FileNotFoundError):
+            output.replace(output.with_name(f"{output.name}.old"))
         with os.fdopen(os.open(output, flags, 0o600), "ab") as log:
-            if log.tell() > OUTPUT_KEPT:
-                log.truncate(0)
+            # The limit is set by the process itself, before it is the daemon: one that has already changed its user
+            # can be limited from outside with CAP_SYS_RESOURCE only.
             pid = os.posix_spawn(
-                program,
-                list(argv),
+                limiter,
+                ["prlimit", f"--fsize={OUTPUT_LIMIT}", "--", program, *argv[1:]],
                 {**ENVIRONMENT, **(environment or {})},
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -113,9 +114,6 @@ def spawn(argv: Sequence[str], *, output: Path, environment: Mapping[str, str] |
                 # SIGXFSZ stays ignored, as Python has it: a daemon whose log is full must not die of it.
                 setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD],
             )
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (OUTPUT_LIMIT, OUTPUT_LIMIT))
-    except ProcessLookupError:
-        return pid
     except OSError as error:
         raise ApplierError(f"cannot be started: {error.strerror}", where=argv[0]) from None
     return pid
@@ -133,7 +131,7 @@ class Process:
         """False from the moment it ended, also while nobody has waited for it yet."""
         return not self._ended_within(0.0)
 
-    def send(self, number: signal.Signals) -> None:
+    def send(self, number: int) -> None:
         """Send a signal; nothing happens if the process has ended."""
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, number)

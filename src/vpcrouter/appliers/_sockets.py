@@ -2,9 +2,10 @@
 
 Used by `_netlink` (which knows what the messages mean) and by the appliers. Bytes in, bytes out.
 
-pyroute2 has sockets of its own. These are here because they are measured to matter: an acknowledgement for every
-message of a batch, matched by sequence number (pyroute2's batch gives none, one by one it takes eight times as
-long), and no asyncio loop of their own, so that they work in any thread.
+pyroute2 has sockets of its own. These are here because it was measured to matter: every message of a batch gets its
+acknowledgement, matched by sequence number, which pyroute2's batch does not give, and one by one its sockets take
+246 ms for 1,000 addresses, where this takes 60 ms and `ip -batch` 30 ms. Nor do these bring an asyncio loop, so they
+work in any thread.
 
 A socket belongs to the network namespace of the thread that opened it, and is used by one thread at a time.
 """

@@ -28,6 +28,8 @@ from vpcrouter.values.settings import Settings
 
 _LOOK_S = 0.002
 """How often a starting daemon's output is looked at; it takes 12 to 30 ms."""
+_LAST_LINES = 4
+"""Of its output that an error repeats."""
 _WORD = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 
 
@@ -42,8 +44,8 @@ class Supervised:
         self._record: LoadedRecord | None = None
         self._process: Process | None = None
         self._ended: list[Process] = []
+        self._output = self._run_dir / f"{kind.name}.log"
         self._taken_over = False
-        self._output_start = 0
 
     # What is there ------------------------------------------------------------------------------
 
@@ -61,18 +63,18 @@ class Supervised:
         """Find the process that an agent before us has left running; later calls do nothing."""
         if self._taken_over:
             return
+        self._taken_over = True
         record = read_record(self._record_path)
-        process = None if record is None else _process.open_process(record.pid, record.start_time)
-        if process is None:
-            # A start that was not recorded any more: it runs, but nobody knows what it has loaded.
-            found = _process.find_processes(self._argv())
-            process, *rest = found or (None,)
-            for each in rest:
-                if each is not None:
-                    each.close()
-        self._process, self._record, self._taken_over = process, record, True
-        if process is not None and record is not None and process.pid != record.pid:
-            self._record = None
+        if record is not None:
+            self._process = _process.open_process(record.pid, record.start_time)
+            self._record = record if self._process is not None else None
+            return
+        # Perhaps a start that was not recorded any more: it runs, but nobody knows what it has loaded.
+        for process in _process.find_processes(self._argv()):
+            if self._process is None:
+                self._process = process
+            else:
+                process.close()
 
     def has_died(self) -> bool:
         """Whether the process has ended by itself since the last look; it is forgotten then."""
@@ -123,11 +125,10 @@ class Supervised:
         environment = self.kind.environment(self._settings)
         for directory in environment.values():
             _files.make_directory(Path(directory), 0o700)
-        for path in self._watched().values():
+        for path in self._fifos().values():
             _files.make_fifo(path)
         surroundings = self._surroundings(daemon)
-        output = self._output()
-        pid = _process.spawn(self._argv(), output=output, environment=environment)
+        pid = _process.spawn(self._argv(), output=self._output, environment=environment)
         self._process = _process.open_process(pid)
         self._keep_record(daemon, surroundings)
 
@@ -181,11 +182,14 @@ class Supervised:
     def _argv(self) -> list[str]:
         return [self.kind.name, *self.kind.arguments(self._settings)]
 
-    def _output(self) -> Path:
-        return self._run_dir / f"{self.kind.name}.log"
+    def _fifos(self) -> Mapping[str, Path]:
+        return self.kind.fifos(self._settings)
 
-    def _watched(self) -> Mapping[str, Path]:
-        return {} if self.kind.watches is None else self.kind.watches(self._settings)
+    def _said(self) -> bytes:
+        return _files.read_file(self._output) or b""
+
+    def _last_words(self) -> str:
+        return " / ".join(self._said().decode(errors="replace").splitlines()[-_LAST_LINES:]) or "no message"
 
     def _end_leftovers(self) -> None:
         for process in _process.find_processes(self._argv()):
@@ -222,12 +226,11 @@ class Supervised:
         write_record(self._record_path, self._record)
 
     def _surroundings(self, daemon: Daemon) -> dict[str, int]:
-        if self.kind.watches is None:
-            return {}
-        words = {word for file in daemon.files for word in _WORD.findall(file.content)}
-        found = {name: index for index, name in socket.if_nameindex() if name in words}
-        for name, path in self._watched().items():
-            number = _files.inode(path)
-            if number is not None:
+        found: dict[str, int] = {}
+        if self.kind.watches_devices:
+            words = {word for file in daemon.files for word in _WORD.findall(file.content)}
+            found |= {name: index for index, name in socket.if_nameindex() if name in words}
+        for name, path in self._fifos().items():
+            if (number := _files.inode_number(path)) is not None:
                 found[name] = number
         return found

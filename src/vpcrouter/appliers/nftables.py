@@ -188,7 +188,10 @@ def _nft(script: str) -> None:
 
 
 def _run(argv: list[str], stdin: str = "") -> str:
-    return _process.run(argv, stdin=stdin.encode(), timeout=_TIMEOUT).decode()
+    try:
+        return _process.run(argv, stdin=stdin.encode(), timeout=_TIMEOUT).decode()
+    except ApplierError as error:
+        raise ApplierError(error.what, where="nftables", hint=error.hint) from None
 
 
 def _missing(table: str) -> tuple[str, ...]:

@@ -5,16 +5,22 @@
     recovery ──► tail                   open: find the end, cut a torn tail, refuse damage
        │
     reader ──► walk ──► layout          read: no lock, nothing modified
+       │
+    verify, repair, stats,              care
+    exchange, snapshots
 
 `layout` is the format as pure functions; `tail` tells a torn group from a damaged one; `segments` are the files.
 """
 
 from __future__ import annotations
 
+from vpcrouter.journal.exchange import export_lines, import_lines
 from vpcrouter.journal.lock import lock_owner
 from vpcrouter.journal.reader import read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.repair import Repair, repair
+from vpcrouter.journal.snapshots import PassedOver, Snapshot, find_snapshot, write_snapshot
+from vpcrouter.journal.stats import Stats, stats
 from vpcrouter.journal.verify import Verification, verify
 from vpcrouter.journal.writer import Journal
 
@@ -22,11 +28,19 @@ __all__ = [
     "Entry",
     "Journal",
     "JournalRecord",
+    "PassedOver",
     "Repair",
+    "Snapshot",
+    "Stats",
     "TornTail",
     "Verification",
+    "export_lines",
+    "find_snapshot",
+    "import_lines",
     "lock_owner",
     "read_journal",
     "repair",
+    "stats",
     "verify",
+    "write_snapshot",
 ]

@@ -36,6 +36,10 @@ class Disk:
         """Move a file within the file system."""
         source.rename(target)
 
+    def remove(self, path: Path) -> None:
+        """Delete a file; only snapshots and what a crash left half made are ever deleted."""
+        path.unlink()
+
     def make_directory(self, path: Path) -> None:
         """A directory for the owner alone; fine if it is there."""
         path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)

@@ -30,6 +30,7 @@ SEQ_AT = 8
 """Where the sequence number lies in the head."""
 TAIL = struct.Struct("<16sIIB")
 """chain, length of record again, CRC32C of all before it, closing mark."""
+_END = struct.Struct("<IB")
 OPENING_MARK = 0xA6
 CLOSING_MARK = 0x6A
 """Neither mark is zero: where a crash left zeros, a record neither begins nor ends."""
@@ -140,10 +141,10 @@ def pack_record(
     head = HEAD.pack(OPENING_MARK, flags, len(origin), len(command_id), length, seq, time_ns, position)
     body = b"".join((head, origin, command_id, event))
     chain.add(body)
-    checked = b"".join((body, chain.value, length.to_bytes(4, "little")))
-    record = b"".join((checked, crc32c(checked).to_bytes(4, "little"), bytes((CLOSING_MARK,))))
-    chain.add(record[len(body) :])
-    return record
+    tail = chain.value + length.to_bytes(4, "little")
+    tail += _END.pack(crc32c(tail, crc32c(body)), CLOSING_MARK)
+    chain.add(tail)
+    return body + tail
 
 
 def sound_groups(data: bytes, start: int, seq: int, *, limit: int = 1024) -> list[Frame]:

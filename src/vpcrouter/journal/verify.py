@@ -20,8 +20,6 @@ class Verification:
     """What was found. Up to record `sound_until` everything is as it was written."""
 
     sound_until: int
-    first_seq: int
-    """The oldest record that is there; 0 if there is none. Records before it have been taken elsewhere."""
     chain: str
     """The chain value of record `sound_until`: noted elsewhere, it later proves that nothing before was changed."""
     segments: int
@@ -33,14 +31,16 @@ class Verification:
     """Why it is not sound, or why it cannot be read further; None if it is sound to its end."""
 
 
-def verify(directory: Path) -> Verification:
-    """Check all that is there. Raises JournalError only if there is no journal to look at."""
+def verify(directory: Path, after: int = 0) -> Verification:
+    """Check the whole journal, or from the segment of record `after` + 1 on if what is before has been archived.
+
+    Raises JournalError only if there is no journal to look at.
+    """
     segments = list_segments(directory)
-    first_seq = segments[0].first_seq if segments else 0
-    sound_until = max(first_seq - 1, 0)
-    chain, torn, fault = FIRST_CHAIN, 0, None
+    sound_until, chain, torn = after, FIRST_CHAIN, 0
+    fault: JournalError | None = None
     try:
-        for walk, frames in walk_journal(directory, sound_until):
+        for walk, frames in walk_journal(directory, after):
             for frame in frames:
                 decoded(walk.segment, walk.data, frame)
                 sound_until = frame.seq
@@ -52,7 +52,6 @@ def verify(directory: Path) -> Verification:
             sound_until = min(sound_until, error.sound_until)
     return Verification(
         sound_until=sound_until,
-        first_seq=first_seq,
         chain=chain.hex(),
         segments=len(segments),
         size=sum(segment.path.stat().st_size for segment in segments),

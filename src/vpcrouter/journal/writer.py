@@ -19,18 +19,14 @@ from types import TracebackType
 from typing import Self
 
 from vpcrouter.errors import JournalError, JournalWriteError, MalformedInputError
-from vpcrouter.events.codec import encode
-from vpcrouter.journal import layout
 from vpcrouter.journal.disk import Disk, make_durable_directory, write_whole
-from vpcrouter.journal.layout import FIRST_CHAIN, Chain, Header, pack_record
+from vpcrouter.journal.group import Prepared, pack_group, prepare
+from vpcrouter.journal.layout import CHAIN_BYTES, FIRST_CHAIN, TAIL, Chain, Header
 from vpcrouter.journal.lock import Lock
 from vpcrouter.journal.reader import read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.recovery import recover
 from vpcrouter.journal.segments import SEGMENT_BYTES, segment_path
-
-MAX_GROUP_BYTES = 256 * 1024 * 1024
-"""A group lies in memory as a whole, when written and when read; 1,000,000 small events fit."""
 
 
 class Journal:
@@ -87,38 +83,23 @@ class Journal:
         appended before the journal is opened anew. MalformedInputError (a label over 255 bytes, a group that is
         too large) changes nothing.
         """
-        if self._refusal:
-            raise JournalWriteError(
-                self._refusal, where=str(self.directory), hint="look at the disk, then open the journal again"
-            )
-        if not entries:
-            return self.seq
-        encoded = [_encoded(entry) for entry in entries]
-        try:
-            if self._fd < 0 or self._size >= self._segment_bytes:
-                self._begin_segment(time_ns)
-            chain = self._chain.copy()
-            group = _pack_group(chain, encoded, self.seq + 1, time_ns)
-            written = self._disk.write(self._fd, group, self._size)
-            if written != len(group):
-                raise OSError(f"only {written} of {len(group)} bytes were written")  # noqa: TRY301
-            self._disk.sync_data(self._fd)
-        except OSError as error:
-            self._poison(error)
-            raise JournalWriteError(
-                f"the disk refused to store record {self.seq + 1}: {error}",
-                where=str(self.directory),
-                hint="nothing was acknowledged; make room or look at the disk, then open the journal again",
-            ) from error
-        self._size += len(group)
-        self._chain = chain
-        self._chain_value = group[-layout.TAIL.size :][: layout.CHAIN_BYTES]
-        self.seq += len(entries)
-        return self.seq
+        return self._append([prepare(entry, time_ns) for entry in entries])
+
+    def append_records(self, records: Sequence[JournalRecord]) -> int:
+        """As `append`, for records of another journal that keep their own times; their numbers must go on from here."""
+        for number, record in enumerate(records, start=self.seq + 1):
+            if record.seq != number:
+                raise MalformedInputError(f"record {record.seq} stands where record {number} is due", where="seq")
+        return self._append([prepare(record, record.time_ns) for record in records])
 
     def records(self, after: int = 0) -> Iterator[JournalRecord]:
         """The records after number `after`, oldest first."""
         return read_journal(self.directory, after)
+
+    @property
+    def chain(self) -> bytes:
+        """The chain value of the last record: a snapshot of the state after it names this value."""
+        return self._chain_value
 
     def close(self) -> None:
         """Let go of the journal; a second call does nothing. Nothing is left to be written at this point."""
@@ -133,6 +114,39 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _append(self, group: Sequence[Prepared]) -> int:
+        if self._refusal:
+            raise JournalWriteError(
+                self._refusal, where=str(self.directory), hint="look at the disk, then open the journal again"
+            )
+        if not group:
+            return self.seq
+        try:
+            if self._fd < 0 or self._size >= self._segment_bytes:
+                self._begin_segment(group[0].time_ns)
+            chain = self._chain.copy()
+            data = pack_group(chain, group, self.seq + 1)
+            self._write(data)
+        except OSError as error:
+            self._poison(error)
+            raise JournalWriteError(
+                f"the disk refused to store record {self.seq + 1}: {error}",
+                where=str(self.directory),
+                hint="nothing was acknowledged; make room or look at the disk, then open the journal again",
+            ) from error
+        self._size += len(data)
+        self._chain = chain
+        self._chain_value = data[-TAIL.size :][:CHAIN_BYTES]
+        self.seq += len(group)
+        return self.seq
+
+    def _write(self, data: bytes) -> None:
+        """The one write and the one sync of a group."""
+        written = self._disk.write(self._fd, data, self._size)
+        if written != len(data):
+            raise OSError(f"only {written} of {len(data)} bytes were written")
+        self._disk.sync_data(self._fd)
 
     def _recover(self) -> None:
         walk, self.torn_tail = recover(self._disk, self.directory)
@@ -184,43 +198,3 @@ class Journal:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-def _encoded(entry: Entry) -> tuple[bytes, bytes, bytes]:
-    return _label(entry.origin, "origin"), _label(entry.command_id, "command_id"), encode(entry.event)
-
-
-def _label(text: str, name: str) -> bytes:
-    try:
-        label = text.encode()
-    except UnicodeEncodeError:
-        raise MalformedInputError(f"{text!r} is not text", where=name) from None
-    if len(label) > layout.MAX_LABEL_BYTES:
-        raise MalformedInputError(
-            f"{len(label)} bytes are more than {layout.MAX_LABEL_BYTES}", where=name, hint="shorten it"
-        )
-    return label
-
-
-def _pack_group(chain: Chain, encoded: Sequence[tuple[bytes, bytes, bytes]], first_seq: int, time_ns: int) -> bytes:
-    records = []
-    last = len(encoded) - 1
-    size = 0
-    for position, (origin, command_id, event) in enumerate(encoded):
-        record = pack_record(
-            chain,
-            seq=first_seq + position,
-            time_ns=time_ns,
-            position=position,
-            goes_on=position < last,
-            origin=origin,
-            command_id=command_id,
-            event=event,
-        )
-        size += len(record)
-        records.append(record)
-    if size > MAX_GROUP_BYTES:
-        raise MalformedInputError(
-            f"a group of {size} bytes is more than {MAX_GROUP_BYTES}", where="group", hint="append it in parts"
-        )
-    return b"".join(records)

@@ -100,10 +100,7 @@ def run_burst(laboratory: Laboratory, files: Files) -> BurstReport:
     texts = {router: [(path.name, read_text(path)) for path in files[router]] for router in ROUTERS}
     laboratory.tell(f"{sum(len(part) for part in texts.values())} command files to the two routers")
     with ExitStack() as connections:
-        clients = {
-            router: connections.enter_context(laboratory.machines[router].connect(timeout=VERIFY_S + 10))
-            for router in ROUTERS
-        }
+        clients = {router: connections.enter_context(laboratory.connect(router, VERIFY_S + 10)) for router in ROUTERS}
         before = {router: client.status()["counters"] for router, client in clients.items()}
         with ThreadPoolExecutor(len(ROUTERS)) as pool:
             began_ns = time.monotonic_ns()

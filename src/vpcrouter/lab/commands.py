@@ -25,6 +25,9 @@ from vpcrouter.errors import CallerError
 if TYPE_CHECKING:
     from vpcrouter.lab.laboratory import Laboratory, Tell
 
+_WIDTH = 120
+"""Of a table that goes to a file or a pipe."""
+
 _HELP = """Two real routers, an Internet host and eight guests out of network namespaces on this machine (root).
 
 Nodes: rA and rB (the routers: eth0 control, eth1 public, eth2 … eth9 tiers), ext (203.0.113.1, 198.51.100.1),
@@ -167,9 +170,8 @@ def submit(
     from vpcrouter.lab.layout import check_router
 
     with _opened(ctx, prefix, directory) as laboratory:
-        machine = laboratory.machines[check_router(router)]
         texts = [(path.name, read_text(path)) for path in files]
-        with machine.connect() as client:
+        with laboratory.connect(check_router(router)) as client:
             lines = [line for name, text in texts for line in client.submit(name, text)]
     for line in lines:
         _say_json(line)
@@ -439,7 +441,7 @@ def _say_json(value: Any) -> None:
 def _print(table: Any) -> None:
     from rich.console import Console
 
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
 
 
 def _answer(good: bool) -> None:

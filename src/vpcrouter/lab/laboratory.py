@@ -20,6 +20,7 @@ from typing import Any
 from attrs import frozen
 
 from vpcrouter.appliers import _files, _process
+from vpcrouter.client import AgentClient
 from vpcrouter.errors import CallerError, HostError
 from vpcrouter.lab import machines, record, topology
 from vpcrouter.lab.layout import CABLES, NODES, ROUTERS, Cable, Names, cables_of, check_node, find_cable
@@ -32,6 +33,8 @@ PROGRAMS = ("ip", "nft", "keepalived", "conntrackd", "conntrack", "dnsmasq")
 """What the routers need of the distribution; missing ones are named before anything is built."""
 REBOOT_S = 20.0
 """How long a rebooted router may take until it is settled."""
+ELECTION_S = 2.0
+"""How much longer than the master-down interval (3 advertisements and a skew) an election may take."""
 _POLL_S = 0.01
 
 Tell = Callable[[str], None]
@@ -52,7 +55,10 @@ class Removed:
 
 @frozen(kw_only=True)
 class Rebooted:
-    """One router after its reboot. The digest before is None if the agent was dead already."""
+    """One router after its reboot, `seconds` from the kill until all that were rebooted had settled.
+
+    The digest before is None if the agent was dead already.
+    """
 
     digest_before: str | None
     digest_after: str
@@ -146,6 +152,11 @@ class Laboratory:
             for router, machine in self.machines.items()
         }
 
+    def connect(self, router: str, timeout: float = 60.0) -> AgentClient:
+        """A connection to a router's agent; HostError if there is none, or no laboratory."""
+        self._require_up()
+        return self.machines[router].connect(timeout)
+
     def wait(self, is_so: Callable[[dict[str, dict[str, Any]]], bool], timeout: float) -> bool:
         """Look at both routers' status until it is so, `timeout` seconds at most; whether it became so."""
         deadline = time.monotonic() + timeout
@@ -158,7 +169,7 @@ class Laboratory:
     def command_line(self, node: str, words: list[str]) -> tuple[list[str], dict[str, str]]:
         """What to run, and in which environment, so that `words` run in a node."""
         namespace = self.names.namespace(check_node(node))
-        _ = self.record
+        self._require_up()
         if not (topology.NAMESPACES / namespace).exists():
             raise HostError(f"{node} is gone", where=namespace, hint=f"'lab reboot {node}' or 'lab up'")
         return machines.inside(namespace, words), {**os.environ, **machines.environment(self.directory)}
@@ -232,29 +243,32 @@ class Laboratory:
             self._write(stored)
         pids = {router: self.machines[router].start(stored.advertisement_ms) for router in routers}
         with ThreadPoolExecutor(len(routers)) as pool:
-            return dict(
-                zip(
-                    routers,
-                    pool.map(lambda router: self._booted(router, pids[router], before[router], started), routers),
-                    strict=True,
-                )
+            booted = dict(zip(routers, pool.map(lambda router: self._boot(router, pids[router]), routers), strict=True))
+        settled_s = time.monotonic() - started
+        self.wait(_has_master, ELECTION_S + 5 * stored.advertisement_ms / 1000)
+        return {
+            router: Rebooted(
+                digest_before=before[router],
+                digest_after=status["digest"],
+                role=self.machines[router].status()["role"],
+                settled=settled,
+                seconds=round(settled_s, 3),
             )
+            for router, (settled, status) in booted.items()
+        }
 
     # Parts --------------------------------------------------------------------------------------
 
-    def _booted(self, router: str, pid: int, before: str | None, started: float) -> Rebooted:
+    def _require_up(self) -> None:
+        _ = self.record
+
+    def _boot(self, router: str, pid: int) -> tuple[bool, dict[str, Any]]:
+        """Wait until a started agent has settled; whether it did, and its status."""
         machine = self.machines[router]
         seq = machine.wait_until_it_answers(pid)["seq"]
         with machine.connect(timeout=REBOOT_S + 10) as client:
             settled = bool(client.settled(seq, REBOOT_S)["settled"])
-            status = client.status()
-        return Rebooted(
-            digest_before=before,
-            digest_after=status["digest"],
-            role=status["role"],
-            settled=settled,
-            seconds=round(time.monotonic() - started, 3),
-        )
+            return settled, client.status()
 
     def _chosen(self, node: str | None, device: str | None) -> tuple[Cable, ...]:
         if node is None:
@@ -276,6 +290,13 @@ class Laboratory:
 
     def _write(self, stored: Record) -> None:
         record.write(self.directory, stored)
+
+
+def _has_master(status: dict[str, dict[str, Any]]) -> bool:
+    """Also true of a pair that has no tier yet, and so nothing to elect."""
+    return any(each.get("role") == "master" for each in status.values()) or not any(
+        each.get("interface") for each in status.values()
+    )
 
 
 def require_root() -> None:

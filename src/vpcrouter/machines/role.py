@@ -70,11 +70,6 @@ class Report(Enum):
             return Report.NO_TIER
         return Report.PAIRED if redundant else Report.ALONE
 
-    @staticmethod
-    def of_keepalived(role: Role) -> Report:
-        """The report that keepalived makes by saying it is in this role; init is how it is understood to stop."""
-        return Report.STOPPED if role is Role.INIT else Report(role.value)
-
 
 class Standing(Enum):
     """Where the machine stands; see the head of this file."""

@@ -106,12 +106,12 @@ def _due(daemon: Daemon, observed: ObservedDaemon) -> tuple[str, str] | None:
     if not observed.running:
         return "start", "it does not run"
     loaded = observed.loaded
+    reload = "reload" if observed.can_reload else "restart"
     if loaded is None:
-        return "restart", "nobody knows what it has loaded"
+        return "restart" if daemon.restart_files else reload, "nobody knows what it has loaded"
     for file in daemon.restart_files:
         if not _has_loaded(loaded, file):
             return "restart", f"{file.path} changed"
-    reload = "reload" if observed.can_reload else "restart"
     changed = [file for file in daemon.reload_files if not _has_loaded(loaded, file)]
     for file in changed:
         before = loaded.get(file.path)

@@ -132,31 +132,45 @@ _AWAITED = {"add": "is not there yet", "remove": "is still there"}
 def repair_virtual(desired: Kernel, observed: ObservedKernel) -> tuple[KernelOperation, ...]:
     """Keepalived's part, done by hand: virtual addresses and routes that are missing, or that must not be there.
 
-    For a virtual address that somebody deleted, and for what a killed keepalived left behind. Routes get
-    keepalived's protocol number, so that it finds them as its own later.
+    For a virtual address that somebody deleted, and for what a killed keepalived left behind: virtual addresses
+    while not serving, and on the router's devices any route of keepalived's that is not a virtual one (any more).
+    Added routes get keepalived's protocol number, so that it finds them as its own later.
     """
     if desired.serving is None:
         return ()
     present = {link.name for link in observed.links}
+    owned = {link.name for link in desired.links}
     addresses = set(observed.addresses)
-    standing = [entry for entry in observed.routes if entry.protocol != OUR_PROTOCOL and entry.metric == 0]
-    if desired.serving:
-        routes = {entry.route for entry in standing}
-        return (
-            *(
-                _address("add", address)
-                for address in desired.virtual_addresses
-                if address.device in present and address not in addresses
-            ),
-            *(
-                _route("add", RouteEntry(route=route, protocol=KEEPALIVED_PROTOCOL))
-                for route in desired.virtual_routes
-                if route.device in present and route not in routes
-            ),
-        )
+    virtual = set(desired.virtual_routes)
+    wanted = virtual if desired.serving else set()
+    standing = {
+        entry: entry.route
+        for entry in observed.routes
+        if entry.protocol == KEEPALIVED_PROTOCOL
+        or (entry.protocol != OUR_PROTOCOL and entry.metric == 0 and entry.route in virtual)
+    }
+    found = set(standing.values())
     return (
-        *(_route("remove", entry) for entry in standing if entry.route in desired.virtual_routes),
-        *(_address("remove", address) for address in desired.virtual_addresses if address in addresses),
+        *(
+            _address("add", address)
+            for address in desired.virtual_addresses
+            if desired.serving and address.device in present and address not in addresses
+        ),
+        *(
+            _route("add", RouteEntry(route=route, protocol=KEEPALIVED_PROTOCOL))
+            for route in desired.virtual_routes
+            if desired.serving and route.device in present and route not in found
+        ),
+        *(
+            _route("remove", entry)
+            for entry, route in standing.items()
+            if route not in wanted and (route.device in owned or route in virtual)
+        ),
+        *(
+            _address("remove", address)
+            for address in desired.virtual_addresses
+            if not desired.serving and address in addresses
+        ),
     )
 
 

@@ -206,9 +206,10 @@ class PublicAddress:
     """On a private gateway: hide the VPC behind this address. Elsewhere see `state.source_nat_address`."""
 
     def __attrs_post_init__(self) -> None:
-        """The address must be a host of its network, and is not its own gateway."""
-        if not networks.usable(self.network, self.address):
-            raise MalformedInputError(f"{self.address} is not a host address of {self.network}", where="address")
+        """The address and its gateway must be two hosts of the network."""
+        for name in ("address", "gateway"):
+            if not networks.usable(self.network, getattr(self, name)):
+                raise MalformedInputError(f"{getattr(self, name)} is not a host address of {self.network}", where=name)
         if self.gateway == self.address:
             raise MalformedInputError(f"{self.address} is its own gateway", where="gateway")
 

@@ -1,0 +1,232 @@
+"""The daemons of one router: their files are as generated, they run, and have loaded what is desired. Look, act, look.
+
+Called by `host` with the desired daemons, by one thread at a time; it knows no state and no role. What is due is
+decided by `plan.daemons`, each daemon's process is in the hands of a `Supervised`, its files in those of
+`GeneratedFiles`.
+
+    look  →  stop what is not wanted  →  for each: judge the configuration → write → start, reload or restart
+          →  wait until all that were started are at work
+
+A configuration that the program itself refuses is never written: what runs, runs on. A daemon that died is started
+again at once, one that keeps dying ever later (`plan.restarts`). One that fails does not stop the others. A running
+daemon survives us, and the next applier takes it over without touching it.
+
+Known holes: `dnsmasq --test` reads the main file only, conntrackd has no test. A reload is believed, not proven: the
+kernel applier sees whether keepalived's addresses are there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from attrs import field, frozen
+
+from vpcrouter.appliers import _process
+from vpcrouter.appliers._daemon_kinds import keepalived_directory, kinds
+from vpcrouter.appliers._generated import GeneratedFiles
+from vpcrouter.appliers._supervised import Supervised
+from vpcrouter.appliers.keepalived import ask_roles
+from vpcrouter.appliers.notify import RoleReport
+from vpcrouter.errors import ApplierError, HostError
+from vpcrouter.plan import Operation
+from vpcrouter.plan.daemons import ObservedDaemon, plan_daemon, plan_daemons, plan_stop
+from vpcrouter.plan.restarts import wait_s
+from vpcrouter.values.desired import Daemon
+from vpcrouter.values.settings import Settings
+
+_DEATHS_KEPT = 32
+"""Of each daemon's; more make no difference to how long it is held back."""
+
+
+class DaemonApplier:
+    """Starts, reloads and stops the daemons of the router with these settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._supervised = {name: Supervised(kind, settings) for name, kind in kinds().items()}
+        self._files = GeneratedFiles()
+        self._deaths: dict[str, list[float]] = {name: [] for name in self._supervised}
+        self.counters: Counter[str] = Counter()
+        """How often each was started, reloaded, restarted, stopped, and died: `keepalived_reloads`."""
+
+    # Looking ------------------------------------------------------------------------------------
+
+    def observe(self, desired: Sequence[Daemon], *, full: bool = False) -> dict[str, ObservedDaemon]:
+        """How the daemons were found; `full` reads every file, otherwise those that somebody touched."""
+        wanted = {daemon.name: daemon for daemon in desired}
+        return {name: self._observe(name, wanted.get(name), full=full) for name in self._supervised}
+
+    def plan(self, desired: Sequence[Daemon]) -> tuple[Operation, ...]:
+        """The operations that would make them as desired. Touches nothing."""
+        _check(desired, self._supervised)
+        return plan_daemons(desired, self.observe(desired, full=True))
+
+    def verify(self, desired: Sequence[Daemon], *, full: bool) -> tuple[str, ...]:
+        """What differs, in words; empty if nothing does."""
+        _check(desired, self._supervised)
+        return tuple(str(each) for each in plan_daemons(desired, self.observe(desired, full=full)))
+
+    def _observe(self, name: str, daemon: Daemon | None, *, full: bool) -> ObservedDaemon:
+        supervised = self._supervised[name]
+        supervised.take_over()
+        if supervised.has_died():
+            self._died(name)
+        loaded = supervised.loaded
+        paths = {file.path for file in daemon.files} if daemon is not None else set()
+        found = {path: self._files.look(Path(path), full=full) for path in sorted(paths | set(loaded or ()))}
+        return ObservedDaemon(
+            name=name,
+            running=supervised.process is not None,
+            can_reload=supervised.kind.can_reload,
+            loaded=loaded,
+            surroundings_changed=daemon is not None and supervised.surroundings_changed(daemon),
+            on_disk={path: written for path, written in found.items() if written is not None},
+        )
+
+    # Acting -------------------------------------------------------------------------------------
+
+    def settle(self, desired: Sequence[Daemon]) -> tuple[Operation, ...]:
+        """Make them as desired; returns what was done.
+
+        Raises ApplierError that names every daemon that failed, after doing what could be done for the others.
+        """
+        _check(desired, self._supervised)
+        notes = _Pass()
+        try:
+            observed = self.observe(desired)
+            wanted = {daemon.name for daemon in desired}
+            for name in reversed([name for name in observed if name not in wanted]):
+                notes.attempt(partial(self._end, observed[name], notes))
+            for daemon in desired:
+                if self._supervised[daemon.name].kind.starts_last:
+                    self._await_started(notes)
+                notes.attempt(partial(self._settle_one, daemon, observed[daemon.name], notes))
+            self._await_started(notes)
+        finally:
+            for supervised in self._supervised.values():
+                supervised.forget_ended()
+        notes.raise_failures()
+        return tuple(notes.operations)
+
+    def _end(self, observed: ObservedDaemon, notes: _Pass) -> None:
+        for operation in plan_stop(observed):
+            if operation.action == "stop":
+                self._supervised[observed.name].stop()
+            else:
+                self._files.remove(Path(operation.subject))
+            self._did(operation, notes)
+        self._deaths[observed.name].clear()
+
+    def _settle_one(self, daemon: Daemon, observed: ObservedDaemon, notes: _Pass) -> None:
+        supervised = self._supervised[daemon.name]
+        operations = plan_daemon(daemon, observed)
+        if operations:
+            supervised.test(daemon)
+        for operation in operations:
+            match operation.action:
+                case "write":
+                    self._files.write(next(file for file in daemon.files if file.path == operation.subject))
+                case "remove":
+                    self._files.remove(Path(operation.subject))
+                case "reload":
+                    supervised.reload(daemon)
+                case "restart":
+                    supervised.stop()
+                    self._start(daemon, notes)
+                case "start":
+                    self._hold_back(daemon.name)
+                    self._start(daemon, notes)
+            self._did(operation, notes)
+
+    def _start(self, daemon: Daemon, notes: _Pass) -> None:
+        self._supervised[daemon.name].start(daemon)
+        notes.starting.append(daemon.name)
+
+    def _await_started(self, notes: _Pass) -> None:
+        """Wait for all that were started; one that ended instead counts as a death."""
+        while notes.starting:
+            name = notes.starting.pop(0)
+            notes.attempt(self._supervised[name].wait_until_ready)
+            if self._supervised[name].process is None:
+                self._died(name)
+
+    def _hold_back(self, name: str) -> None:
+        wait = wait_s(self._deaths[name], time.monotonic())
+        if wait > 0:
+            raise ApplierError(
+                f"died {len(self._deaths[name])} times, is started again in {wait:.2f} s",
+                where=name,
+                hint=f"its last words are in {self._settings.run_dir / name}.log",
+            )
+
+    def _died(self, name: str) -> None:
+        self.counters[f"{name}_deaths"] += 1
+        self._deaths[name] = [*self._deaths[name], time.monotonic()][-_DEATHS_KEPT:]
+
+    def _did(self, operation: Operation, notes: _Pass) -> None:
+        notes.operations.append(operation)
+        if operation.action in ("start", "reload", "restart", "stop"):
+            self.counters[f"{operation.target}_{operation.action}s"] += 1
+
+    # Asking -------------------------------------------------------------------------------------
+
+    def pidfds(self) -> Mapping[str, int]:
+        """A descriptor for each running daemon, readable when it has died.
+
+        One that is ended on purpose is not listed any more by then. A new process never has the number of the one
+        before it.
+        """
+        processes = {name: supervised.process for name, supervised in self._supervised.items()}
+        return {name: process.pidfd for name, process in processes.items() if process is not None}
+
+    def keepalived_reports(self) -> tuple[RoleReport, ...]:
+        """What a running keepalived says it is, one report for each instance; none if it does not run."""
+        supervised = self._supervised["keepalived"]
+        supervised.take_over()
+        if supervised.process is None or not supervised.process.is_alive():
+            return ()
+        return ask_roles(supervised.process, keepalived_directory(self._settings))
+
+    def resync_connections(self) -> None:
+        """Ask the peer's conntrackd for all connections; does nothing if ours does not run."""
+        supervised = self._supervised["conntrackd"]
+        if supervised.process is not None and supervised.process.is_alive():
+            _process.run(["conntrackd", *supervised.kind.arguments(self._settings), "-n"])
+
+    def close(self) -> None:
+        """Give the descriptors back; the daemons go on."""
+        for supervised in self._supervised.values():
+            supervised.close()
+
+
+@frozen
+class _Pass:
+    """The notes of one settle."""
+
+    operations: list[Operation] = field(factory=list)
+    starting: list[str] = field(factory=list)
+    failures: list[HostError] = field(factory=list)
+
+    def attempt(self, work: Callable[[], None]) -> None:
+        """Do one daemon's part; its failure is noted and does not stop the others."""
+        try:
+            work()
+        except HostError as error:
+            self.failures.append(error)
+
+    def raise_failures(self) -> None:
+        """Raise the only failure as it is, several as one."""
+        if len(self.failures) == 1:
+            raise self.failures[0]
+        if self.failures:
+            raise ApplierError("; ".join(map(str, self.failures)), where="daemons")
+
+
+def _check(desired: Sequence[Daemon], known: Mapping[str, Supervised]) -> None:
+    for daemon in desired:
+        if daemon.name not in known:
+            raise ApplierError("is not a daemon that this version knows", where=daemon.name)

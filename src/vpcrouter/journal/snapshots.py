@@ -1,0 +1,143 @@
+"""Snapshots: what a state was at a record, so that opening need not replay everything before it. A cache, no truth.
+
+The body is the caller's: opaque bytes, with the number of the schema they are in and the digest of the state they
+stand for. A snapshot counts only if its own hash is right, its schema is the one asked for, and the journal has
+that record with the very chain value it had then: so it belongs to this journal and to no other history. What
+does not count is passed over and named; it costs time, never truth. The file format is in journal/FORMAT.md.
+
+Called by `router`, also from a thread beside the writer: it touches no segment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from pathlib import Path
+
+from attrs import frozen
+
+from vpcrouter.errors import JournalError, MalformedInputError
+from vpcrouter.journal.disk import Disk, make_durable_directory, write_whole
+from vpcrouter.journal.reader import walk_journal
+
+SNAPSHOTS = "snapshots"
+"""The directory beside the segments."""
+SUFFIX = ".snapshot"
+MAGIC = b"\x89VPCS\r\n\x1a"
+VERSION = 1
+_HEAD = struct.Struct("<8sHHIQQ16sQ")
+"""magic, version, length of the digest, schema, seq, time, chain value, length of the body."""
+_HASH_BYTES = 32
+
+
+@frozen(kw_only=True)
+class Snapshot:
+    """What a state was at record `seq`; `chain` is that record's chain value, see `Journal.chain`."""
+
+    seq: int
+    time_ns: int
+    chain: bytes
+    schema: int
+    digest: str
+    body: bytes
+
+
+@frozen(kw_only=True)
+class PassedOver:
+    """A snapshot that does not count, and why."""
+
+    path: Path
+    reason: str
+
+
+def write_snapshot(directory: Path, snapshot: Snapshot, *, keep: int = 2, disk: Disk | None = None) -> Path:
+    """Write it durably, whole or not at all; then drop all but the newest `keep`. Returns the new file.
+
+    Raises JournalError if the disk refuses; the journal does not suffer from that.
+    """
+    disk = disk or Disk()
+    path = directory / SNAPSHOTS / f"{snapshot.seq:020d}{SUFFIX}"
+    try:
+        make_durable_directory(disk, path.parent)
+        write_whole(disk, path, _pack(snapshot))
+        for old in snapshot_files(directory)[keep:]:
+            if old != path:
+                disk.remove(old)
+    except OSError as error:
+        raise JournalError(
+            f"the snapshot cannot be written: {error}", where=str(path), hint="the journal is whole without it"
+        ) from error
+    return path
+
+
+def find_snapshot(
+    directory: Path, *, schema: int, until: int | None = None
+) -> tuple[Snapshot | None, tuple[PassedOver, ...]]:
+    """The newest snapshot of this schema that counts, at record `until` at the latest; and those passed over."""
+    passed_over: list[PassedOver] = []
+    for path in snapshot_files(directory):
+        if until is not None and int(path.stem) > until:
+            continue
+        try:
+            snapshot = _unpack(path.read_bytes())
+            reason = _objection(directory, path, snapshot, schema)
+        except (OSError, JournalError, MalformedInputError) as error:
+            reason = str(error)
+        else:
+            if not reason:
+                return snapshot, tuple(passed_over)
+        passed_over.append(PassedOver(path=path, reason=reason))
+    return None, tuple(passed_over)
+
+
+def snapshot_files(directory: Path) -> list[Path]:
+    """The snapshot files that are there, newest first, whatever is in them."""
+    files = (directory / SNAPSHOTS).glob(f"*{SUFFIX}")
+    return sorted((path for path in files if path.stem.isascii() and path.stem.isdecimal()), reverse=True)
+
+
+def chain_at(directory: Path, seq: int) -> bytes | None:
+    """The chain value of a record, or None if the journal has no such record. Raises what reading raises."""
+    for walk, frames in walk_journal(directory, max(seq - 1, 0)):
+        for frame in frames:
+            if frame.seq == seq:
+                return frame.chain(walk.data)
+    return None
+
+
+def _objection(directory: Path, path: Path, snapshot: Snapshot, schema: int) -> str:
+    if snapshot.schema != schema:
+        return f"its schema is {snapshot.schema}, not {schema}"
+    if snapshot.seq != int(path.stem):
+        return f"it is of record {snapshot.seq}"
+    chain = chain_at(directory, snapshot.seq)
+    if chain is None:
+        return f"the journal ends before record {snapshot.seq}"
+    return "" if chain == snapshot.chain else "it belongs to another history"
+
+
+def _pack(snapshot: Snapshot) -> bytes:
+    digest = snapshot.digest.encode()
+    head = _HEAD.pack(
+        MAGIC, VERSION, len(digest), snapshot.schema, snapshot.seq, snapshot.time_ns, snapshot.chain, len(snapshot.body)
+    )
+    data = b"".join((head, digest, snapshot.body))
+    return data + _hash(data)
+
+
+def _unpack(data: bytes) -> Snapshot:
+    """The snapshot, or a MalformedInputError."""
+    if len(data) < _HEAD.size + _HASH_BYTES or not data.startswith(MAGIC):
+        raise MalformedInputError("it is no snapshot")
+    if _hash(memoryview(data)[:-_HASH_BYTES]) != data[-_HASH_BYTES:]:
+        raise MalformedInputError("its hash is wrong")
+    _, version, digest_bytes, schema, seq, time_ns, chain, body_bytes = _HEAD.unpack_from(data)
+    middle = _HEAD.size + digest_bytes
+    if version != VERSION or middle + body_bytes + _HASH_BYTES != len(data):
+        raise MalformedInputError(f"it is of format {version}")
+    digest = data[_HEAD.size : middle].decode(errors="replace")
+    return Snapshot(seq=seq, time_ns=time_ns, chain=chain, schema=schema, digest=digest, body=data[middle:-_HASH_BYTES])
+
+
+def _hash(data: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(data, digest_size=_HASH_BYTES).digest()

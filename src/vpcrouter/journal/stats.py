@@ -1,0 +1,77 @@
+"""What a journal consists of, counted; and the kinds of events in it. Read only, beside an active writer too."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from vpcrouter.events.codec import event_name
+from vpcrouter.journal.aside import ASIDE
+from vpcrouter.journal.reader import decoded, walk_journal
+from vpcrouter.journal.segments import list_segments
+
+
+@frozen(kw_only=True)
+class Stats:
+    """Sizes are in bytes, times in nanoseconds since 1970 (0 if there is no record)."""
+
+    records: int
+    groups: int
+    first_seq: int
+    last_seq: int
+    first_time_ns: int
+    last_time_ns: int
+    kinds: Mapping[str, int]
+    """How many records of each kind of event, the most frequent first."""
+    kind_sizes: Mapping[str, int]
+    """How much of the size each kind takes, in the same order."""
+    segments: int
+    size: int
+    largest_record: int
+    torn: int
+    aside_files: int
+    aside_size: int
+
+
+def stats(directory: Path, after: int = 0) -> Stats:
+    """Count everything after record `after`. Raises what reading raises."""
+    segments = list_segments(directory)
+    kinds: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    seqs: list[int] = []
+    times: list[int] = []
+    groups = largest = torn = 0
+    for walk, frames in walk_journal(directory, after):
+        for frame in frames:
+            if frame.seq <= after:
+                continue
+            size = frame.stop - frame.start
+            kind = event_name(decoded(walk.segment, walk.data, frame).event)
+            kinds[kind] += 1
+            sizes[kind] += size
+            largest = max(largest, size)
+            groups += frame.position == 0
+            seqs = [seqs[0] if seqs else frame.seq, frame.seq]
+            times = [times[0] if times else frame.time_ns, frame.time_ns]
+        torn = len(walk.data) - walk.end
+    kept = [path.stat().st_size for path in (directory / ASIDE).glob("*")]
+    order = [kind for kind, _ in kinds.most_common()]
+    return Stats(
+        records=kinds.total(),
+        groups=groups,
+        first_seq=seqs[0] if seqs else 0,
+        last_seq=seqs[-1] if seqs else 0,
+        first_time_ns=times[0] if times else 0,
+        last_time_ns=times[-1] if times else 0,
+        kinds={kind: kinds[kind] for kind in order},
+        kind_sizes={kind: sizes[kind] for kind in order},
+        segments=len(segments),
+        size=sum(segment.path.stat().st_size for segment in segments),
+        largest_record=largest,
+        torn=torn,
+        aside_files=len(kept),
+        aside_size=sum(kept),
+    )

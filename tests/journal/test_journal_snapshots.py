@@ -1,0 +1,130 @@
+"""Snapshots: used only if they are right, this journal's, and of the schema asked for; otherwise passed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from tests.journal.disks import FaultyDisk
+from tests.journal.samples import entries, segments, write
+from vpcrouter.errors import JournalError
+from vpcrouter.journal import Journal, Snapshot, find_snapshot, verify, write_snapshot
+from vpcrouter.journal.snapshots import chain_at, snapshot_files
+
+
+def take(directory: Path, groups: list[int], *, segment_bytes: int = 300) -> list[Snapshot]:
+    """A journal of these groups with a snapshot after each; all of them, oldest first."""
+    taken = []
+    with Journal.open(directory, segment_bytes=segment_bytes) as journal:
+        for size in groups:
+            journal.append(entries(size, start=journal.seq), time_ns=journal.seq)
+            snapshot = Snapshot(
+                seq=journal.seq,
+                time_ns=5,
+                chain=journal.chain,
+                schema=3,
+                digest=f"d{journal.seq}",
+                body=b"state" * journal.seq,
+            )
+            write_snapshot(directory, snapshot, keep=10)
+            taken.append(snapshot)
+    return taken
+
+
+def test_the_newest_one_until_a_record_is_found(tmp_path: Path) -> None:
+    taken = take(tmp_path, [1, 3, 2])
+    assert find_snapshot(tmp_path, schema=3) == (taken[-1], ())
+    for until in range(8):
+        fitting = [each for each in taken if each.seq <= until]
+        assert find_snapshot(tmp_path, schema=3, until=until) == (fitting[-1] if fitting else None, ())
+
+
+def test_chain_values_are_those_that_were_written(tmp_path: Path) -> None:
+    taken = take(tmp_path, [1, 3, 2])
+    for snapshot in taken:
+        assert chain_at(tmp_path, snapshot.seq) == snapshot.chain
+    assert chain_at(tmp_path, 0) is None
+    assert chain_at(tmp_path, 7) is None
+    assert verify(tmp_path).chain == taken[-1].chain.hex()
+    with Journal.open(tmp_path) as journal:
+        assert journal.chain == taken[-1].chain
+
+
+def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+    taken = take(tmp_path, [1, 1, 1, 1])
+    write_snapshot(tmp_path, taken[-1], keep=2)
+    assert [int(path.stem) for path in snapshot_files(tmp_path)] == [4, 3]
+
+
+def test_no_snapshots_is_no_error(tmp_path: Path) -> None:
+    write(tmp_path, [1])
+    assert find_snapshot(tmp_path, schema=3) == (None, ())
+
+
+@pytest.mark.parametrize("more", [b"", b"\0" * 40])
+def test_every_byte_counts(tmp_path: Path, more: bytes) -> None:
+    older, _ = take(tmp_path, [1, 1])
+    path = snapshot_files(tmp_path)[0]
+    whole = path.read_bytes()
+    for offset in range(len(whole)):
+        for changed in (
+            whole[:offset] + more,
+            bytes([*whole[:offset], whole[offset] ^ 1, *whole[offset + 1 :]]) + more,
+        ):
+            path.write_bytes(changed)
+            found, (passed_over,) = find_snapshot(tmp_path, schema=3)
+            assert found == older
+            assert passed_over.path == path
+            assert passed_over.reason
+
+
+def test_another_schema_is_passed_over(tmp_path: Path) -> None:
+    take(tmp_path, [1])
+    found, (passed_over,) = find_snapshot(tmp_path, schema=4)
+    assert found is None
+    assert passed_over.reason == "its schema is 3, not 4"
+
+
+def test_a_renamed_one_is_passed_over(tmp_path: Path) -> None:
+    take(tmp_path, [1, 1])
+    newest = snapshot_files(tmp_path)[0]
+    newest.rename(newest.with_name("00000000000000000001.snapshot"))
+    found, (passed_over,) = find_snapshot(tmp_path, schema=3)
+    assert found is None
+    assert passed_over.reason == "it is of record 2"
+
+
+def test_one_of_another_history_or_of_the_future_is_passed_over(tmp_path: Path) -> None:
+    snapshot = take(tmp_path, [2])[0]
+    write_snapshot(tmp_path, evolve(snapshot, chain=b"x" * 16))
+    write_snapshot(tmp_path, evolve(snapshot, seq=9))
+    found, passed_over = find_snapshot(tmp_path, schema=3)
+    assert found is None
+    assert [each.reason for each in passed_over] == [
+        "the journal ends before record 9",
+        "it belongs to another history",
+    ]
+
+
+def test_a_snapshot_of_a_damaged_segment_is_passed_over(tmp_path: Path) -> None:
+    take(tmp_path, [2])
+    (path,) = segments(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"\xa6", b"\xa7", 1))
+    found, (passed_over,) = find_snapshot(tmp_path, schema=3)
+    assert found is None
+    assert "record 1 is damaged" in passed_over.reason
+
+
+def test_a_disk_that_refuses_leaves_the_older_one(tmp_path: Path) -> None:
+    older, newer = take(tmp_path, [1, 1])
+    snapshot_files(tmp_path)[0].unlink()
+    for at in range(4):
+        disk = FaultyDisk(at=at)
+        with pytest.raises(JournalError, match="the snapshot cannot be written"):
+            write_snapshot(tmp_path, newer, disk=disk)
+        assert find_snapshot(tmp_path, schema=3) == (older, ())
+    assert disk.calls == ["create", "write", "sync_data", "rename"]
+    write_snapshot(tmp_path, newer)
+    assert find_snapshot(tmp_path, schema=3) == (newer, ())
