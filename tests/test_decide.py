@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import evolve as with_changes
 
@@ -71,7 +73,7 @@ LEASE = PutReservation(reservation=Reservation(address="10.1.2.11", mac="02:00:0
 ACL_2 = ReplaceAcl(acl=Acl(device="eth2", ingress=(AclRule(protocol="all", networks=("0.0.0.0/0",)),)))
 
 
-def moved(original: Tier, **changes: object) -> PutTier:
+def moved(original: Tier, **changes: Any) -> PutTier:
     return PutTier(tier=with_changes(original, **changes))
 
 
@@ -206,7 +208,12 @@ def test_a_tier_can_be_changed_where_it_is() -> None:
 def test_the_marks_of_a_redundant_routers_commands_do_not_move_the_source_nat_address() -> None:
     first = ChangePublicAddresses(put=(public_address("203.0.113.10", marked=True),))
     second = ChangePublicAddresses(put=(public_address("203.0.113.11", marked=True),))
-    for order in ([CONFIGURED, first, second], [second, first, CONFIGURED], [second, CONFIGURED, first]):
+    orders: list[list[Command]] = [
+        [CONFIGURED, first, second],
+        [second, first, CONFIGURED],
+        [second, CONFIGURED, first],
+    ]
+    for order in orders:
         assert source_nat_address(after(*order)) == "203.0.113.10"
     again = ChangePublicAddresses(put=(public_address("203.0.113.11", marked=False),))
     assert decide(after(CONFIGURED, first, second), again).event is None

@@ -259,7 +259,9 @@ class Agent:
     async def _settle(self) -> None:
         seq, role, desired = self._router.seq, self._router.role, self._materialise()
         doubt, self._doubt = frozenset(self._doubt), set()
-        outcome = await asyncio.get_running_loop().run_in_executor(self._worker, self._host.settle, desired, doubt)
+        outcome = await asyncio.get_running_loop().run_in_executor(
+            self._worker, self._host.settle, desired, doubt, lambda: self._router.role is role
+        )
         self._coalescer.finished()
         self._take_in(seq, outcome)
         if desired.kernel.serving is None:

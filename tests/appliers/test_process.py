@@ -29,6 +29,8 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
         process = _process.open_process(_process.spawn(argv, output=output))
         assert process is not None
         started.append(process)
+        command_line = Path(f"/proc/{process.pid}/cmdline")
+        assert _until(lambda: not process.is_alive() or b"prlimit" not in command_line.read_bytes())
         return process
 
     yield start

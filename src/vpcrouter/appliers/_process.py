@@ -108,6 +108,7 @@ def spawn(argv: Sequence[str], *, output: Path, environment: Mapping[str, str] |
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, log.fileno(), 1),
                     (os.POSIX_SPAWN_DUP2, log.fileno(), 2),
+                    *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable()),
                 ],
                 setsid=True,
                 setsigmask=[],
@@ -186,19 +187,33 @@ def open_process(pid: int, start_time: int | None = None) -> Process | None:
 
 
 def find_processes(argv: Sequence[str]) -> tuple[Process, ...]:
-    """All living processes with exactly this command line, oldest first: a daemon and its forked children."""
-    wanted = b"".join(word.encode() + b"\0" for word in argv)
+    """All living processes with this command line, oldest first: a daemon and its forked children.
+
+    The program may be named by its path in one of the two; all other words must be the same.
+    """
     found = []
     for directory in Path("/proc").iterdir():
         if not directory.name.isdecimal():
             continue
         try:
-            command_line = (directory / "cmdline").read_bytes()
+            words = (directory / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
         except OSError:
             continue  # ended since the listing
-        if command_line == wanted and (process := open_process(int(directory.name))) is not None:
+        if words[1:] != list(argv[1:]) or not words or Path(words[0]).name != Path(argv[0]).name:
+            continue
+        if (process := open_process(int(directory.name))) is not None:
             found.append(process)
     return tuple(sorted(found, key=lambda process: (process.start_time, process.pid)))
+
+
+def _inheritable() -> list[int]:
+    """What we got from whoever started us and would pass on; what we opened ourselves is closed by exec."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 the names only: the links may lead nowhere
+        with suppress(OSError):  # the descriptor of this listing is closed by now
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+    return found
 
 
 def _start_time(pid: int) -> int | None:
