@@ -54,8 +54,6 @@ LOG = logging.getLogger("vpcrouter.agent")
 GLANCE_S = 1.0
 """How often files, sysctls and nftables' generation are looked at without a notification: there is none for them,
 and drift is to be repaired within 2 s. One look costs well under a millisecond."""
-AWAITED_S = 0.05
-"""How soon to look again while keepalived is still setting its addresses (findings, 17: 44 to 99 ms)."""
 KEPT = 100
 """How many drift reports and settles are remembered."""
 
@@ -77,6 +75,7 @@ class Agent:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle")
         self._coalescer = Coalescer(quiet_ms=self._settings.quiet_ms, max_delay_ms=self._settings.max_delay_ms)
         self._backoff = Backoff()
+        self._patience = Backoff(first_ms=50, cap_ms=1_000)
         self._doubt: set[str] = {"all"}
         self._outcome: Outcome | None = None
         self._desired: tuple[State, Role, Desired] | None = None
@@ -183,6 +182,11 @@ class Agent:
                 self._doubt.add("all")
                 self._urgent()
                 return await self._wait_settled(self._router.seq, float(request["timeout"]), again=True)
+            case "plan":
+                role = Role(request["role"]) if request.get("role") else self._router.role
+                desired = materialise(self._router.state, role, self._settings)
+                operations = await loop.run_in_executor(self._worker, self._host.plan, desired)
+                return {"operations": [[each.target, each.action, each.subject] for each in operations]}
             case "verify":
                 desired = self._materialise()
                 return {"differences": await loop.run_in_executor(self._worker, self._host.verify, desired)}
@@ -286,6 +290,7 @@ class Agent:
         self._tell_deaths()
         if outcome.settled:
             self._backoff.succeeded()
+            self._patience.succeeded()
             if not self._settled or self._settled[-1][0] != seq:
                 self._settled.append((seq, time.monotonic_ns()))
             for wanted, future in self._waiting:
@@ -294,9 +299,9 @@ class Agent:
             return
         for fault in outcome.faults:
             LOG.error("%s", fault)
-        retry_ns = self._backoff.failed(time.monotonic_ns()) if outcome.faults else 0
-        delay = max(AWAITED_S, (retry_ns - time.monotonic_ns()) / 1e9)
-        asyncio.get_running_loop().call_later(delay, self._urgent)
+        now_ns = time.monotonic_ns()
+        retry_ns = (self._backoff if outcome.faults else self._patience).failed(now_ns)
+        asyncio.get_running_loop().call_later((retry_ns - now_ns) / 1e9, self._urgent)
 
     async def _glance(self) -> None:
         """Look for what nobody notifies of: files, sysctls; now and then at everything."""
@@ -375,6 +380,7 @@ class Agent:
                 case Intent.RECORD:
                     try:
                         self._router.record(change)
+                        self._notice()  # a record has a number, and `settled` is said of a number
                     except JournalError as error:
                         # A router must go on following keepalived when its disk is full.
                         LOG.error("the change of role is not in the journal: %s", error)

@@ -5,7 +5,9 @@ The protocol is one JSON object a line, an answer for each request in the order 
     {"op": "submit", "name": FILE, "data": TEXT}      → {"results": [RECEIPT, …]}    durable when it arrives
     {"op": "status"}                                  → {"status": {…}}
     {"op": "settled", "seq": N, "timeout": SECONDS}   → {"settled": BOOL, "seq": N, "verified_ns": CLOCK_MONOTONIC}
-    {"op": "settle"} / {"op": "verify"}               → {"operations": […], …} / {"differences": […]}
+    {"op": "settle", "timeout": SECONDS}              → the same, for everything there is now, looked at in full
+    {"op": "verify"}                                  → {"differences": [TEXT, …]}
+    {"op": "plan", "role": ROLE or ""}                → {"operations": [[TARGET, ACTION, SUBJECT], …]}
 
 A request that cannot be served is answered {"error": TEXT}. Only root and the agent's own user may connect.
 """

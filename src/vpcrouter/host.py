@@ -72,6 +72,16 @@ class Outcome:
         return self.faults + self.waiting
 
 
+@frozen(kw_only=True)
+class _Awaited:
+    """Keepalived's addresses are not what the role says."""
+
+    serving: bool | None
+    since: float
+    is_drift: bool
+    """They were right when they were last looked at, and nothing has been asked of keepalived since."""
+
+
 @frozen
 class _Pass:
     """The notes of one pass."""
@@ -104,7 +114,7 @@ class Host:
         self._daemons = DaemonApplier(settings)
         self._verified: Desired | None = None
         self._steady_from = 0.0
-        self._awaited: tuple[bool | None, float] | None = None
+        self._awaited: _Awaited | None = None
         self._settings = settings
         self._notifications: NotifyFifo | None = None
         self._monitor: LinkMonitor | None = None
@@ -201,21 +211,21 @@ class Host:
         if plan.late and now >= self._steady_from:
             notes.did(plan.late, is_drift=is_drift)
             self._kernel.apply(plan.late)
-        if self._has_waited_enough(kernel, plan, now) and is_current():
+        self._note_awaited(kernel, plan, is_drift=is_drift)
+        if self._awaited is not None and now - self._awaited.since >= GRACE_S and is_current():
             repair = repair_virtual(kernel, observed)
-            notes.did(repair, is_drift=is_drift)
+            notes.did(repair, is_drift=self._awaited.is_drift)
             self._kernel.apply(repair)
         if not plan.is_settled:
             plan = plan_kernel(kernel, self._kernel.observe(kernel))
         notes.waiting.extend(_unsettled(plan))
 
-    def _has_waited_enough(self, kernel: Kernel, plan: KernelPlan, now: float) -> bool:
-        """Whether keepalived's addresses have been wrong for GRACE_S without a pause, under one and the same role."""
+    def _note_awaited(self, kernel: Kernel, plan: KernelPlan, *, is_drift: bool) -> None:
+        """Since when keepalived's addresses have been wrong without a pause, under one and the same role."""
         if not plan.awaited:
             self._awaited = None
-        elif self._awaited is None or self._awaited[0] is not kernel.serving:
-            self._awaited = (kernel.serving, now)
-        return self._awaited is not None and now - self._awaited[1] >= GRACE_S
+        elif self._awaited is None or self._awaited.serving is not kernel.serving:
+            self._awaited = _Awaited(serving=kernel.serving, since=time.monotonic(), is_drift=is_drift)
 
     # Comparing ----------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Disks that fail, and a disk that remembers enough to be cut off at any moment.
+"""Disks that fail, a disk that remembers enough to be cut off at any moment, and one that does not wait.
 
 `FaultyDisk` lets one chosen call fail, or a write fall short. `RecordingDisk` notes every call that changes
 something; `images` then gives the states in which a power failure after that many calls may leave the files.
@@ -17,6 +17,16 @@ from attrs import define, field
 from vpcrouter.journal.disk import Disk
 
 SECTOR = 512
+
+
+class HastyDisk(Disk):
+    """Waits for no sync: for tests in which no power fails."""
+
+    def sync_data(self, fd: int) -> None:
+        pass
+
+    def sync_directory(self, path: Path) -> None:
+        pass
 
 
 @define

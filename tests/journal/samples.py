@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.journal.disks import HastyDisk
 from vpcrouter import events
 from vpcrouter.events import Event
 from vpcrouter.journal import Entry, Journal, JournalRecord
@@ -124,7 +125,7 @@ def write(
     directory: Path, groups: Sequence[int], *, segment_bytes: int = 4 * 1024 * 1024, kinds: Sequence[Event] = SMALL
 ) -> list[JournalRecord]:
     """A new journal with groups of these sizes; returns what must be read from it."""
-    with Journal.open(directory, segment_bytes=segment_bytes) as journal:
+    with Journal.open(directory, segment_bytes=segment_bytes, disk=HastyDisk()) as journal:
         for number, size in enumerate(groups):
             journal.append(entries(size, start=journal.seq, kinds=kinds), time_ns=1_700_000_000_000_000_000 + number)
     return expected(groups, kinds=kinds)

@@ -10,6 +10,7 @@ from crc32c import crc32c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.journal.disks import HastyDisk
 from tests.journal.samples import EVERY_KIND, entries, expected, prefixes, segments, write
 from vpcrouter.errors import DamagedJournalError, JournalError
 from vpcrouter.journal import Journal, JournalRecord, read_journal
@@ -32,7 +33,7 @@ def group_ends(directory: Path) -> list[int]:
 
 def reopened(directory: Path) -> tuple[Journal, list[JournalRecord]]:
     """The journal after an opening that may have cut it, still open, and its records."""
-    journal = Journal.open(directory)
+    journal = Journal.open(directory, disk=HastyDisk())
     return journal, list(journal.records())
 
 

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from tests.journal.disks import FaultyDisk, RecordingDisk
+from tests.journal.disks import FaultyDisk, HastyDisk, RecordingDisk
 from tests.journal.samples import EVERY_KIND, entries, expected, prefixes, segments
 from vpcrouter.errors import JournalError, JournalWriteError
 from vpcrouter.journal import Journal, read_journal
@@ -128,7 +128,7 @@ def test_power_may_fail_after_any_call_and_writes_may_be_reordered(tmp_path: Pat
             image.mkdir()
             disk.after_power_failure(image, random)
             possible = prefixes(records, groups)
-            with Journal.open(image, segment_bytes=1500) as journal:
+            with Journal.open(image, segment_bytes=1500, disk=HastyDisk()) as journal:
                 found = list(journal.records())
                 assert found in possible
                 assert len(found) >= sum(groups[:acknowledged])
@@ -178,7 +178,7 @@ def test_power_may_fail_while_a_torn_tail_is_cut(tmp_path: Path) -> None:
                 shutil.rmtree(image, ignore_errors=True)
                 image.mkdir()
                 disk.after_power_failure(image, random)
-                with Journal.open(image) as journal:
+                with Journal.open(image, disk=HastyDisk()) as journal:
                     assert list(journal.records()) == records[:2]
                     cut = segments(image)[0].read_bytes()
                 kept = [each.read_bytes() for each in (image / "aside").glob("*.torn*")]

@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.journal.disks import HastyDisk
 from tests.journal.samples import EVERY_KIND, segments
 from vpcrouter.errors import DamagedJournalError, LockedJournalError
 from vpcrouter.journal import Entry, Journal, JournalRecord, read_journal
@@ -35,7 +36,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.directory = Path(tempfile.mkdtemp(prefix="journal-machine-"))
         self.segment_bytes = segment_bytes
         self.model: list[JournalRecord] = []
-        self.journal = Journal.open(self.directory, segment_bytes=segment_bytes)
+        self.journal = Journal.open(self.directory, segment_bytes=segment_bytes, disk=HastyDisk())
 
     def teardown(self) -> None:
         if hasattr(self, "journal"):
@@ -56,7 +57,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.journal.close()
-        self.journal = Journal.open(self.directory, segment_bytes=self.segment_bytes)
+        self.journal = Journal.open(self.directory, segment_bytes=self.segment_bytes, disk=HastyDisk())
         assert self.journal.torn_tail is None
 
     @rule(group=groups, zeros=st.booleans(), data=st.data())
@@ -70,7 +71,7 @@ class JournalMachine(RuleBasedStateMachine):
         reached = data.draw(st.integers(before.get(last, 0), len(whole)))
         left = whole[:reached] + (bytes(len(whole) - reached) if zeros else b"")
         last.write_bytes(left)
-        self.journal = Journal.open(self.directory, segment_bytes=self.segment_bytes)
+        self.journal = Journal.open(self.directory, segment_bytes=self.segment_bytes, disk=HastyDisk())
         if left == whole:
             self.model.extend(self._records(group, 1))
         assert (self.journal.torn_tail is None) == (left == whole or len(left) == begin)

@@ -106,7 +106,7 @@ def test_reading_needs_no_write_permission_and_changes_nothing(tmp_path: Path) -
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "j").iterdir()} == before
 
 
-@pytest.mark.parametrize("kills", [12, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [6, pytest.param(300, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path: Path, kills: int) -> None:
     random = Random(kills)
     last = 0

@@ -10,7 +10,12 @@ from collections.abc import Iterator
 import pytest
 
 from vpcrouter.appliers._process import SEARCH_PATH
+from vpcrouter.lab.burst import burst_files, run_burst
+from vpcrouter.lab.demo import find_burst
+from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import PROGRAMS, Laboratory
+
+SETTLED_S = 20.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,3 +52,15 @@ def running() -> Iterator[Laboratory]:
         yield laboratory
     finally:
         laboratory.down()
+
+
+@pytest.fixture
+def pair(running: Laboratory) -> Iterator[Laboratory]:
+    """The running laboratory with the example burst on it; made whole again after the test."""
+    files = burst_files(find_burst(None))
+    if any(status["seq"] < len(files[router]) for router, status in running.status().items()):
+        assert run_burst(running, files).is_good
+    assert running.wait(is_pair, SETTLED_S), running.status()
+    yield running
+    running.heal()
+    assert running.wait(is_pair, SETTLED_S), running.status()

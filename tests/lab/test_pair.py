@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,18 +20,6 @@ from vpcrouter.lab.probing import Probe, Target
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 SETTLED_S = 20.0
-
-
-@pytest.fixture
-def pair(running: Laboratory) -> Iterator[Laboratory]:
-    """The running laboratory with the example burst on it; made whole again after the test."""
-    files = burst_files(find_burst(None))
-    if any(status["seq"] < len(files[router]) for router, status in running.status().items()):
-        assert run_burst(running, files).is_good
-    assert running.wait(is_pair, SETTLED_S), running.status()
-    yield running
-    running.heal()
-    assert running.wait(is_pair, SETTLED_S), running.status()
 
 
 def lost(laboratory: Laboratory, source: str = "vm2", to: str = "ext", count: int = 300) -> int:
@@ -124,6 +111,7 @@ def test_both_rebooted_are_a_pair_again(pair: Laboratory) -> None:
 def test_the_demo_holds_and_leaves_nothing() -> None:
     laboratory = new_laboratory()
     done = lab(laboratory, "demo", "--json")
+    assert done.stdout, done.stderr
     result = json.loads(done.stdout)
     assert [check for check in result["checks"] if not check["holds"]] == []
     assert (done.returncode, result["holds"]) == (0, True)

@@ -103,6 +103,16 @@ def make_directory(path: Path, mode: int = 0o755) -> None:
         raise ApplierError(f"cannot be made: {error.strerror}", where=str(path)) from None
 
 
+def list_directory(path: Path) -> tuple[Path, ...]:
+    """What lies in a directory; nothing if there is none."""
+    try:
+        return tuple(path.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise ApplierError(f"cannot be listed: {error.strerror}", where=str(path)) from None
+
+
 def remove_file(path: Path) -> bool:
     """Remove a file, a FIFO, a socket or a link; False if there was none."""
     try:

@@ -2,6 +2,9 @@
 
 Used by `daemons`. A file whose identity (see `_files`) is the one it had when its content was last known has that
 content still. It never reads a file to learn the configuration, only to compare.
+
+The files of a daemon lie in the configuration directory, and their names begin with the daemon's name and a dot.
+So what it had in an earlier life, or a crash left half written, is known for its own without any record.
 """
 
 from __future__ import annotations
@@ -18,6 +21,11 @@ class GeneratedFiles:
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[_files.FileIdentity, str]] = {}
+
+    def present(self, directory: Path, name: str) -> set[Path]:
+        """All files of a daemon that are there, wanted or not."""
+        prefixes = (f"{name}.", f".{name}.")
+        return {path for path in _files.list_directory(directory) if path.name.startswith(prefixes)}
 
     def look(self, path: Path, *, full: bool) -> WrittenFile | None:
         """The file that is there; `full` reads it even if nobody seems to have touched it."""

@@ -75,14 +75,15 @@ class DaemonApplier:
         supervised.take_over()
         if supervised.has_died():
             self._died(name)
-        loaded = supervised.loaded
-        paths = {file.path for file in daemon.files} if daemon is not None else set()
-        found = {path: self._files.look(Path(path), full=full) for path in sorted(paths | set(loaded or ()))}
+        paths = self._files.present(Path(self._settings.config_dir), name)
+        if daemon is not None:
+            paths |= {Path(file.path) for file in daemon.files}
+        found = {str(path): self._files.look(path, full=full) for path in sorted(paths)}
         return ObservedDaemon(
             name=name,
             running=supervised.process is not None,
             can_reload=supervised.kind.can_reload,
-            loaded=loaded,
+            loaded=supervised.loaded,
             surroundings_changed=daemon is not None and supervised.surroundings_changed(daemon),
             on_disk={path: written for path, written in found.items() if written is not None},
         )

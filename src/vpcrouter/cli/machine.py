@@ -51,19 +51,28 @@ def plan(
     root: Root = Path("/"),
 ) -> None:
     """Print the operations that would make this machine equal to the state. Touches nothing."""
+    agent = _agent(existing(options(ctx).journal))
+    if agent is not None:
+        with agent:
+            operations = agent.call({"op": "plan", "role": role.value if role else ""})["operations"]
+    else:
+        operations = _plan(options(ctx).journal, role, _settings(root))
+    for target, action, subject in operations:
+        if options(ctx).json:
+            say_json({"target": target, "action": action, "subject": subject})
+        else:
+            say(f"{target:<12} {action:<8} {subject}")
+
+
+def _plan(journal: Path, role: RoleName | None, settings: Settings) -> list[tuple[str, str, str]]:
     from vpcrouter.host import Host
     from vpcrouter.materialise import materialise
     from vpcrouter.router import replay
 
-    journal, settings = options(ctx).journal, _settings(root)
-    state = replay(existing(journal)).state
+    state = replay(journal).state
     with Host(settings) as host:
-        operations = host.plan(materialise(state, _role(host, journal, state, role), settings))
-    for operation in operations:
-        if options(ctx).json:
-            say_json({"target": operation.target, "action": operation.action, "subject": operation.subject})
-        else:
-            say(f"{operation.target:<12} {operation.action:<8} {operation.subject}")
+        desired = materialise(state, _role(host, state, role), settings)
+        return [(each.target, each.action, each.subject) for each in host.plan(desired)]
 
 
 def render(
@@ -128,7 +137,7 @@ def verify(ctx: typer.Context, root: Root = Path("/"), advertisement_ms: Interva
         settings = _settings(root, advertisement_ms)
         state = replay(journal).state
         with Host(settings) as host:
-            differences = list(host.verify(materialise(state, _role(host, journal, state, None), settings)))
+            differences = list(host.verify(materialise(state, _role(host, state, None), settings)))
     if options(ctx).json:
         say_json({"equal": not differences, "differences": differences})
     else:
@@ -240,18 +249,12 @@ def _settings(root: Path, advertisement_ms: int = 100) -> Settings:
     return Settings(root=str(root.absolute()), advertisement_interval_ms=advertisement_ms)
 
 
-def _role(host: Host, journal: Path, state: State, role: RoleName | None) -> Role:
-    """The role that was asked for, else the agent's, else what keepalived says."""
+def _role(host: Host, state: State, role: RoleName | None) -> Role:
+    """The role that was asked for, else what keepalived says."""
     from vpcrouter.router import present_role
     from vpcrouter.values.role import Role
 
-    if role is not None:
-        return Role(role.value)
-    agent = _agent(journal)
-    if agent is not None:
-        with agent:
-            return Role(agent.status()["role"])
-    return present_role(state, host.learn_role())
+    return Role(role.value) if role is not None else present_role(state, host.learn_role())
 
 
 def _agent(journal: Path) -> AgentClient | None:

@@ -8,6 +8,7 @@
        │
     verify, repair, stats,              care
     exchange, snapshots
+    command_ids                         exactly once
 
 `layout` is the format as pure functions; `tail` tells a torn group from a damaged one; `segments` are the files.
 """

@@ -55,11 +55,15 @@ class Frame(NamedTuple):
     origin_bytes: int
     command_id_bytes: int
 
-    def labels(self, data: bytes) -> tuple[str, str]:
-        """Origin and command id."""
+    def origin(self, data: bytes) -> bytes:
+        """Who asked, in UTF-8."""
         begin = self.start + HEAD.size
-        middle = begin + self.origin_bytes
-        return data[begin:middle].decode(), data[middle : middle + self.command_id_bytes].decode()
+        return data[begin : begin + self.origin_bytes]
+
+    def command_id(self, data: bytes) -> bytes:
+        """What was asked, in UTF-8."""
+        begin = self.start + HEAD.size + self.origin_bytes
+        return data[begin : begin + self.command_id_bytes]
 
     def payload(self, data: bytes) -> bytes:
         """The event's bytes."""

@@ -58,7 +58,7 @@ def walk_journal(directory: Path, after: int = 0) -> Iterator[tuple[Walk, list[F
 def decoded(segment: Segment, data: bytes, frame: Frame) -> JournalRecord:
     """The record of a frame."""
     try:
-        origin, command_id = frame.labels(data)
+        origin, command_id = frame.origin(data).decode(), frame.command_id(data).decode()
         event = decode(frame.payload(data))
     except UnicodeDecodeError as error:
         raise _unreadable(segment, frame, str(error)) from error

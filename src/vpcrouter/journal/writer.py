@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from vpcrouter.errors import JournalError, JournalWriteError, MalformedInputError
+from vpcrouter.journal.command_ids import CommandIds
 from vpcrouter.journal.disk import Disk, make_durable_directory, write_whole
 from vpcrouter.journal.group import Prepared, pack_group, prepare
 from vpcrouter.journal.layout import CHAIN_BYTES, FIRST_CHAIN, TAIL, Chain, Header
@@ -26,7 +27,7 @@ from vpcrouter.journal.lock import Lock
 from vpcrouter.journal.reader import read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.recovery import recover
-from vpcrouter.journal.segments import SEGMENT_BYTES, segment_path
+from vpcrouter.journal.segments import SEGMENT_BYTES, Segment, segment_path
 
 
 class Journal:
@@ -40,6 +41,8 @@ class Journal:
         self._lock = lock
         self._disk = disk
         self._segment_bytes = segment_bytes
+        self._command_ids = CommandIds(disk, directory)
+        self._segment: Segment | None = None
         self._fd = -1
         self._size = 0
         self._chain = Chain(b"")
@@ -96,6 +99,10 @@ class Journal:
         """The records after number `after`, oldest first."""
         return read_journal(self.directory, after)
 
+    def find_command(self, command_id: str) -> tuple[JournalRecord, ...]:
+        """The records of the first command that had this id; empty if there was none."""
+        return self._command_ids.find(command_id)
+
     @property
     def chain(self) -> bytes:
         """The chain value of the last record: a snapshot of the state after it names this value."""
@@ -138,6 +145,7 @@ class Journal:
         self._size += len(data)
         self._chain = chain
         self._chain_value = data[-TAIL.size :][:CHAIN_BYTES]
+        self._command_ids.note((each.command_id for each in group), self.seq + 1)
         self.seq += len(group)
         return self.seq
 
@@ -156,6 +164,7 @@ class Journal:
         self._chain = walk.chain
         self._chain_value = walk.chain_value
         self._size = walk.end
+        self._segment = walk.segment
         self._fd = os.open(walk.segment.path, os.O_RDWR | os.O_CLOEXEC)
         try:
             self._make_last_group_durable(walk.data[walk.last_group : walk.end], walk.last_group)
@@ -179,6 +188,9 @@ class Journal:
         header = Header(first_seq=self.seq + 1, created_ns=time_ns, chain_before=self._chain_value).pack()
         path = segment_path(self.directory, self.seq + 1)
         write_whole(self._disk, path, header)
+        if self._segment is not None:
+            self._command_ids.finish_segment(self._segment)
+        self._segment = Segment(self.seq + 1, path)
         self._close_segment()
         self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._size = len(header)
