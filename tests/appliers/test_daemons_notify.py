@@ -126,7 +126,6 @@ def test_what_was_said_between_two_agents_is_not_lost(tmp_path: Path) -> None:
 
 def test_a_full_pipe_is_read_in_one_go_and_the_writer_never_waits(tmp_path: Path) -> None:
     line = b'INSTANCE "vpc" BACKUP 100\n'
-    descriptor = _write(tmp_path / "fifo", b"") if (tmp_path / "fifo").exists() else -1
     fifo = NotifyFifo(tmp_path / "fifo")
     descriptor = _write(tmp_path / "fifo")
     written = 0

@@ -123,9 +123,11 @@ def test_a_killed_daemon_is_started_again(pair: Laboratory, name: str) -> None:
     os.kill(pid_of(pair, router, name), signal.SIGKILL)
     assert within(
         REPAIRED_S,
-        lambda: pair.status()[router]["counters"].get(f"{name}_deaths", 0) == deaths + 1
-        and pair.status()[router]["settled"]
-        and pair.status()[router]["role"] == "backup",
+        lambda: (
+            pair.status()[router]["counters"].get(f"{name}_deaths", 0) == deaths + 1
+            and pair.status()[router]["settled"]
+            and pair.status()[router]["role"] == "backup"
+        ),
     ), pair.status()[router]
     assert len(pids_of(pair, router, name)) == (2 if name == "keepalived" else 1)
 

@@ -11,8 +11,8 @@ A configuration that the program itself refuses is never written: what runs, run
 again at once, one that keeps dying ever later (`plan.restarts`). One that fails does not stop the others. A running
 daemon survives us, and the next applier takes it over without touching it.
 
-Known holes: `dnsmasq --test` reads the main file only, conntrackd has no test. A reload is believed, not proven: the
-kernel applier sees whether keepalived's addresses are there.
+Known holes: `dnsmasq --test` reads the main file only, conntrackd has no test. dnsmasq's reload is believed, not
+proven.
 """
 
 from __future__ import annotations
@@ -135,6 +135,8 @@ class DaemonApplier:
                     self._files.remove(Path(operation.subject))
                 case "reload":
                     supervised.reload(daemon)
+                    if daemon.name == "keepalived":
+                        self.keepalived_reports()  # its answer says that the reload is done
                 case "restart":
                     supervised.stop()
                     self._start(daemon, notes)

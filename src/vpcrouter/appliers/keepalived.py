@@ -1,13 +1,18 @@
-"""What a running keepalived says of its instances when it is asked, for an agent that starts beside it.
+"""What a running keepalived says of its instances when it is asked.
 
-Called by `daemons`. Asking disturbs nothing: on a real-time signal (SIGJSON) keepalived writes keepalived.json into its
-TMPDIR, mode 0600, within 10 ms. A reload would be no way to ask, for a master repeats nothing then (2.2.7).
+Called by `daemons`, for an agent that starts beside it, and after a reload: keepalived takes its signals one after the
+other, so an answer to a question that was asked after a reload says that the reload is done. (Measured: whenever the
+answer had come, all of 1 to 4,000 new addresses were in the kernel; it takes 10 ms for 10 of them, 0.6 s for 4,000.)
+
+Asking disturbs nothing: on a real-time signal (SIGJSON) keepalived writes keepalived.json into its TMPDIR, mode 0600.
+The notify FIFO is no answer, for a master repeats nothing after a reload (2.2.7).
 """
 
 from __future__ import annotations
 
 import json
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +22,9 @@ from vpcrouter.appliers.notify import RoleReport
 from vpcrouter.errors import ApplierError
 from vpcrouter.values.role import Role
 
-_ROLES = (Role.INIT, Role.BACKUP, Role.MASTER, Role.FAULT)
-"""VRRP_STATE_INIT … VRRP_STATE_FAULT of keepalived's vrrp.h, in their order."""
-_ANSWER_S = 1.0
+_ROLES = {0: Role.INIT, 1: Role.BACKUP, 2: Role.MASTER, 3: Role.FAULT}
+"""VRRP_STATE_INIT … VRRP_STATE_FAULT of keepalived's vrrp.h."""
+_ANSWER_S = 5.0
 _LOOK_S = 0.002
 
 
@@ -36,14 +41,14 @@ def ask_roles(process: Process, directory: Path) -> tuple[RoleReport, ...]:
             return reports
         if time.monotonic() > deadline:
             break
-    raise ApplierError("does not say which role it has", where="keepalived")
+    raise ApplierError("does not answer", where="keepalived", hint="what it printed is in keepalived.log")
 
 
 def parse_answer(content: bytes) -> tuple[RoleReport, ...] | None:
     """The reports in keepalived.json; None if it is not complete, as while it is being written."""
     try:
         return tuple(_report(each["data"]) for each in json.loads(content))
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 
@@ -55,6 +60,7 @@ def _report(instance: Any) -> RoleReport:
     )
 
 
+@cache
 def _json_signal() -> int:
     """Its number depends on the libc that keepalived was built with, so keepalived is asked."""
     return int(_process.run(["keepalived", "--signum=JSON"]))

@@ -19,6 +19,7 @@ from attrs import frozen
 
 from vpcrouter.client import AgentClient
 from vpcrouter.errors import CallerError, HostError
+from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import ROUTERS
 
@@ -26,6 +27,8 @@ VERIFY_S = 30.0
 """How long a router may take to apply and verify."""
 SERVE_S = 15.0
 """How long the pair may take to elect a master after that."""
+PAIR_S = 3.0
+"""How long the other one may take after that until it is backup."""
 _POLL_S = 0.005
 _COUNTED = ("keepalived_reloads", "keepalived_starts", "role_changes")
 """The agent's counters whose growth is reported."""
@@ -106,12 +109,12 @@ def run_burst(laboratory: Laboratory, files: Files) -> BurstReport:
             began_ns = time.monotonic_ns()
             parts = pool.map(lambda router: _hand_in(clients[router], texts[router], began_ns, before[router]), ROUTERS)
             routers = dict(zip(ROUTERS, parts, strict=True))
-    master = _wait_for_master(laboratory)
+    master, serving_ms = _wait_for_pair(laboratory, began_ns)
     return BurstReport(
         routers=routers,
         equal_digests=len({part.digest for part in routers.values()}) == 1,
         master=master,
-        serving_ms=_ms(time.monotonic_ns() - began_ns) if master else None,
+        serving_ms=serving_ms,
     )
 
 
@@ -155,18 +158,23 @@ def _hand_in(
     )
 
 
-def _wait_for_master(laboratory: Laboratory) -> str | None:
-    """The router that became master, with both settled; None without a VRRP interface or when none does."""
+def _wait_for_pair(laboratory: Laboratory, began_ns: int) -> tuple[str | None, float | None]:
+    """The router that became master with both settled, and when; then waits for the other to become backup.
+
+    None without a VRRP interface or when nobody becomes master.
+    """
     deadline = time.monotonic() + SERVE_S
+    master, serving_ms = None, None
     while time.monotonic() < deadline:
         status = laboratory.status()
-        if not any(each.get("interface") for each in status.values()):
-            return None
+        if not any(each.get("interface") for each in status.values()) or is_pair(status):
+            deadline = 0.0
         masters = [router for router, each in status.items() if each.get("role") == "master"]
-        if len(masters) == 1 and all(each.get("settled") for each in status.values()):
-            return masters[0]
+        if master is None and len(masters) == 1 and all(each.get("settled") for each in status.values()):
+            master, serving_ms = masters[0], _ms(time.monotonic_ns() - began_ns)
+            deadline = min(deadline, time.monotonic() + PAIR_S)
         time.sleep(_POLL_S)
-    return None
+    return master, serving_ms
 
 
 def read_text(path: Path) -> str:

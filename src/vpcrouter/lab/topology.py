@@ -79,8 +79,12 @@ def build(names: Names) -> None:
     """Make everything. Nothing of it may exist."""
     _batch(namespace_lines(names.all))
     _silence_ipv6(names.namespace(SWITCH))
+    # The bridges first: they take the switch's low interface numbers. If both ends of a cable had the same number,
+    # the kernel would report the carrier of a device that comes up not at once but up to 1 s later (is it "urgent",
+    # net/core/link_watch.c), and keepalived would start in fault; a hardware NIC's carrier is always urgent.
+    _batch(bridge_lines(), names.namespace(SWITCH))
     _batch(cable_lines(names, CABLES))
-    _batch(bridge_lines() + plug_lines(CABLES), names.namespace(SWITCH))
+    _batch(plug_lines(CABLES), names.namespace(SWITCH))
     for node in ADDRESSES:
         _batch(host_lines(node), names.namespace(node))
     for router in ROUTERS:
