@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 import vpcrouter
 from tests.strategies import additive_commands, config, tier
 from vpcrouter import LockedJournalError, RejectedCommandError, Role, Router
 from vpcrouter.commands import ConfigureRouter, PutTier, RemoveTier
+from vpcrouter.journal import write_snapshot
 from vpcrouter.machines.role import Report
+from vpcrouter.router import replay
+from vpcrouter.state import State
+from vpcrouter.state_codec import pack_state
 from vpcrouter.values.config import Tier
 
 OVERLAPPING = PutTier(tier=Tier(device="eth5", network="10.1.2.128/25", gateway="10.1.2.129", address="10.1.2.130"))
@@ -100,3 +105,76 @@ def test_a_single_router_serves_as_soon_as_it_has_a_tier(tmp_path: Path) -> None
         roles = [router.role]
         router.submit(PutTier(tier=tier(2)))
         assert [*roles, router.role] == [Role.INIT, Role.MASTER]
+
+
+def test_a_command_id_is_done_once_also_after_a_restart(tmp_path: Path) -> None:
+    with Router.open(tmp_path / "journal") as router:
+        first = router.submit(PutTier(tier=tier(2)), command_id="tf-1")
+        router.submit(RemoveTier(device="eth2", network="10.1.2.0/24"))
+        assert router.submit(PutTier(tier=tier(2)), command_id="tf-1") == first
+        assert router.state.tiers == {}
+    with Router.open(tmp_path / "journal") as router:
+        assert router.submit(PutTier(tier=tier(2)), command_id="tf-1") == first
+        assert router.seq == 2
+
+
+def test_an_expected_sequence_number_is_demanded(tmp_path: Path) -> None:
+    with Router.open(tmp_path / "journal") as router:
+        router.submit(PutTier(tier=tier(2)), expected_seq=0)
+        with pytest.raises(RejectedCommandError, match="the newest event is 1, not 0"):
+            router.submit(PutTier(tier=tier(3)), expected_seq=0)
+        assert router.seq == 1
+
+
+def test_a_snapshot_saves_the_replay_and_changes_nothing(tmp_path: Path) -> None:
+    directory = tmp_path / "journal"
+    with Router.open(directory) as router:
+        for command in additive_commands(2):
+            router.submit(command)
+        write_snapshot(directory, router.snapshot())
+        router.submit(RemoveTier(device="eth6", network="10.1.6.0/24"))
+        before = (router.state, router.seq, router.digest)
+    with Router.open(directory) as router:
+        assert router.events_since_snapshot == 1
+        assert (router.state, router.seq, router.digest) == before
+        assert router.at(3).digest == replay(directory, until=3).digest
+
+
+@pytest.mark.parametrize("damage", ["flipped", "empty", "digest"])
+def test_a_wrong_snapshot_costs_time_not_truth(tmp_path: Path, damage: str) -> None:
+    directory = tmp_path / "journal"
+    with Router.open(directory) as router:
+        for command in additive_commands(2):
+            router.submit(command)
+        before = (router.state, router.seq, router.digest)
+        snapshot = router.snapshot()
+        if damage == "digest":
+            snapshot = evolve(snapshot, body=pack_state(State()))
+        path = write_snapshot(directory, snapshot)
+    if damage == "flipped":
+        content = bytearray(path.read_bytes())
+        content[-40] ^= 1
+        path.write_bytes(content)
+    if damage == "empty":
+        path.write_bytes(b"")
+    with Router.open(directory) as router:
+        assert router.events_since_snapshot == router.seq
+        assert (router.state, router.seq, router.digest) == before
+
+
+def test_a_revert_is_new_events(tmp_path: Path) -> None:
+    with Router.open(tmp_path / "journal") as router:
+        router.submit(ConfigureRouter(config=config()))
+        router.submit(PutTier(tier=tier(2)))
+        then = router.digest
+        for command in additive_commands(2):
+            router.submit(command)
+        seq = router.seq
+        receipts = router.revert(2)
+        assert router.digest == then
+        assert router.seq > seq
+        assert {receipt.status for receipt in receipts} <= {"accepted", "unchanged"}
+        assert router.revert(seq)
+        assert router.digest == router.at(seq).digest
+        with pytest.raises(RejectedCommandError):
+            router.revert(0)

@@ -37,6 +37,7 @@ from attrs import frozen
 from vpcrouter.client import MAX_MESSAGE_BYTES, socket_address
 from vpcrouter.errors import CallerError, HostError, JournalError, VpcRouterError
 from vpcrouter.host import Host, Outcome
+from vpcrouter.journal import write_snapshot
 from vpcrouter.machines.backoff import Backoff
 from vpcrouter.machines.coalescer import Coalescer
 from vpcrouter.machines.role import Intent, Report
@@ -54,6 +55,8 @@ LOG = logging.getLogger("vpcrouter.agent")
 GLANCE_S = 1.0
 """How often files, sysctls and nftables' generation are looked at without a notification: there is none for them,
 and drift is to be repaired within 2 s. One look costs well under a millisecond."""
+SNAPSHOT_EVENTS = 10_000
+"""A snapshot is written after so many events: replaying them takes a few hundredths of a second."""
 KEPT = 100
 """How many drift reports and settles are remembered."""
 
@@ -270,7 +273,16 @@ class Agent:
         self._take_in(seq, outcome)
         if desired.kernel.serving is None:
             await self._learn_role()
+        if self._router.events_since_snapshot >= SNAPSHOT_EVENTS:
+            await self._write_snapshot()
         self._arm()
+
+    async def _write_snapshot(self) -> None:
+        directory, snapshot = self._router.journal.directory, self._router.snapshot()
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._worker, write_snapshot, directory, snapshot)
+        except JournalError as error:
+            LOG.warning("%s", error)
 
     def _materialise(self) -> Desired:
         state, role = self._router.state, self._router.role

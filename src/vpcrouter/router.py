@@ -19,14 +19,16 @@ from attrs import frozen
 
 from vpcrouter.commands import Command
 from vpcrouter.decide import Decision, decide
-from vpcrouter.errors import CallerError, SettleTimeoutError, VpcRouterError
+from vpcrouter.errors import CallerError, RejectedCommandError, SettleTimeoutError
 from vpcrouter.events import Event, RoleChanged
 from vpcrouter.events.codec import event_name
-from vpcrouter.journal import Entry, Journal, read_journal
+from vpcrouter.journal import Entry, Journal, Snapshot, find_snapshot, read_journal
 from vpcrouter.machines.role import Report, RoleChange, RoleMachine
 from vpcrouter.projections.digest import digest
 from vpcrouter.receipt import Receipt
+from vpcrouter.revert import commands_between
 from vpcrouter.state import Draft, State
+from vpcrouter.state_codec import SCHEMA, pack_state, unpack_state
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
@@ -52,13 +54,24 @@ def replay(directory: Path, *, until: int | None = None, until_ns: int | None = 
 
     Raises DamagedJournalError; needs no lock, so that it works beside an agent and on read-only media.
     """
-    draft, seq = Draft(State()), 0
-    for record in read_journal(directory):
+    start = _newest_snapshot(directory, until) if until_ns is None else Past(seq=0, state=State())
+    draft, seq = Draft(start.state), start.seq
+    for record in read_journal(directory, start.seq):
         if (until is not None and record.seq > until) or (until_ns is not None and record.time_ns > until_ns):
             break
         draft.apply(record.event)
         seq = record.seq
     return Past(seq=seq, state=draft.finish())
+
+
+def _newest_snapshot(directory: Path, until: int | None = None) -> Past:
+    """The state that need not be replayed. One that does not count, or whose digest is wrong, costs time, not truth."""
+    snapshot, _ = find_snapshot(directory, schema=SCHEMA, until=until)
+    if snapshot is not None:
+        past = Past(seq=snapshot.seq, state=unpack_state(snapshot.body))
+        if past.digest == snapshot.digest:
+            return past
+    return Past(seq=0, state=State())
 
 
 def present_role(state: State, reports: Iterable[tuple[Report, str]]) -> Role:
@@ -85,10 +98,12 @@ class Router:
         self.journal = journal
         self._host: Host | None = None
         self._roles = RoleMachine()
-        draft = Draft(State())
-        for record in journal.records():
+        start = _newest_snapshot(journal.directory)
+        draft = Draft(start.state)
+        for record in journal.records(start.seq):
             draft.apply(record.event)
         self._state = draft.finish()
+        self._snapshot_seq = start.seq
         self._digest: tuple[State, str] | None = None
         self._tell_configuration()
 
@@ -146,12 +161,25 @@ class Router:
 
     # Commands -----------------------------------------------------------------------------------
 
-    def submit(self, command: Command, *, origin: str = "library") -> Receipt:
+    def submit(
+        self, command: Command, *, origin: str = "library", command_id: str = "", expected_seq: int | None = None
+    ) -> Receipt:
         """Decide on a command and make it durable.
 
+        A `command_id` that was stored before is answered with its first receipt and not done again, also after a
+        restart (a command that changed nothing leaves no record, and is decided anew). With `expected_seq` the
+        command is refused unless that is still the newest event.
         Raises RejectedCommandError (nothing is stored) or JournalWriteError (nothing is acknowledged).
         """
-        (result,) = self.submit_each([command], origin=origin)
+        if command_id and (known := self.journal.find_command(command_id)):
+            return Receipt(seq=known[0].seq, status="accepted", event=event_name(known[0].event))
+        if expected_seq is not None and expected_seq != self.seq:
+            raise RejectedCommandError(
+                f"the newest event is {self.seq}, not {expected_seq}",
+                where="expected_seq",
+                hint="look at what came in between, and submit again",
+            )
+        (result,) = self.submit_each([command], origin=origin, command_id=command_id)
         if isinstance(result, CallerError):
             raise result
         return result
@@ -166,7 +194,16 @@ class Router:
             decisions.append(decision)
         return self._store(draft, decisions, origin)
 
-    def submit_each(self, commands: Sequence[Command], *, origin: str) -> list[Receipt | CallerError]:
+    def revert(self, seq: int, *, origin: str = "revert") -> list[Receipt]:
+        """Bring back the state as it was after the event `seq`, by new events, as one group.
+
+        Raises RejectedCommandError if there were no boot parameters then.
+        """
+        return self.submit_many(commands_between(self._state, self.at(seq).state), origin=origin)
+
+    def submit_each(
+        self, commands: Sequence[Command], *, origin: str, command_id: str = ""
+    ) -> list[Receipt | CallerError]:
         """Each on its own, in order, with one sync for all that are accepted: a refused one does not stop the rest."""
         draft = Draft(self._state)
         results: list[Decision | CallerError] = []
@@ -179,14 +216,15 @@ class Router:
             if decision.event is not None:
                 draft.apply(decision.event)
             results.append(decision)
-        stored = iter(self._store(draft, [each for each in results if isinstance(each, Decision)], origin))
+        decisions = [each for each in results if isinstance(each, Decision)]
+        stored = iter(self._store(draft, decisions, origin, command_id))
         return [each if isinstance(each, CallerError) else next(stored) for each in results]
 
-    def _store(self, draft: Draft, decisions: Sequence[Decision], origin: str) -> list[Receipt]:
+    def _store(self, draft: Draft, decisions: Sequence[Decision], origin: str, command_id: str = "") -> list[Receipt]:
         seq = self.journal.seq
         happened: list[Event] = [each.event for each in decisions if each.event is not None]
         if happened:
-            self._append(happened, origin)
+            self._append(happened, origin, command_id)
             self._state = draft.finish()
             self._tell_configuration()
         receipts = []
@@ -204,8 +242,28 @@ class Router:
             )
         return receipts
 
-    def _append(self, happened: Sequence[Event], origin: str) -> None:
-        self.journal.append([Entry(event=event, origin=origin) for event in happened], time_ns=time.time_ns())
+    def _append(self, happened: Sequence[Event], origin: str, command_id: str = "") -> None:
+        entries = [Entry(event=event, origin=origin, command_id=command_id) for event in happened]
+        self.journal.append(entries, time_ns=time.time_ns())
+
+    # Snapshots ----------------------------------------------------------------------------------
+
+    @property
+    def events_since_snapshot(self) -> int:
+        """How many events the next open has to replay."""
+        return self.seq - self._snapshot_seq
+
+    def snapshot(self) -> Snapshot:
+        """What `write_snapshot` needs to write the state down as it is now; any thread may do that."""
+        self._snapshot_seq = self.seq
+        return Snapshot(
+            seq=self.seq,
+            time_ns=time.time_ns(),
+            chain=self.journal.chain,
+            schema=SCHEMA,
+            digest=self.digest,
+            body=pack_state(self._state),
+        )
 
     # The role -----------------------------------------------------------------------------------
 
@@ -273,6 +331,3 @@ class Router:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-__all__ = ["Past", "Router", "VpcRouterError", "replay"]

@@ -12,7 +12,7 @@ from tests.lab.test_commands import json_of, lab, vpcrouter
 from vpcrouter.lab import topology
 from vpcrouter.lab.burst import burst_files, run_burst
 from vpcrouter.lab.demo import find_burst
-from vpcrouter.lab.failover import WAYS, fail_over
+from vpcrouter.lab.failover import WAYS, fail_over, is_pair
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import ROUTERS
 from vpcrouter.lab.probing import Probe, Target

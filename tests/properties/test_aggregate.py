@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,9 @@ from vpcrouter.events.codec import decode, encode
 from vpcrouter.projections.digest import digest
 from vpcrouter.projections.effective import effective, pending
 from vpcrouter.projections.listing import listing
+from vpcrouter.revert import commands_between
 from vpcrouter.state import Draft, State, evolve, replay
+from vpcrouter.state_codec import pack_state, unpack_state
 from vpcrouter.values import networks
 
 streams = st.lists(any_command, max_size=40)
@@ -144,3 +147,28 @@ def test_a_removed_tier_leaves_nothing_to_its_successor(stream: list[commands.Co
         assert tier.device in after.released
         waiting = {str(each) for each in pending(after)}
         assert set(decision.pending) <= waiting
+
+
+@given(streams)
+def test_a_state_survives_a_snapshot(stream: list[commands.Command]) -> None:
+    state, _ = run(stream)
+    assert unpack_state(pack_state(state)) == state
+
+
+@given(streams, st.integers(0, 40))
+def test_a_revert_brings_back_what_was(stream: list[commands.Command], cut: int) -> None:
+    now, history = run(stream)
+    then = replay(State(), history[:cut])
+    if then.router is None and now.router is not None:
+        with pytest.raises(RejectedCommandError):
+            commands_between(now, then)
+        return
+    draft = Draft(now)
+    for command in commands_between(now, then):
+        decision = decide(draft, command)
+        if decision.event is not None:
+            draft.apply(decision.event)
+    after = draft.finish()
+    assert digest(after) == digest(then)
+    assert {**listing(after), "released_devices": None} == {**listing(then), "released_devices": None}
+    assert all(decide(after, command).event is None for command in commands_between(after, then))

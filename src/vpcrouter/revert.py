@@ -1,0 +1,69 @@
+"""From one state to another: the commands that bring back what was, as new commands like any others. Pure.
+
+What is not in the target goes first, so that nothing that comes back meets what contradicts it; then everything
+comes in the order in which it refers to each other. Applied as one group they are accepted whole: the target was
+free of contradictions, and so is what is common to both states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from vpcrouter import commands
+from vpcrouter.commands import Command
+from vpcrouter.errors import RejectedCommandError
+from vpcrouter.state import StateView
+from vpcrouter.values.config import Acl
+
+
+def commands_between(current: StateView, target: StateView) -> list[Command]:
+    """The commands that make `current` equal to `target`; none if it is.
+
+    Raises RejectedCommandError if the target had no boot parameters yet: no command takes those away.
+    """
+    if target.router is None and current.router is not None:
+        raise RejectedCommandError(
+            "the router had no boot parameters then", where="revert", hint="revert to a later point"
+        )
+    return [*_removals(current, target), *_additions(current, target)]
+
+
+def _removals(current: StateView, target: StateView) -> Iterator[Command]:
+    kept = {each for found in target.forwards.values() for each in found}
+    forwards = tuple(each for found in current.forwards.values() for each in found if each not in kept)
+    if forwards:
+        yield commands.ChangePortForwards(remove=forwards)
+    if nats := _changed(current.static_nats, target.static_nats):
+        yield commands.ChangeStaticNats(remove=nats)
+    if routes := _changed(current.routes, target.routes):
+        yield commands.ChangeStaticRoutes(remove=routes)
+    for address in _changed(current.reservations, target.reservations):
+        yield commands.RemoveReservation(address=address, mac=current.reservations[address].mac)
+    for device in current.acls.keys() - target.acls.keys():
+        yield commands.ReplaceAcl(acl=Acl(device=device))
+    for device, tier in current.tiers.items():
+        if device not in target.tiers or target.tiers[device].network != tier.network:
+            yield commands.RemoveTier(device=device, network=tier.network)
+    if addresses := _changed(current.public_addresses, target.public_addresses):
+        yield commands.ChangePublicAddresses(remove=addresses)
+
+
+def _additions(current: StateView, target: StateView) -> Iterator[Command]:
+    if target.router is not None and target.router != current.router:
+        yield commands.ConfigureRouter(config=target.router)
+    if target.public_addresses:
+        yield commands.ChangePublicAddresses(put=tuple(target.public_addresses.values()))
+    yield from (commands.PutTier(tier=tier) for tier in target.tiers.values())
+    yield from (commands.ReplaceAcl(acl=acl) for acl in target.acls.values())
+    if target.forwards:
+        yield commands.ChangePortForwards(put=tuple(each for found in target.forwards.values() for each in found))
+    if target.static_nats:
+        yield commands.ChangeStaticNats(put=tuple(target.static_nats.values()))
+    if target.routes:
+        yield commands.ChangeStaticRoutes(put=tuple(target.routes.values()))
+    yield from (commands.PutReservation(reservation=each) for each in target.reservations.values())
+
+
+def _changed(current: Mapping[str, object], target: Mapping[str, object]) -> tuple[str, ...]:
+    """The keys of what is not in the target, or is something else there."""
+    return tuple(key for key, thing in current.items() if target.get(key) != thing)

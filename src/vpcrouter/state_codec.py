@@ -1,0 +1,76 @@
+"""A state as bytes, for snapshots: the things of the state in the field order that `events.registry` writes out.
+
+A snapshot is a cache: with another SCHEMA it is passed over and the journal replayed, it is never brought forward.
+So whoever changes a record in the registry, or what a state holds, counts SCHEMA up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+import msgpack
+
+from vpcrouter.errors import MalformedInputError
+from vpcrouter.events import registry
+from vpcrouter.state import State, sort_forwards
+
+SCHEMA = 1
+"""The number of this form."""
+
+
+def pack_state(state: State) -> bytes:
+    """The bytes of a state; equal states pack to equal bytes."""
+    packed: bytes = msgpack.packb(
+        [
+            None if state.router is None else registry.ROUTER_CONFIG.pack(state.router),
+            [registry.PUBLIC_ADDRESS.pack(each) for _, each in sorted(state.public_addresses.items())],
+            [registry.TIER.pack(each) for _, each in sorted(state.tiers.items())],
+            [registry.ACL.pack(each) for _, each in sorted(state.acls.items())],
+            [registry.PORT_FORWARD.pack(each) for _, found in sorted(state.forwards.items()) for each in found],
+            [registry.STATIC_NAT.pack(each) for _, each in sorted(state.static_nats.items())],
+            [registry.STATIC_ROUTE.pack(each) for _, each in sorted(state.routes.items())],
+            [registry.RESERVATION.pack(each) for _, each in sorted(state.reservations.items())],
+            sorted(state.released),
+        ]
+    )
+    return packed
+
+
+def unpack_state(body: bytes) -> State:
+    """The state of these bytes. Raises MalformedInputError. They were checked before they were stored."""
+    try:
+        with attrs.validators.disabled():
+            return _state(*msgpack.unpackb(body, strict_map_key=True, use_list=True))
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise MalformedInputError(f"not a stored state: {error}", where="snapshot") from None
+
+
+def _state(
+    router: Any,
+    public_addresses: Iterable[Any],
+    tiers: Iterable[Any],
+    acls: Iterable[Any],
+    forwards: Iterable[Any],
+    static_nats: Iterable[Any],
+    routes: Iterable[Any],
+    reservations: Iterable[Any],
+    released: Iterable[str],
+) -> State:
+    by_address: dict[str, list[Any]] = {}
+    for each in map(registry.PORT_FORWARD.unpack, forwards):
+        by_address.setdefault(each.address, []).append(each)
+    leases = {each.address: each for each in map(registry.RESERVATION.unpack, reservations)}
+    return State(
+        router=None if router is None else registry.ROUTER_CONFIG.unpack(router),
+        public_addresses={each.address: each for each in map(registry.PUBLIC_ADDRESS.unpack, public_addresses)},
+        tiers={each.device: each for each in map(registry.TIER.unpack, tiers)},
+        acls={each.device: each for each in map(registry.ACL.unpack, acls)},
+        forwards={address: sort_forwards(found) for address, found in by_address.items()},
+        static_nats={each.address: each for each in map(registry.STATIC_NAT.unpack, static_nats)},
+        routes={each.network: each for each in map(registry.STATIC_ROUTE.unpack, routes)},
+        reservations=leases,
+        leases={each.mac: each.address for each in leases.values()},
+        released=frozenset(released),
+    )
