@@ -17,9 +17,9 @@ setup:
 demo: setup
 	@$(BIN)/vpcrouter lab demo
 
-# In two runs, so that only what needs root runs as root.
+# In two runs, so that only what needs root runs as root; one test at a time, so that none steals another's time.
 test: setup
-	$(BIN)/python -m pytest -n auto -m "not lab"
+	$(BIN)/python -m pytest -m "not lab"
 	$(AS_ROOT) $(BIN)/python -m pytest -m lab -p tests.plugins.lab_required
 
 check: setup

@@ -111,6 +111,17 @@ CONTRADICTIONS: list[tuple[Command, Command, str]] = [
     (CONFIGURED, route("10.0.0.0/8", "192.0.2.1"), "covers the VPC's network 10.1.0.0/16"),
     (ETH2, route("198.51.100.0/24", "10.1.2.1"), "is the router itself"),
     (ETH2, route("198.51.100.0/24", "198.51.100.7"), "lies behind itself"),
+    (ETH2, route("198.51.100.0/24", "10.1.2.255"), "is not a host address of 10.1.2.0/24"),
+    (
+        ConfigureRouter(config=with_changes(config(), source_nat_address="10.1.2.9")),
+        ETH2,
+        "holds the source NAT address 10.1.2.9",
+    ),
+    (
+        ConfigureRouter(config=with_changes(config(), control_address="192.0.2.9/24")),
+        route("192.0.2.0/25"),
+        "overlaps the control network 192.0.2.0/24",
+    ),
     (PUBLIC_11, route("203.0.113.0/24"), "covers the public network 203.0.113.0/24"),
     (
         ETH2,
@@ -275,6 +286,9 @@ def test_a_late_release_does_not_hit_the_next_guest_on_the_address() -> None:
         (lambda: public_address("203.0.114.1"), "address"),
         (lambda: public_address("203.0.113.1"), "gateway"),
         (lambda: StaticRoute(network="198.51.100.1/24", gateway="10.1.2.3"), "network"),
+        (lambda: StaticRoute(network="169.254.0.0/16", gateway="10.1.2.3"), "network"),
+        (lambda: StaticRoute(network="0.0.0.0/0", gateway="10.1.2.3"), "network"),
+        (lambda: StaticRoute(network="224.0.0.0/4", gateway="10.1.2.3"), "network"),
         (lambda: RemoveTier(device="eth1", network="10.1.2.0/24"), "device"),
     ],
 )

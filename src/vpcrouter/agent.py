@@ -90,6 +90,7 @@ class Agent:
         self._deaths: Counter[str] = Counter()
         self._requests: asyncio.Queue[_Request] = asyncio.Queue()
         self._timer: asyncio.TimerHandle | None = None
+        self._retry: asyncio.TimerHandle | None = None
         self._last_full = 0.0
         self._said = 0
         self._stop = asyncio.Event()
@@ -291,6 +292,7 @@ class Agent:
         return self._desired[2]
 
     def _take_in(self, seq: int, outcome: Outcome) -> None:
+        before = self._outcome.faults if self._outcome is not None else ()
         self._outcome = outcome
         self._counters["settles"] += bool(outcome.operations)
         self._counters["glances"] += not outcome.operations
@@ -310,10 +312,13 @@ class Agent:
                     future.set_result(None)
             return
         for fault in outcome.faults:
-            LOG.error("%s", fault)
+            if fault not in before:
+                LOG.error("%s", fault)
         now_ns = time.monotonic_ns()
         retry_ns = (self._backoff if outcome.faults else self._patience).failed(now_ns)
-        asyncio.get_running_loop().call_later((retry_ns - now_ns) / 1e9, self._urgent)
+        if self._retry is not None:
+            self._retry.cancel()
+        self._retry = asyncio.get_running_loop().call_later((retry_ns - now_ns) / 1e9, self._urgent)
 
     async def _glance(self) -> None:
         """Look for what nobody notifies of: files, sysctls; now and then at everything."""
@@ -322,7 +327,8 @@ class Agent:
             if time.monotonic() - self._last_full >= self._settings.verify_interval_s:
                 self._last_full = time.monotonic()
                 self._doubt.add("all")
-            self._notice()
+            if self._retry is None or self._retry.when() <= asyncio.get_running_loop().time():
+                self._notice()
 
     # Following ----------------------------------------------------------------------------------
 

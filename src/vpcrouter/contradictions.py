@@ -24,6 +24,8 @@ def tier_and_config(tier: Tier, config: RouterConfig) -> str | None:
         return f"the tier {tier.network} on {tier.device} is outside the VPC's network {config.vpc_network}"
     if config.control_address is not None and networks.overlap(tier.network, _control_network(config)):
         return f"the tier {tier.network} on {tier.device} overlaps the control network {_control_network(config)}"
+    if config.source_nat_address is not None and networks.holds(tier.network, config.source_nat_address):
+        return f"the tier {tier.network} on {tier.device} holds the source NAT address {config.source_nat_address}"
     if config.redundant and tier.address == tier.gateway:
         return (
             f"{tier.address} is the gateway of the tier on {tier.device}, which both routers share;"
@@ -47,7 +49,7 @@ def tier_and_route(tier: Tier, route: StaticRoute) -> str | None:
         return f"the static route {route.network} covers the tier {tier.network} on {tier.device}"
     if route.gateway in (tier.gateway, tier.address):
         return f"the next hop {route.gateway} of the static route {route.network} is the router itself"
-    return None
+    return _next_hop_in(tier.network, route)
 
 
 def tier_and_reservation(tier: Tier, reservation: Reservation) -> str | None:
@@ -82,6 +84,12 @@ def public_and_route(public: PublicAddress, route: StaticRoute) -> str | None:
         return f"the static route {route.network} covers the public network {public.network}"
     if route.gateway == public.address:
         return f"the next hop {route.gateway} of the static route {route.network} is the router itself"
+    return _next_hop_in(public.network, route)
+
+
+def _next_hop_in(network: str, route: StaticRoute) -> str | None:
+    if networks.holds(network, route.gateway) and not networks.usable(network, route.gateway):
+        return f"the next hop {route.gateway} of the static route {route.network} is not a host address of {network}"
     return None
 
 
@@ -89,6 +97,8 @@ def route_and_config(route: StaticRoute, config: RouterConfig) -> str | None:
     """A route may lead to a part of the VPC's network that has no tier, not to all of it."""
     if networks.covers(route.network, config.vpc_network):
         return f"the static route {route.network} covers the VPC's network {config.vpc_network}"
+    if config.control_address is not None and networks.overlap(route.network, _control_network(config)):
+        return f"the static route {route.network} overlaps the control network {_control_network(config)}"
     return None
 
 

@@ -9,11 +9,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_interface
 
 from vpcrouter.errors import ApplierError
-from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, RouteEntry, Sysctl, wanted_sysctls
+from vpcrouter.plan.kernel import ConnectedRoute, KernelOperation, ObservedKernel, RouteEntry, Sysctl, wanted_sysctls
 from vpcrouter.values.desired import InterfaceAddress, Kernel, Link
 
 _DEVICE_SYSCTLS = ("promote_secondaries", "rp_filter", "arp_ignore")
@@ -30,6 +30,8 @@ class KernelModel:
         self.links: dict[str, Link] = {}
         self.addresses: list[InterfaceAddress] = []
         self.routes: list[RouteEntry] = []
+        self.deleted: set[tuple[str, str]] = set()
+        """Networks whose connected route somebody deleted."""
         self.sysctls: dict[str, str] = {"net/ipv4/ip_forward": "0"}
 
     def plug(self, name: str) -> None:
@@ -44,8 +46,15 @@ class KernelModel:
             links=tuple(self.links.values()),
             addresses=tuple(self.addresses),
             routes=tuple(self.routes),
+            connected=frozenset(self._connected()),
             sysctls=tuple(Sysctl(path=path, value=self.sysctls[path]) for path in paths if path in self.sysctls),
         )
+
+    def _connected(self) -> Iterator[tuple[str, str]]:
+        for each in self.addresses:
+            pair = str(ip_interface(each.address).network), each.device
+            if ":" not in each.address and self.links[each.device].up and pair not in self.deleted:
+                yield pair
 
     def apply(self, operations: Sequence[KernelOperation]) -> None:
         """Do all, then name the refused ones."""
@@ -68,6 +77,8 @@ class KernelModel:
             self._set_link(item)
         elif isinstance(item, InterfaceAddress):
             (self.remove_address if removal else self.add_address)(item)
+        elif isinstance(item, ConnectedRoute):
+            self.deleted.discard((item.network, item.device))
         else:
             (self.remove_route if removal else self.put_route)(item)
 
@@ -111,6 +122,10 @@ class KernelModel:
     def remove_route(self, entry: RouteEntry) -> None:
         """Remove exactly this route."""
         self.routes = [each for each in self.routes if each != entry]
+
+    def remove_connected(self, network: str, device: str) -> None:
+        """The route that was made for an address goes; the address stays."""
+        self.deleted.add((network, device))
 
     @staticmethod
     def _reaches(address: InterfaceAddress, gateway: str) -> bool:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from attrs import evolve
+
 from tests.appliers.kernel_model import KernelModel
 from tests.appliers.private_network import PrivateNetwork, private_network
 from vpcrouter.appliers.kernel import KernelApplier
@@ -28,6 +30,9 @@ class Kernels(Protocol):
 
     def plug(self, name: str) -> None:
         """Add a device, down and bare."""
+
+    def remove_connected(self, network: str, device: str) -> None:
+        """Delete the route that the kernel made for an address."""
 
     def add_address(self, address: InterfaceAddress) -> None:
         """Add an address by hand."""
@@ -50,7 +55,7 @@ class RealKernel:
         """What the applier sees; the other ends of the devices are left out."""
         seen = self.network.do(lambda: self._applier.observe(desired))
         links = tuple(each for each in seen.links if "-peer" not in each.name and each.name != "lo")
-        return ObservedKernel(links=links, addresses=seen.addresses, routes=seen.routes, sysctls=seen.sysctls)
+        return evolve(seen, links=links)
 
     def apply(self, operations: Sequence[KernelOperation]) -> None:
         """What the applier does."""
@@ -76,6 +81,10 @@ class RealKernel:
         words = f"{route.network} via {route.gateway} dev {route.device} table {route.table}"
         words += f" proto {entry.protocol} metric {entry.metric}"
         self.network.run("ip", "route", "replace", *words.split())
+
+    def remove_connected(self, network: str, device: str) -> None:
+        """By hand: the route that the kernel made for an address."""
+        self.network.run("ip", "route", "del", network, "dev", device)
 
     def close(self) -> None:
         """Give the socket back."""

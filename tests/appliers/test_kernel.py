@@ -293,3 +293,19 @@ def test_operations_that_are_true_already_are_fine(kernel: Kernels) -> None:
     kernel.apply(away)
     kernel.apply(away)
     assert plan_kernel(BARE, kernel.observe(BARE)).is_settled
+
+
+def test_the_route_to_an_own_network_is_put_back(kernel: Kernels) -> None:
+    settle(kernel, BACKUP)
+    kernel.remove_connected("10.1.2.0/24", "eth2")
+    plan = plan_kernel(BACKUP, kernel.observe(BACKUP))
+    assert _subjects(plan.early)[0] == "kernel: add route 10.1.2.0/24 dev eth2"
+    assert settle(kernel, BACKUP).is_settled
+
+
+def test_a_route_does_not_take_the_place_of_the_one_that_the_kernel_made(kernel: Kernels) -> None:
+    settle(kernel, BACKUP)
+    hostile = evolve(BACKUP, routes=(Route(network="10.1.2.0/24", gateway="10.1.2.100", device="eth2"),))
+    plan = plan_kernel(hostile, kernel.observe(hostile))
+    kernel.apply(plan.early)
+    assert ("10.1.2.0/24", "eth2") in kernel.observe(hostile).connected

@@ -145,8 +145,10 @@ def test_output_is_private_and_the_one_before_is_kept(spawn: Spawn, tmp_path: Pa
 
 
 def test_output_has_a_limit_that_does_not_end_the_daemon(spawn: Spawn, tmp_path: Path) -> None:
-    daemon = spawn("sh", "-c", "sleep 0.2; yes >&2; sleep 60")
+    script = 'while [ ! -e "$0" ]; do sleep 0.02; done; yes >&2; sleep 60'
+    daemon = spawn("sh", "-c", script, str(tmp_path / "go"))
     resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (5000, 5000))
+    (tmp_path / "go").touch()
     assert _until(lambda: (tmp_path / "out.log").stat().st_size == 5000)
     time.sleep(0.05)
     assert daemon.is_alive()

@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -157,3 +158,21 @@ def test_the_layout_gives_back_what_it_packed(groups: list[list[tuple[bytes, byt
         (o, e, (header.first_seq + n) // 3) for n, (o, _, e) in enumerate(r for group in groups for r in group)
     ]
     assert frames[-1].stop == len(data)
+
+
+@pytest.mark.parametrize(
+    ("offset", "value"),
+    [(0, 0xA7), (1, 2), (2, 200), (3, 200), (4, 70), (8, 9), (24, 1), (-9, 70), (-1, 0)],
+    ids=["opening-mark", "flag", "origin", "command-id", "size", "seq", "place", "size-again", "closing-mark"],
+)
+def test_a_record_is_sound_only_if_every_part_is_even_with_a_good_checksum(offset: int, value: int) -> None:
+    header = Header(first_seq=5, created_ns=0, chain_before=bytes(16)).pack()
+    record = bytearray(
+        pack_record(
+            Chain(header), seq=5, time_ns=0, position=0, goes_on=False, origin=b"o", command_id=b"", event=b"event"
+        )
+    )
+    assert len(sound_groups(header + record, 64, 5)) == 1
+    record[offset] = value
+    record[-5:-1] = crc32c(record[:-5]).to_bytes(4, "little")
+    assert sound_groups(header + record, 64, 5) == []

@@ -26,6 +26,7 @@ BY_HAND = {
     "a foreign address": "ip addr add 192.0.2.77/24 dev eth3",
     "a foreign route": "ip route add 192.0.2.0/24 via 10.1.3.14 dev eth3",
     "a deleted static route": "ip route del 198.51.100.128/26",
+    "a deleted route to a tier": "ip route del 10.1.3.0/24 dev eth3",
     "a changed MTU": "ip link set eth4 mtu 1300",
     "a device set down": "ip link set eth4 down",
 }

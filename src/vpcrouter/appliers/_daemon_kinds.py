@@ -32,7 +32,7 @@ class DaemonKind:
     ready: bytes
     """What it prints when it is at work."""
     ready_s: float = 2.0
-    """Not at work after so long is a failure. Twice a hundred times what was measured, for a machine under load."""
+    """Not at work after so long is a failure; they take 12 to 30 ms."""
     stop_s: float = 3.0
     """How long it may take to end in order."""
     starts_last: bool = False

@@ -88,14 +88,23 @@ class AddressRecord:
 
 @frozen
 class RouteRecord:
-    """A unicast route with one next hop. `gateway` is empty for a directly connected network; metric 0: none given."""
+    """A unicast route with one next hop. `gateway` is empty for a directly connected network; metric 0: none given.
+
+    `source` is the preferred source address, where one is to be given.
+    """
 
     index: int
     network: str
     gateway: str
     table: int
     protocol: int
-    metric: int
+    metric: int = 0
+    source: str = ""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the kernel made it for an address."""
+        return self.protocol == _RTPROT_KERNEL
 
 
 def link_query() -> bytes:
@@ -143,6 +152,8 @@ def route_change(record: RouteRecord, *, removal: bool = False) -> bytes:
         attributes.append(("RTA_DST", network))
     if record.gateway:
         attributes.append(("RTA_GATEWAY", record.gateway))
+    if record.source:
+        attributes.append(("RTA_PREFSRC", record.source))
     if record.metric:
         attributes.append(("RTA_PRIORITY", record.metric))
     return _payload(rtmsg, fields, attributes)
@@ -169,11 +180,13 @@ def addresses(dump: list[tuple[int, bytes]]) -> Iterator[AddressRecord]:
 
 
 def routes(dump: list[tuple[int, bytes]]) -> Iterator[RouteRecord]:
-    """The unicast routes of a dump that have one next hop and that the kernel did not make by itself."""
+    """The unicast routes of a dump that have one next hop; of those that the kernel made by itself, IPv4's."""
     for _, payload in dump:
         # A glance at the fixed fields (linux/rtnetlink.h, struct rtmsg) spares most messages the decoding.
-        tos, table, protocol, kind = payload[3], payload[4], payload[5], payload[7]
-        if kind == _RTN_UNICAST and protocol != _RTPROT_KERNEL and table != _RT_TABLE_LOCAL and tos == 0:
+        family, tos, table, protocol, kind = payload[0], payload[3], payload[4], payload[5], payload[7]
+        if protocol == _RTPROT_KERNEL and family != _AF_INET:
+            continue
+        if kind == _RTN_UNICAST and table != _RT_TABLE_LOCAL and tos == 0:
             record = _route(payload)
             if record is not None:
                 yield record

@@ -43,6 +43,7 @@ class Supervised:
         self._record_path = self._run_dir / f"{kind.name}.loaded.json"
         self._record: LoadedRecord | None = None
         self._process: Process | None = None
+        self._words: tuple[Daemon, frozenset[str]] | None = None
         self._ended: list[Process] = []
         self._output = self._run_dir / f"{kind.name}.log"
         self._taken_over = False
@@ -228,9 +229,16 @@ class Supervised:
     def _surroundings(self, daemon: Daemon) -> dict[str, int]:
         found: dict[str, int] = {}
         if self.kind.watches_devices:
-            words = {word for file in daemon.files for word in _WORD.findall(file.content)}
+            words = self._words_of(daemon)
             found |= {name: index for index, name in socket.if_nameindex() if name in words}
         for name, path in self._fifos().items():
             if (number := _files.inode_number(path)) is not None:
                 found[name] = number
         return found
+
+    def _words_of(self, daemon: Daemon) -> frozenset[str]:
+        """All words of its files; kept, since the same files are asked for at every look."""
+        if self._words is None or self._words[0] != daemon:
+            words = frozenset(word for file in daemon.files for word in _WORD.findall(file.content))
+            self._words = (daemon, words)
+        return self._words[1]

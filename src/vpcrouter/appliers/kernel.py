@@ -24,6 +24,9 @@ from vpcrouter.appliers._netlink import AddressRecord, RouteRecord
 from vpcrouter.appliers._sockets import NetlinkSocket
 from vpcrouter.errors import ApplierError
 from vpcrouter.plan.kernel import (
+    CONNECTED_PROTOCOL,
+    MAIN_TABLE,
+    ConnectedRoute,
     KernelOperation,
     ObservedKernel,
     RouteEntry,
@@ -58,10 +61,13 @@ class KernelApplier:
         for link in _netlink.links(self._dump(_netlink.RTM_GETLINK, _netlink.link_query())):
             names[link.index] = link.name
             links.append(Link(name=link.name, up=link.up, mtu=link.mtu))
+        addresses = tuple(self._addresses(names))
+        routes, connected = self._routes(names)
         return ObservedKernel(
             links=tuple(links),
-            addresses=tuple(self._addresses(names)),
-            routes=tuple(self._routes(names)),
+            addresses=addresses,
+            routes=routes,
+            connected=connected,
             sysctls=tuple(self._sysctls(desired)),
         )
 
@@ -89,13 +95,20 @@ class KernelApplier:
                 if (device := names.get(record.index)) is not None:
                     yield InterfaceAddress(device=device, address=record.address)
 
-    def _routes(self, names: dict[int, str]) -> Iterator[RouteEntry]:
+    def _routes(self, names: dict[int, str]) -> tuple[tuple[RouteEntry, ...], frozenset[tuple[str, str]]]:
+        """The routes that somebody made, and the networks that the kernel routes for its addresses, with the device."""
+        entries, connected = [], set()
         for version in (4, 6):
             dump = self._dump(_netlink.RTM_GETROUTE, _netlink.route_query(version))
             for record in _netlink.routes(dump):
-                if (device := names.get(record.index)) is not None:
-                    route = Route(network=record.network, gateway=record.gateway, device=device, table=record.table)
-                    yield RouteEntry(route=route, protocol=record.protocol, metric=record.metric)
+                if (device := names.get(record.index)) is None:
+                    continue
+                if record.is_connected:
+                    connected.add((record.network, device))
+                    continue
+                route = Route(network=record.network, gateway=record.gateway, device=device, table=record.table)
+                entries.append(RouteEntry(route=route, protocol=record.protocol, metric=record.metric))
+        return tuple(entries), frozenset(connected)
 
     def _sysctls(self, desired: Kernel) -> Iterator[Sysctl]:
         for wanted in wanted_sysctls(desired):
@@ -137,7 +150,9 @@ class KernelApplier:
             refused.append(f"{operation.action} {operation.subject}: {error.strerror}")
 
 
-def _message(action: str, item: Link | InterfaceAddress | RouteEntry, indexes: dict[str, int]) -> _Message | None:
+def _message(
+    action: str, item: Link | InterfaceAddress | RouteEntry | ConnectedRoute, indexes: dict[str, int]
+) -> _Message | None:
     """The netlink message of an operation; None if its device is not there any more."""
     device = _device(item)
     if device not in indexes:
@@ -156,6 +171,17 @@ def _message(action: str, item: Link | InterfaceAddress | RouteEntry, indexes: d
         if removal:
             return _netlink.RTM_DELADDR, 0, payload
         return _netlink.RTM_NEWADDR, _netlink.NLM_F_CREATE | _netlink.NLM_F_EXCL, payload
+    if isinstance(item, ConnectedRoute):
+        record = RouteRecord(
+            index=index,
+            network=item.network,
+            gateway="",
+            table=MAIN_TABLE,
+            protocol=CONNECTED_PROTOCOL,
+            source=item.source,
+        )
+        payload = _netlink.route_change(record)
+        return _netlink.RTM_NEWROUTE, _netlink.NLM_F_CREATE | _netlink.NLM_F_EXCL, payload
     route = item.route
     record = RouteRecord(
         index=index,
@@ -168,10 +194,12 @@ def _message(action: str, item: Link | InterfaceAddress | RouteEntry, indexes: d
     payload = _netlink.route_change(record, removal=removal)
     if removal:
         return _netlink.RTM_DELROUTE, 0, payload
-    return _netlink.RTM_NEWROUTE, _netlink.NLM_F_CREATE | _netlink.NLM_F_REPLACE, payload
+    # Only what was seen may be replaced: a route that the kernel made stands under the same key.
+    how = _netlink.NLM_F_REPLACE if action == "set" else _netlink.NLM_F_EXCL
+    return _netlink.RTM_NEWROUTE, _netlink.NLM_F_CREATE | how, payload
 
 
-def _device(item: Link | InterfaceAddress | RouteEntry) -> str:
+def _device(item: Link | InterfaceAddress | RouteEntry | ConnectedRoute) -> str:
     if isinstance(item, Link):
         return item.name
-    return item.device if isinstance(item, InterfaceAddress) else item.route.device
+    return item.route.device if isinstance(item, RouteEntry) else item.device

@@ -31,13 +31,15 @@ from attrs import evolve, frozen
 
 from vpcrouter.plan import Operation
 from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, Route
-from vpcrouter.values.networks import is_ipv6
+from vpcrouter.values.networks import is_ipv6, network_of
 
 OUR_PROTOCOL = 77
 """The route protocol number (rtnetlink(7), `proto` in ip-route) that marks a route as made by vpcrouter."""
+CONNECTED_PROTOCOL = 2
+"""RTPROT_KERNEL of linux/rtnetlink.h: the routes that the kernel makes for its addresses."""
 KEEPALIVED_PROTOCOL = 18
 """RTPROT_KEEPALIVED of linux/rtnetlink.h."""
-FOREIGN_PROTOCOLS = frozenset({1, 2, 9, KEEPALIVED_PROTOCOL})
+FOREIGN_PROTOCOLS = frozenset({1, CONNECTED_PROTOCOL, 9, KEEPALIVED_PROTOCOL})
 """Redirects, the kernel's own routes, router advertisements, keepalived: theirs to remove, on any device."""
 MAIN_TABLE = 254
 
@@ -52,6 +54,15 @@ class RouteEntry:
 
 
 @frozen(kw_only=True, order=True)
+class ConnectedRoute:
+    """The route to the network of an address. The kernel makes it with the address, and not again if it is deleted."""
+
+    network: str
+    device: str
+    source: str
+
+
+@frozen(kw_only=True, order=True)
 class Sysctl:
     """One value below /proc/sys, with single spaces between words."""
 
@@ -63,12 +74,14 @@ class Sysctl:
 class ObservedKernel:
     """What the machine has: all links, all addresses and unicast routes that the kernel did not make itself.
 
-    Of the sysctls those that the desired kernel asks for (`wanted_sysctls`); one without a file is left out.
+    `connected` are those that it did make for IPv4 addresses, as pairs of network and device. Of the sysctls those
+    that the desired kernel asks for (`wanted_sysctls`); one without a file is left out.
     """
 
     links: tuple[Link, ...] = ()
     addresses: tuple[InterfaceAddress, ...] = ()
     routes: tuple[RouteEntry, ...] = ()
+    connected: frozenset[tuple[str, str]] = frozenset()
     sysctls: tuple[Sysctl, ...] = ()
 
 
@@ -76,7 +89,7 @@ class ObservedKernel:
 class KernelOperation(Operation):
     """One change of the kernel. `add` and `remove` of an address or a route, `set` of a link, a route or a sysctl."""
 
-    item: Link | InterfaceAddress | RouteEntry | Sysctl
+    item: Link | InterfaceAddress | RouteEntry | ConnectedRoute | Sysctl
 
 
 @frozen(kw_only=True)
@@ -117,6 +130,7 @@ def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
             *set_sysctls,
             *_links_up(desired, present),
             *early_addresses,
+            *_connected_routes(desired, observed, present),
             *early_routes,
         ),
         late=(*late_routes, *late_addresses, *_links_down(desired, present)),
@@ -226,6 +240,23 @@ def _addresses(
                 surplus.remove(obstacle)
             early.append(_address("add", address))
     return early, [_address("remove", each) for each in surplus]
+
+
+def _connected_routes(desired: Kernel, observed: ObservedKernel, present: dict[str, Link]) -> Iterator[KernelOperation]:
+    """The routes that somebody deleted under addresses that are there; those of new addresses the kernel makes."""
+    there = set(observed.addresses)
+    seen = set(observed.connected)
+    for address in (*desired.addresses, *desired.virtual_addresses):
+        host, _, length = address.address.partition("/")
+        link = present.get(address.device)
+        if address not in there or is_ipv6(host) or length == "32" or link is None or not link.up:
+            continue
+        network = network_of(host, int(length))
+        if (network, address.device) not in seen:
+            seen.add((network, address.device))
+            item = ConnectedRoute(network=network, device=address.device, source=host)
+            subject = f"route {network} dev {address.device}"
+            yield KernelOperation(target="kernel", action="add", subject=subject, item=item)
 
 
 def _ipv6_key(address: InterfaceAddress) -> tuple[str, str]:

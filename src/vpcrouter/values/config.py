@@ -284,7 +284,7 @@ class StaticNat:
 class StaticRoute:
     """A route to `network` by a next hop in a tier or behind a public device or private gateway."""
 
-    network: str = _checked(fields.ipv4_network)
+    network: str = _checked(fields.route_network)
     gateway: str = _checked(fields.ipv4)
 
 

@@ -18,6 +18,7 @@ _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", re.ASCII)
 _DEVICE = re.compile(r"eth(0|[1-9][0-9]{0,2})", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
 _WORD = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_NOT_ROUTED = tuple(map(ipaddress.IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
 _PORT_RANGE = re.compile(r"([0-9]{1,5}):([0-9]{1,5})", re.ASCII)
 
 
@@ -100,6 +101,14 @@ def ipv4_network(value: object, path: str) -> str:
     canonical = network(value, path)
     if ":" in canonical:
         raise malformed(path, value, "an IPv4 network")
+    return canonical
+
+
+def route_network(value: object, path: str) -> str:
+    """An IPv4 network that packets can be routed to: not the default route, loopback, link-local or multicast."""
+    canonical = ipv4_network(value, path)
+    if any(ipaddress.IPv4Network(canonical).overlaps(each) for each in _NOT_ROUTED):
+        raise malformed(path, value, "a network of other hosts (0.0.0.0/8, 127, 169.254, 224 and above are not)")
     return canonical
 
 
