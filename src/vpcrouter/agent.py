@@ -374,10 +374,12 @@ class Agent:
                 self._deaths[name] = count
 
     def _on_death(self, name: str, pidfd: int) -> None:
-        """A daemon ended, by itself or since the settle that is running wants it so: the next pass will know."""
+        """A daemon ended. One that a settle ends on purpose is not listed any more by then."""
         asyncio.get_running_loop().remove_reader(pidfd)
         self._watched.pop(name, None)
-        if name == "keepalived" and self._materialise().vrrp_interface is not None:
+        if self._host.pidfds().get(name) != pidfd:
+            return
+        if name == "keepalived":
             self._on_notification()  # what it wrote before it died must not be read after this
             self._observe(Report.LOST, "keepalived died")
         self._doubt.add("all")

@@ -40,10 +40,6 @@ EVERYTHING = frozenset({"all"})
 GRACE_S = 0.5
 """How long keepalived's addresses may differ from what its role says before we mend that. A reload needs 44 to 99 ms
 for up to 1,000 addresses (findings, 17), and a role that has just changed is known a few milliseconds late."""
-RELOAD_S = 0.1
-"""How long after a reload nothing is taken away under keepalived (findings, 17: a reload takes 44 to 99 ms)."""
-
-
 _REPORTS = {
     Role.MASTER: Report.MASTER,
     Role.BACKUP: Report.BACKUP,
@@ -113,7 +109,6 @@ class Host:
         self._nftables = NftablesApplier()
         self._daemons = DaemonApplier(settings)
         self._verified: Desired | None = None
-        self._steady_from = 0.0
         self._awaited: _Awaited | None = None
         self._settings = settings
         self._notifications: NotifyFifo | None = None
@@ -200,19 +195,17 @@ class Host:
         done = self._daemons.settle(desired.daemons)
         notes.did(done, is_drift=is_drift)
         if any(each.target == "keepalived" and each.action != "write" for each in done):
-            self._steady_from = time.monotonic() + RELOAD_S
             self._awaited = None
 
     def _finish_kernel(self, kernel: Kernel, notes: _Pass, is_current: Callable[[], bool], *, is_drift: bool) -> None:
         """Take away what is not wanted any more, do what keepalived failed to do, and look at the result."""
         observed = self._kernel.observe(kernel)
         plan = plan_kernel(kernel, observed)
-        now = time.monotonic()
-        if plan.late and now >= self._steady_from:
+        if plan.late:
             notes.did(plan.late, is_drift=is_drift)
             self._kernel.apply(plan.late)
         self._note_awaited(kernel, plan, is_drift=is_drift)
-        if self._awaited is not None and now - self._awaited.since >= GRACE_S and is_current():
+        if self._awaited is not None and time.monotonic() - self._awaited.since >= GRACE_S and is_current():
             repair = repair_virtual(kernel, observed)
             notes.did(repair, is_drift=self._awaited.is_drift)
             self._kernel.apply(repair)
