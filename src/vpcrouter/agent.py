@@ -178,6 +178,10 @@ class Agent:
                 answer = loop.create_future()
                 self._requests.put_nowait(_Request(name=str(request["name"]), data=str(request["data"]), answer=answer))
                 return {"results": await answer}
+            case "revert":
+                receipts = self._router.revert(int(request["seq"]), origin="socket")
+                self._notice()
+                return {"results": [each.as_dict() for each in receipts]}
             case "status":
                 return {"status": self.status()}
             case "settled":

@@ -3,6 +3,7 @@
 The protocol is one JSON object a line, an answer for each request in the order of the requests:
 
     {"op": "submit", "name": FILE, "data": TEXT}      → {"results": [RECEIPT, …]}    durable when it arrives
+    {"op": "revert", "seq": N}                        → {"results": [RECEIPT, …]}
     {"op": "status"}                                  → {"status": {…}}
     {"op": "settled", "seq": N, "timeout": SECONDS}   → {"settled": BOOL, "seq": N, "verified_ns": CLOCK_MONOTONIC}
     {"op": "settle", "timeout": SECONDS}              → the same, for everything there is now, looked at in full
@@ -49,6 +50,11 @@ class AgentClient:
     def submit(self, name: str, data: str) -> list[dict[str, Any]]:
         """Hand in a command file; one receipt for each command in it. What is accepted is durable on return."""
         results: list[dict[str, Any]] = self.call({"op": "submit", "name": name, "data": data})["results"]
+        return results
+
+    def revert(self, seq: int) -> list[dict[str, Any]]:
+        """Bring back the state as it was after the event `seq`; one receipt for each new event."""
+        results: list[dict[str, Any]] = self.call({"op": "revert", "seq": seq})["results"]
         return results
 
     def status(self) -> dict[str, Any]:

@@ -197,9 +197,13 @@ class Router:
     def revert(self, seq: int, *, origin: str = "revert") -> list[Receipt]:
         """Bring back the state as it was after the event `seq`, by new events, as one group.
 
-        Raises RejectedCommandError if there were no boot parameters then.
+        Returns a receipt for each new event. Raises RejectedCommandError if there is no such event, or if there were
+        no boot parameters then.
         """
-        return self.submit_many(commands_between(self._state, self.at(seq).state), origin=origin)
+        if not 0 <= seq <= self.seq:
+            raise RejectedCommandError(f"there is no event {seq}", where="seq", hint=f"the newest is {self.seq}")
+        receipts = self.submit_many(commands_between(self._state, self.at(seq).state), origin=origin)
+        return [receipt for receipt in receipts if receipt.event is not None]
 
     def submit_each(
         self, commands: Sequence[Command], *, origin: str, command_id: str = ""

@@ -1,21 +1,135 @@
-"""`journal …`: care of the journal."""
+"""`journal …`: care of the journal. All but `repair`, `snapshot` and `import` read only, beside a running agent."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from vpcrouter.cli.history import existing
-from vpcrouter.cli.output import options, say, say_json
+from vpcrouter.cli.history import existing, moment
+from vpcrouter.cli.output import fail, note, options, say, say_json
 
 app = typer.Typer(no_args_is_help=True, help="Care of the journal.", rich_markup_mode=None)
 
 
 @app.command("verify")
 def verify(ctx: typer.Context) -> None:
-    """Read and check every record. Ends with 1, and says how far the journal is sound, if one is damaged."""
-    from vpcrouter.journal import read_journal
+    """Check every record: checksums, hash chain, numbers, content. Ends with 1 if the journal is damaged.
 
-    seq = 0
-    for record in read_journal(existing(options(ctx).journal)):
-        seq = record.seq
-    say_json({"sound": True, "seq": seq}) if options(ctx).json else say(f"sound: {seq} records")
+    Says how far it is sound, and the chain value there: noted elsewhere, it later proves that nothing was changed.
+    """
+    from vpcrouter.journal import verify
+
+    found = verify(existing(options(ctx).journal))
+    if options(ctx).json:
+        say_json(
+            {
+                "sound": found.fault is None,
+                "sound_until": found.sound_until,
+                "chain": found.chain,
+                "segments": found.segments,
+                "bytes": found.size,
+                "torn_bytes": found.torn,
+                "fault": str(found.fault) if found.fault is not None else None,
+            }
+        )
+    else:
+        say(f"sound until record {found.sound_until}, chain {found.chain}")
+        if found.torn:
+            say(f"{found.torn} bytes of an unfinished group at the end: never acknowledged, the next writer cuts them")
+        if found.fault is not None:
+            say(str(found.fault))
+    if found.fault is not None:
+        sys.exit(1)
+
+
+@app.command("repair")
+def repair(ctx: typer.Context) -> None:
+    """Keep what is provably sound and move the rest aside; nothing is deleted. No agent may run."""
+    from vpcrouter.journal import repair
+
+    done = repair(existing(options(ctx).journal))
+    moved = [str(path) for path in done.moved] + ([str(done.torn_tail.kept)] if done.torn_tail is not None else [])
+    if options(ctx).json:
+        say_json({"seq": done.seq, "moved": moved})
+        return
+    say(f"the journal is sound until record {done.seq}, its last")
+    for path in moved:
+        say(f"moved aside: {path}")
+
+
+@app.command("stats")
+def stats(ctx: typer.Context) -> None:
+    """Sizes, counts and sizes by kind of event, age, the newest snapshot."""
+    from vpcrouter.journal import find_snapshot, stats
+    from vpcrouter.state_codec import SCHEMA
+
+    directory = existing(options(ctx).journal)
+    found = stats(directory)
+    snapshot, _ = find_snapshot(directory, schema=SCHEMA)
+    line = {
+        "records": found.records,
+        "groups": found.groups,
+        "first_seq": found.first_seq,
+        "last_seq": found.last_seq,
+        "first_time": moment(found.first_time_ns) if found.records else None,
+        "last_time": moment(found.last_time_ns) if found.records else None,
+        "segments": found.segments,
+        "bytes": found.size,
+        "largest_record_bytes": found.largest_record,
+        "torn_bytes": found.torn,
+        "aside_files": found.aside_files,
+        "aside_bytes": found.aside_size,
+        "snapshot_seq": snapshot.seq if snapshot is not None else None,
+        "kinds": dict(found.kinds),
+        "kind_bytes": dict(found.kind_sizes),
+    }
+    if options(ctx).json:
+        say_json(line)
+        return
+    for key, value in line.items():
+        words = " ".join(f"{kind}={count}" for kind, count in value.items()) if isinstance(value, dict) else value
+        say(f"{key:<22} {words}")
+
+
+@app.command("snapshot")
+def snapshot(ctx: typer.Context) -> None:
+    """Write a snapshot of the state, so that the next open is quick. An agent does this by itself."""
+    from vpcrouter.journal import write_snapshot
+    from vpcrouter.router import Router
+
+    directory = existing(options(ctx).journal)
+    with Router.open(directory) as router:
+        path = write_snapshot(directory, router.snapshot())
+    say_json({"path": str(path)}) if options(ctx).json else say(str(path))
+
+
+@app.command("export")
+def export(ctx: typer.Context) -> None:
+    """Print every record as a JSON line. Secrets are in clear: give the file mode 0600.
+
+    Example: (umask 077; vpcrouter journal export > journal.jsonl)
+    """
+    from vpcrouter.journal import export_lines
+
+    for line in export_lines(existing(options(ctx).journal)):
+        say(line)
+
+
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE|-", help="What `journal export` printed; - is standard input.")],
+) -> None:
+    """Append exported records to the journal, which must end where they begin; it is made if it is not there."""
+    from vpcrouter.journal import Journal, import_lines
+
+    try:
+        lines = sys.stdin if str(file) == "-" else file.open(encoding="utf-8")
+    except OSError as error:
+        fail(f"{file}: {error.strerror}")
+    with lines, Journal.open(options(ctx).journal) as journal:
+        seq = import_lines(journal, lines)
+    note(f"the journal ends with record {seq}")

@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command("state")(state)
     app.command("log")(log)
     app.command("diff")(diff)
+    app.command("revert")(revert)
 
 
 def state(
@@ -57,7 +58,7 @@ def log(
         name = event_name(record.event)
         if kind and name != kind:
             continue
-        when = datetime.fromtimestamp(record.time_ns / 1e9, UTC).isoformat(timespec="milliseconds")
+        when = moment(record.time_ns)
         body = plain(record.event)
         if options(ctx).json:
             say_json({"seq": record.seq, "time": when, "origin": record.origin, "event": name, **body})
@@ -84,6 +85,21 @@ def diff(
         sys.exit(1)
 
 
+def revert(
+    ctx: typer.Context,
+    seq: Annotated[int, typer.Argument(metavar="SEQ", help="The event to go back to; `vpcrouter log` lists them.")],
+) -> None:
+    """Bring back the state as it was after event SEQ, by new events; prints a line for each.
+
+    Through the agent where one runs, which then settles the machine; else straight into the journal.
+    """
+    from vpcrouter.cli.submit import open_door
+
+    with open_door(existing(options(ctx).journal)) as door:
+        for line in door.revert(seq):
+            say_json(line)
+
+
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
     changes = []
     for what in before:
@@ -106,6 +122,11 @@ def _past(journal: Path, point: str) -> Past:
 
     seq, time_ns = _point(point) if point else (None, None)
     return replay(existing(journal), until=seq, until_ns=time_ns)
+
+
+def moment(time_ns: int) -> str:
+    """A time in nanoseconds since 1970 as people and scripts write it, in UTC."""
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat(timespec="milliseconds")
 
 
 def existing(journal: Path) -> Path:

@@ -83,6 +83,10 @@ class JournalDoor:
             lines.append({**line, "where": each.where})
         return lines
 
+    def revert(self, seq: int) -> list[dict[str, Any]]:
+        """One receipt for each event that it took."""
+        return [receipt.as_dict() for receipt in self._router.revert(seq, origin="command line")]
+
     def settled(self, seq: int, timeout: float) -> dict[str, Any]:
         """Nobody settles without an agent."""
         fail("no agent runs on this journal, so nothing will settle; try `vpcrouter apply`")
