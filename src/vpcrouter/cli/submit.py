@@ -41,8 +41,9 @@ def submit(
     or rejected. What is accepted is durable. Ends with 1 if any command was rejected.
     """
     rejected, seq = False, 0
+    contents = list(_read(files))  # all of them before the first is stored
     with open_door(options(ctx).journal) as door:
-        for name, data in _read(files):
+        for name, data in contents:
             for line in door.submit(name, data):
                 say_json(line)
                 rejected |= line["status"] == "rejected"

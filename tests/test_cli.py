@@ -1,0 +1,223 @@
+"""The command line as scripts meet it: real processes, a real journal, no privileges and no agent."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vpcrouter.cloudstack.status import router_status
+
+SAMPLES = Path(__file__).parent / "data/cloudstack"
+BURST = sorted((SAMPLES / "five-tiers").glob("*.json"))
+SECRET: str = json.loads(BURST[0].read_text())["cmd_line"]["router_password"]
+
+pytestmark = pytest.mark.slow
+
+
+class Cli:
+    """Runs `vpcrouter` on one journal."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.journal = directory / "journal"
+
+    def __call__(self, *words: str | Path, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """The finished process."""
+        return subprocess.run(
+            [sys.executable, "-m", "vpcrouter", *map(str, words)],
+            input=data,
+            capture_output=True,
+            check=False,
+            timeout=60,
+            cwd=self.directory,
+            env={**os.environ, "VPCROUTER_JOURNAL": str(self.journal)},
+        )
+
+    def lines(self, *words: str | Path, code: int = 0, data: bytes = b"") -> list[dict[str, Any]]:
+        """Its standard output as JSON lines."""
+        done = self(*words, data=data)
+        assert done.returncode == code, done.stderr.decode()
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def one(self, *words: str | Path, code: int = 0) -> dict[str, Any]:
+        """Its only line."""
+        (line,) = self.lines(*words, code=code)
+        return line
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    return Cli(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """A journal with the five-tiers burst; its tests only read."""
+    cli = Cli(tmp_path_factory.mktemp("filled"))
+    cli.lines("submit", *BURST, code=1)
+    return cli
+
+
+def test_submit_prints_a_line_for_each_command_and_ends_with_1_if_one_was_rejected(cli: Cli) -> None:
+    lines = cli.lines("submit", *BURST, code=1)
+    assert len(lines) == len(BURST)
+    assert {line["status"] for line in lines} == {"accepted", "rejected"}
+    for line, file in zip(lines, BURST, strict=True):
+        assert set(line) >= {"seq", "status", "event", "error"}
+        unsupported = "vm_metadata" in file.name or "load_balancer" in file.name
+        assert (line["status"] == "rejected") is unsupported
+    again = cli.lines("submit", *BURST, code=1)
+    assert {line["status"] for line in again} == {"unchanged", "rejected"}
+
+
+def test_submit_reads_standard_input_json_lines_and_cfg_files(cli: Cli) -> None:
+    mixed = (SAMPLES / "static_routes.add.json").read_text()
+    own = '{"command": "remove-tier", "device": "eth9", "network": "10.1.9.0/24"}'
+    data = json.dumps(json.loads(mixed)) + "\n" + own + "\n"
+    assert [line["status"] for line in cli.lines("submit", "-", data=data.encode())] == ["accepted", "unchanged"]
+    lines = cli.lines("submit", SAMPLES / "VR-sample.cfg", code=1)
+    assert [line["status"] for line in lines] == ["accepted"] * 6 + ["rejected"]
+    assert "vmdata" in lines[-1]["error"]
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b'{"type": "nonsense"}', b'{"type": "staticroutes"}'])
+def test_what_cannot_be_read_changes_nothing(cli: Cli, data: bytes) -> None:
+    cli.lines("submit", SAMPLES / "guest_network.add.json")
+    before = {path: path.read_bytes() for path in cli.journal.glob("*.journal")}
+    (line,) = cli.lines("submit", "-", code=1, data=data)
+    assert (line["seq"], line["status"], line["event"]) == (None, "rejected", None)
+    assert line["error"]
+    assert {path: path.read_bytes() for path in cli.journal.glob("*.journal")} == before
+
+
+def test_wrong_usage_ends_with_2_and_errors_with_1(cli: Cli) -> None:
+    assert cli("submit").returncode == 2
+    assert cli("nonsense").returncode == 2
+    assert cli("state", "--at", "yesterday").returncode == 2
+    missing = cli("submit", "not-there.json")
+    assert (missing.returncode, missing.stdout) == (1, b"")
+    assert b"not-there.json: No such file" in missing.stderr
+    for verb in (["state"], ["log"], ["status"], ["journal", "verify"]):
+        done = cli(*verb)
+        assert done.returncode == 1
+        assert b"there is no journal" in done.stderr
+
+
+def test_state_log_and_diff_tell_the_history(filled: Cli) -> None:
+    whole = filled.one("--json", "state")
+    assert [tier["device"] for tier in whole["tiers"]] == [f"eth{n}" for n in range(2, 7)]
+    assert whole["pending"] == []
+    early = filled.one("--json", "state", "--at", "3")
+    assert (early["seq"], len(early["tiers"])) == (3, 1)
+    assert filled.one("--json", "state", "--at", "1h")["seq"] == 0
+    log = filled.lines("--json", "log")
+    assert [record["seq"] for record in log] == list(range(1, whole["seq"] + 1))
+    added = filled.lines("--json", "log", "--type", "tier-added", "--since", "4")
+    assert [record["tier"]["device"] for record in added] == ["eth3", "eth4", "eth5", "eth6"]
+    changes = filled.one("--json", "diff", "3", "4", code=1)["changes"]
+    assert [(change["sign"], change["what"]) for change in changes] == [("+", "acls")]
+    assert filled.one("--json", "diff", "4", "4")["changes"] == []
+
+
+def test_secrets_are_shown_nowhere_but_in_an_export(filled: Cli, tmp_path: Path) -> None:
+    shown = b"".join(
+        filled(*verb).stdout
+        for verb in (
+            ["state"],
+            ["--json", "state"],
+            ["log"],
+            ["--json", "log"],
+            ["diff", "0", "9"],
+            ["journal", "stats"],
+        )
+    )
+    out = tmp_path / "out"
+    filled("render", out, "--role", "master")
+    shown += b"".join(path.read_bytes() for path in out.iterdir())
+    assert b"203.0.113.10" in shown
+    assert SECRET.encode() not in shown
+    assert SECRET.encode() in filled("journal", "export").stdout
+    assert filled.journal.stat().st_mode & 0o777 == 0o700
+
+
+def test_render_writes_every_generated_file(filled: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert filled("render", out, "--role", "backup").returncode == 0
+    names = {path.name for path in out.iterdir()}
+    assert names >= {"keepalived.conf", "conntrackd.conf", "dnsmasq.conf", "ruleset.nft", "kernel.json"}
+    kernel = json.loads((out / "kernel.json").read_text())
+    assert {"links", "addresses", "routes", "sysctls"} <= kernel.keys()
+
+
+def test_status_without_an_agent_tells_what_the_journal_can(filled: Cli) -> None:
+    status = filled.one("--json", "status")
+    assert (status["agent"], status["role"], status["settled"]) == (False, None, None)
+    assert status["digest"] == filled.one("--json", "state")["digest"]
+
+
+def test_journal_verify_stats_export_and_import(filled: Cli, cli: Cli) -> None:
+    found = filled.one("--json", "journal", "verify")
+    assert (found["sound"], found["fault"]) == (True, None)
+    assert filled.one("--json", "journal", "stats")["kinds"]["tier-added"] == 5
+    exported = filled("journal", "export").stdout
+    assert cli("journal", "import", "-", data=exported).returncode == 0
+    assert cli.one("--json", "state")["digest"] == filled.one("--json", "state")["digest"]
+    assert cli.one("--json", "journal", "verify")["sound_until"] == found["sound_until"]
+
+
+def test_a_damaged_journal_is_refused_and_repaired_without_deleting(cli: Cli) -> None:
+    cli.lines("submit", *BURST, code=1)
+    (segment,) = cli.journal.glob("*.journal")
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    segment.write_bytes(content)
+    for verb in (["state"], ["submit", BURST[0]], ["log"]):
+        done = cli(*verb)
+        assert done.returncode == 1
+        assert segment.name.encode() in done.stderr
+    found = cli.one("--json", "journal", "verify", code=1)
+    assert 0 < found["sound_until"] < 52
+    repaired = cli.one("--json", "journal", "repair")
+    assert repaired["seq"] == found["sound_until"]
+    assert sum(Path(path).stat().st_size for path in repaired["moved"]) > 0
+    assert cli.one("--json", "journal", "verify")["sound"] is True
+    assert cli.one("--json", "state")["seq"] == repaired["seq"]
+
+
+def test_revert_and_snapshot(cli: Cli) -> None:
+    cli.lines("submit", *BURST, code=1)
+    then = cli.one("--json", "state", "--at", "20")["digest"]
+    assert all(line["status"] == "accepted" for line in cli.lines("revert", "20"))
+    assert cli.one("--json", "state")["digest"] == then
+    assert cli("journal", "snapshot").returncode == 0
+    assert cli.one("--json", "state")["digest"] == then
+    assert cli("revert", "9999").returncode == 1
+
+
+def test_cloudstack_drop_ins(cli: Cli) -> None:
+    cache = cli.directory / "cache"
+    cache.mkdir()
+    (cache / "guest_network.json.1b4e28ba").write_bytes((SAMPLES / "guest_network.add.json").read_bytes())
+    (cache / "network_acl.json.2c1743a3").write_text("{}")
+    assert cli("cloudstack", "update-config", "guest_network.json.1b4e28ba", "--cache", cache).returncode == 0
+    assert cli("cloudstack", "update-config", "guest_network.json.1b4e28ba", "false", "--cache", cache).returncode == 0
+    refused = cli("cloudstack", "update-config", "network_acl.json.2c1743a3", "--cache", cache)
+    assert refused.returncode == 1
+    assert b"type" in refused.stdout
+    assert cli("cloudstack", "update-config", "../journal/lock", "--cache", cache).returncode == 1
+    assert cli("cloudstack", "checkrouter").stdout == router_status(None).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    "verb", ["", "submit", "run", "status", "plan", "boot", "lab", "lab up", "journal", "cloudstack"]
+)
+def test_help_is_there(cli: Cli, verb: str) -> None:
+    done = cli(*verb.split(), "--help")
+    assert done.returncode == 0
+    assert b"Usage: " in done.stdout
