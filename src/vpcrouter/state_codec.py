@@ -6,14 +6,14 @@ So whoever changes a record in the registry, or what a state holds, counts SCHEM
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import attrs
 import msgpack
 
 from vpcrouter.errors import MalformedInputError
 from vpcrouter.events import registry
+from vpcrouter.events.schema import Record
 from vpcrouter.state import State, sort_forwards
 
 SCHEMA = 1
@@ -41,8 +41,7 @@ def pack_state(state: State) -> bytes:
 def unpack_state(body: bytes) -> State:
     """The state of these bytes. Raises MalformedInputError. They were checked before they were stored."""
     try:
-        with attrs.validators.disabled():
-            return _state(*msgpack.unpackb(body, strict_map_key=True, use_list=True))
+        return _state(*msgpack.unpackb(body, strict_map_key=True, use_list=True))
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise MalformedInputError(f"not a stored state: {error}", where="snapshot") from None
 
@@ -59,18 +58,22 @@ def _state(
     released: Iterable[str],
 ) -> State:
     by_address: dict[str, list[Any]] = {}
-    for each in map(registry.PORT_FORWARD.unpack, forwards):
+    for each in _all(registry.PORT_FORWARD, forwards):
         by_address.setdefault(each.address, []).append(each)
-    leases = {each.address: each for each in map(registry.RESERVATION.unpack, reservations)}
+    leases = {each.address: each for each in _all(registry.RESERVATION, reservations)}
     return State(
-        router=None if router is None else registry.ROUTER_CONFIG.unpack(router),
-        public_addresses={each.address: each for each in map(registry.PUBLIC_ADDRESS.unpack, public_addresses)},
-        tiers={each.device: each for each in map(registry.TIER.unpack, tiers)},
-        acls={each.device: each for each in map(registry.ACL.unpack, acls)},
+        router=None if router is None else registry.ROUTER_CONFIG.unpack(router, trusted=True),
+        public_addresses={each.address: each for each in _all(registry.PUBLIC_ADDRESS, public_addresses)},
+        tiers={each.device: each for each in _all(registry.TIER, tiers)},
+        acls={each.device: each for each in _all(registry.ACL, acls)},
         forwards={address: sort_forwards(found) for address, found in by_address.items()},
-        static_nats={each.address: each for each in map(registry.STATIC_NAT.unpack, static_nats)},
-        routes={each.network: each for each in map(registry.STATIC_ROUTE.unpack, routes)},
+        static_nats={each.address: each for each in _all(registry.STATIC_NAT, static_nats)},
+        routes={each.network: each for each in _all(registry.STATIC_ROUTE, routes)},
         reservations=leases,
         leases={each.mac: each.address for each in leases.values()},
         released=frozenset(released),
     )
+
+
+def _all(record: Record, packed: Iterable[Any]) -> Iterator[Any]:
+    return (record.unpack(each, trusted=True) for each in packed)

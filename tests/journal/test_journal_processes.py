@@ -22,9 +22,12 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @contextlib.contextmanager
-def writer(directory: Path, *, group: int = 1, segment_bytes: int = 100_000) -> Iterator[subprocess.Popen[str]]:
+def writer(
+    directory: Path, *, group: int = 1, segment_bytes: int = 100_000, count: int = 100_000
+) -> Iterator[subprocess.Popen[str]]:
     """A process that appends to the journal; killed at the end."""
-    command = [sys.executable, "-m", "tests.journal.writers", str(directory), str(group), str(segment_bytes)]
+    numbers = [str(group), str(segment_bytes), str(count)]
+    command = [sys.executable, "-m", "tests.journal.writers", str(directory), *numbers]
     path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "src")])
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": path}
@@ -84,7 +87,7 @@ def test_an_opening_that_fails_lets_go_of_the_lock(tmp_path: Path) -> None:
 
 
 def test_a_reader_beside_the_writer_sees_whole_groups_only(tmp_path: Path) -> None:
-    with writer(tmp_path, group=7, segment_bytes=2_000) as process:
+    with writer(tmp_path, group=7, segment_bytes=2_000, count=200) as process:
         line(process)
         seen = [0]
         for _ in range(12):
@@ -148,7 +151,7 @@ def test_a_full_disk_refuses_clearly_and_reading_goes_on(tmp_path: Path) -> None
     script = f"""
         set -e
         mount -t tmpfs -o size=128k,mode=700 tmpfs {tmp_path}
-        {sys.executable} -m tests.journal.writers {tmp_path}/j 20 30000
+        {sys.executable} -m tests.journal.writers {tmp_path}/j 20 30000 1000
         {sys.executable} -c '
 from pathlib import Path
 from vpcrouter.journal import Journal, read_journal

@@ -13,11 +13,11 @@ from vpcrouter.errors import JournalWriteError, LockedJournalError
 from vpcrouter.journal import Journal
 
 
-def write_for_ever(directory: Path, group: int, segment_bytes: int) -> None:
-    """Append groups until somebody kills this process or the disk is full."""
+def write_groups(directory: Path, group: int, segment_bytes: int, count: int) -> None:
+    """Append groups of this size until there are `count`, the disk is full, or somebody kills this process."""
     with Journal.open(directory, owner={"socket": "here"}, segment_bytes=segment_bytes) as journal:
         print(journal.seq, flush=True)
-        while True:
+        for _ in range(count):
             try:
                 seq = journal.append(entries(group, start=journal.seq), time_ns=journal.seq)
             except JournalWriteError as error:
@@ -27,9 +27,9 @@ def write_for_ever(directory: Path, group: int, segment_bytes: int) -> None:
 
 
 def main() -> None:
-    """`writers DIRECTORY GROUP SEGMENT_BYTES`."""
+    """`writers DIRECTORY GROUP SEGMENT_BYTES COUNT`."""
     try:
-        write_for_ever(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+        write_groups(Path(sys.argv[1]), *map(int, sys.argv[2:5]))
     except LockedJournalError as error:
         print("locked:", error, flush=True)
 

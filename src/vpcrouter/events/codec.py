@@ -35,11 +35,11 @@ def encode(event: Event) -> bytes:
     return packed
 
 
-def decode(payload: bytes) -> Event:
+def decode(payload: bytes, *, trusted: bool = False) -> Event:
     """The event of these bytes, brought to the newest version.
 
-    Raises MalformedInputError for anything that is not such an event. Fields are checked unless attrs'
-    validators are switched off, as the journal's reader does for records whose checksum is good.
+    Raises MalformedInputError for anything that is not such an event. `trusted`: the bytes were checked before they
+    were stored, and their checksum is good; see `schema`.
     """
     if len(payload) > MAX_EVENT_BYTES:
         raise MalformedInputError(f"{len(payload)} bytes are more than an event has", where="event")
@@ -50,10 +50,10 @@ def decode(payload: bytes) -> Event:
     if type(stored) is not list or len(stored) != 3:
         raise MalformedInputError("not a stored event", where="event")
     name, version, fields = stored
-    return _build(name, version, fields)
+    return _build(name, version, fields, trusted=trusted)
 
 
-def _build(name: Any, version: Any, fields: Any) -> Event:
+def _build(name: Any, version: Any, fields: Any, *, trusted: bool) -> Event:
     try:
         while (upcast := UPCASTERS.get((name, version))) is not None:
             fields, version = upcast(fields), version + 1
@@ -66,5 +66,5 @@ def _build(name: Any, version: Any, fields: Any) -> Event:
             where="event",
             hint="it was written by a newer version; read the journal with that one",
         )
-    event: Event = record.unpack(fields)
+    event: Event = record.unpack(fields, trusted=trusted)
     return event

@@ -59,7 +59,7 @@ def decoded(segment: Segment, data: bytes, frame: Frame) -> JournalRecord:
     """The record of a frame."""
     try:
         origin, command_id = frame.origin(data).decode(), frame.command_id(data).decode()
-        event = decode(frame.payload(data))
+        event = decode(frame.payload(data), trusted=True)
     except UnicodeDecodeError as error:
         raise _unreadable(segment, frame, str(error)) from error
     except MalformedInputError as error:

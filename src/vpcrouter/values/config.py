@@ -1,8 +1,8 @@
 """What a VPC router is configured with: one frozen class per thing, shared by commands, events and the state.
 
 Every class checks itself when it is made, field by field, and raises MalformedInputError with the name of the
-field. A record of the journal, whose checksum is good, was checked before it was stored: the codec makes its
-values with attrs' validators switched off. Addresses and networks are canonical strings (see `fields`); nothing
+field. A record of the journal whose checksum is good was checked before it was stored and is not asked again (see
+`events.schema`). Addresses and networks are canonical strings (see `fields`); nothing
 here knows another thing: what fits together is decided in `decide`.
 """
 
