@@ -242,7 +242,9 @@ def test_a_forwarding_whose_clients_change_is_replaced_not_doubled() -> None:
     assert after(FORWARD, narrowed).forwards == {"203.0.113.11": narrowed.put}
     assert after(narrowed, FORWARD).forwards == {"203.0.113.11": FORWARD.put}
     disjoint = ChangePortForwards(put=(forward(sources=("192.0.2.0/24",)),))
-    assert len(after(narrowed, disjoint).forwards["203.0.113.11"]) == 2
+    assert after(narrowed, disjoint).forwards == {"203.0.113.11": disjoint.put}
+    both = ChangePortForwards(put=(*narrowed.put, *disjoint.put))
+    assert len(after(narrowed, both).forwards["203.0.113.11"]) == 2
 
 
 def test_growing_lists_only_add() -> None:

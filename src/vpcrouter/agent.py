@@ -94,6 +94,7 @@ class Agent:
         self._last_full = 0.0
         self._said = 0
         self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     # Life ---------------------------------------------------------------------------------------
@@ -121,6 +122,8 @@ class Agent:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._worker.shutdown(wait=True)
             self._settings_socket().unlink(missing_ok=True)
+        if self._failure is not None:
+            raise self._failure
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -131,7 +134,7 @@ class Agent:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             # A bug, or a disk that refuses: an agent that lost one of its parts must not look alive.
-            LOG.error("stopping: %r", error, exc_info=error)
+            self._failure = error
             self._stop.set()
 
     def _settings_socket(self) -> Path:
@@ -276,8 +279,8 @@ class Agent:
         )
         self._coalescer.finished()
         self._take_in(seq, outcome)
-        if desired.kernel.serving is None:
-            await self._learn_role()
+        if desired.vrrp_interface is not None and (role in (Role.INIT, Role.FAULT) or "all" in doubt):
+            await self._learn_role()  # a line that was missed must not leave the role wrong for ever
         if self._router.events_since_snapshot >= SNAPSHOT_EVENTS:
             await self._write_snapshot()
         self._arm()
@@ -400,7 +403,9 @@ class Agent:
                 case Intent.SETTLE:
                     self._urgent()
                 case Intent.RESYNC:
-                    self._worker.submit(self._host.resync_connections)
+                    self._in_background(self._host.resync_connections)
+                case Intent.SHARE:
+                    self._in_background(self._host.share_connections)
                 case Intent.RECORD:
                     try:
                         self._router.record(change)
@@ -408,6 +413,15 @@ class Agent:
                     except JournalError as error:
                         # A router must go on following keepalived when its disk is full.
                         LOG.error("the change of role is not in the journal: %s", error)
+
+    def _in_background(self, work: Callable[[], None]) -> None:
+        def attempt() -> None:
+            try:
+                work()
+            except HostError as error:
+                LOG.error("%s", error)
+
+        self._worker.submit(attempt)
 
     # Reporting ----------------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ class ReplaceAcl:
 
 @frozen(kw_only=True)
 class ChangePortForwards:
-    """Put port forwardings (upsert, see `state.same_forward`), take others away."""
+    """Put port forwardings (they replace all others of their public ports), take others away."""
 
     put: tuple[PortForward, ...] = ()
     remove: tuple[PortForward, ...] = ()

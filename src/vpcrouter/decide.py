@@ -18,7 +18,7 @@ from vpcrouter import commands, events, references
 from vpcrouter import contradictions as clash
 from vpcrouter.errors import RejectedCommandError
 from vpcrouter.projections.effective import pending
-from vpcrouter.state import Draft, StateView, same_forward
+from vpcrouter.state import Draft, StateView, forward_key, same_forward
 from vpcrouter.values import networks
 from vpcrouter.values.config import PortForward, PublicAddress, StaticRoute
 
@@ -192,11 +192,15 @@ def _replace_acl(view: StateView, command: commands.ReplaceAcl) -> Decision:
 
 
 def _change_port_forwards(view: StateView, command: commands.ChangePortForwards) -> Decision:
+    """What a command puts for a public port replaces all that was there for it: a command repeats what is to stay."""
     addresses = {each.address for each in (*command.put, *command.remove)}
     before = {address: list(view.forwards.get(address, ())) for address in addresses}
     after = {address: list(found) for address, found in before.items()}
     for gone in command.remove:
         after[gone.address] = [each for each in after[gone.address] if not same_forward(each, gone)]
+    repeated = {forward_key(each) for each in command.put}
+    for address in addresses:
+        after[address] = [each for each in after[address] if forward_key(each) not in repeated]
     for new in command.put:
         after[new.address] = [each for each in after[new.address] if not same_forward(each, new)]
         _check_forward(view, new, after[new.address])

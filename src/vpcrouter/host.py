@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from vpcrouter.appliers.daemons import DaemonApplier
 from vpcrouter.appliers.kernel import KernelApplier
@@ -30,13 +30,14 @@ from vpcrouter.appliers.notify import NotifyFifo
 from vpcrouter.errors import HostError
 from vpcrouter.machines.role import Report
 from vpcrouter.plan import Operation
-from vpcrouter.plan.kernel import KernelPlan, plan_kernel, repair_virtual
+from vpcrouter.plan.kernel import KernelPlan, Sysctl, plan_kernel, repair_virtual
 from vpcrouter.values.desired import Desired, Kernel
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
 EVERYTHING = frozenset({"all"})
 """The doubt of a first look."""
+_KERNEL = frozenset({"all", "kernel"})
 GRACE_S = 0.5
 """How long keepalived's addresses may differ from what its role says before we mend that. A reload needs 44 to 99 ms
 for up to 1,000 addresses (findings, 17), and a role that has just changed is known a few milliseconds late."""
@@ -109,6 +110,10 @@ class Host:
         self._nftables = NftablesApplier()
         self._daemons = DaemonApplier(settings)
         self._verified: Desired | None = None
+        """What the machine was equal to when it was last settled: what has to be done to it again is drift."""
+        self._known_kernel: Kernel | None = None
+        """What the kernel was equal to at the end of the last pass; it need not be looked at without a doubt."""
+        self._sysctls: tuple[Sysctl, ...] = ()
         self._awaited: _Awaited | None = None
         self._settings = settings
         self._notifications: NotifyFifo | None = None
@@ -157,19 +162,24 @@ class Host:
         virtual addresses must not be touched for a role of yesterday.
         """
         notes = _Pass()
-        verified, self._verified = self._verified, None
-        kernel_was_equal = verified is not None and verified.kernel == desired.kernel
-        look_at_kernel = not kernel_was_equal or "all" in doubt or "kernel" in doubt
+        before = self._verified
+        was_known, self._known_kernel = self._known_kernel == desired.kernel, None
+        own_was_equal = before is not None and _without_role(before.kernel) == _without_role(desired.kernel)
+        kernel_was_equal = before is not None and before.kernel == desired.kernel
+        daemons_were_equal = before is not None and before.daemons == desired.daemons
+        look_at_kernel = (
+            not was_known or not doubt.isdisjoint(_KERNEL) or self._kernel.sysctls(desired.kernel) != self._sysctls
+        )
         if look_at_kernel:
-            notes.attempt(lambda: self._add_to_kernel(desired.kernel, notes, is_drift=kernel_was_equal))
+            notes.attempt(lambda: self._add_to_kernel(desired.kernel, notes, is_drift=own_was_equal))
         notes.attempt(lambda: self._load_ruleset(desired, notes))
-        daemons_were_equal = verified is not None and verified.daemons == desired.daemons
         notes.attempt(lambda: self._run_daemons(desired, notes, is_drift=daemons_were_equal))
         if look_at_kernel or notes.operations:
-            notes.attempt(lambda: self._finish_kernel(desired.kernel, notes, is_current, is_drift=kernel_was_equal))
+            notes.attempt(lambda: self._take_from_kernel(desired.kernel, notes, is_drift=own_was_equal))
+            notes.attempt(lambda: self._mend_virtual(desired.kernel, notes, is_current, is_drift=kernel_was_equal))
         settled = not notes.faults and not notes.waiting
         if settled:
-            self._verified = desired
+            self._verified, self._known_kernel = desired, desired.kernel
         return Outcome(
             settled=settled,
             operations=tuple(notes.operations),
@@ -197,20 +207,23 @@ class Host:
         if any(each.target == "keepalived" and each.action != "write" for each in done):
             self._awaited = None
 
-    def _finish_kernel(self, kernel: Kernel, notes: _Pass, is_current: Callable[[], bool], *, is_drift: bool) -> None:
-        """Take away what is not wanted any more, do what keepalived failed to do, and look at the result."""
+    def _take_from_kernel(self, kernel: Kernel, notes: _Pass, *, is_drift: bool) -> None:
+        plan = plan_kernel(kernel, self._kernel.observe(kernel))
+        notes.did(plan.late, is_drift=is_drift)
+        self._kernel.apply(plan.late)
+
+    def _mend_virtual(self, kernel: Kernel, notes: _Pass, is_current: Callable[[], bool], *, is_drift: bool) -> None:
+        """Do what keepalived has failed to do for too long, and note what differs in the end."""
         observed = self._kernel.observe(kernel)
         plan = plan_kernel(kernel, observed)
-        if plan.late:
-            notes.did(plan.late, is_drift=is_drift)
-            self._kernel.apply(plan.late)
         self._note_awaited(kernel, plan, is_drift=is_drift)
         if self._awaited is not None and time.monotonic() - self._awaited.since >= GRACE_S and is_current():
             repair = repair_virtual(kernel, observed)
             notes.did(repair, is_drift=self._awaited.is_drift)
             self._kernel.apply(repair)
-        if not plan.is_settled:
-            plan = plan_kernel(kernel, self._kernel.observe(kernel))
+            observed = self._kernel.observe(kernel)
+            plan = plan_kernel(kernel, observed)
+        self._sysctls = observed.sysctls
         notes.waiting.extend(_unsettled(plan))
 
     def _note_awaited(self, kernel: Kernel, plan: KernelPlan, *, is_drift: bool) -> None:
@@ -251,6 +264,10 @@ class Host:
         """Ask the peer's conntrackd for all its connections."""
         self._daemons.resync_connections()
 
+    def share_connections(self) -> None:
+        """Tell the peer's conntrackd all connections that the kernel has, those taken over from it included."""
+        self._daemons.share_connections()
+
     def pidfds(self) -> dict[str, int]:
         """A descriptor for each running daemon, readable when it has died."""
         return dict(self._daemons.pidfds())
@@ -277,6 +294,10 @@ class Host:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _without_role(kernel: Kernel) -> Kernel:
+    return evolve(kernel, serving=None)
 
 
 def _unsettled(plan: KernelPlan) -> tuple[str, ...]:

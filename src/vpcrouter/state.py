@@ -155,19 +155,18 @@ def replay(state: State, history: Iterable[events.Event]) -> State:
     return draft.finish()
 
 
-def same_forward(one: PortForward, other: PortForward) -> bool:
-    """Whether putting one replaces the other: same public address, ports and protocol, and a client in common.
+def forward_key(forward: PortForward) -> tuple[str, str, int, int]:
+    """The public ports of a forwarding; those of one key differ in their clients only."""
+    return forward.address, forward.protocol, forward.first_port, forward.last_port
 
-    CloudStack's rule (both source lists empty, or one CIDR in both) says the same of the lists that it sends;
-    this one also replaces a rule whose list was narrowed, widened or emptied.
+
+def same_forward(one: PortForward, other: PortForward) -> bool:
+    """Whether two forwardings are the same rule: the same public ports, and a client in common.
+
+    CloudStack's rule (both source lists empty, or one CIDR in both) says the same of the lists that it sends; this
+    one also takes a list that was narrowed, widened or emptied for the same rule.
     """
-    return (
-        one.address == other.address
-        and one.protocol == other.protocol
-        and one.first_port == other.first_port
-        and one.last_port == other.last_port
-        and sources_meet(one, other)
-    )
+    return forward_key(one) == forward_key(other) and sources_meet(one, other)
 
 
 def sources_meet(one: PortForward, other: PortForward) -> bool:

@@ -186,3 +186,28 @@ def test_power_may_fail_while_a_torn_tail_is_cut(tmp_path: Path) -> None:
 
         disk.observer = fail_power
         Journal.open(root, disk=disk).close()
+
+
+class InterruptedDisk(Disk):
+    """A person presses Ctrl-C while the third group waits for its sync."""
+
+    syncs = 0
+
+    def sync_data(self, fd: int) -> None:
+        self.syncs += 1
+        if self.syncs == 4:
+            raise KeyboardInterrupt
+        super().sync_data(fd)
+
+
+def test_an_interrupted_append_stops_the_writer(tmp_path: Path) -> None:
+    with Journal.open(tmp_path, disk=InterruptedDisk()) as journal:
+        journal.append(entries(1), time_ns=0)
+        journal.append(entries(1, start=1), time_ns=0)
+        with pytest.raises(KeyboardInterrupt):
+            journal.append(entries(9, start=2), time_ns=0)
+        with pytest.raises(JournalWriteError, match="after an error: KeyboardInterrupt"):
+            journal.append(entries(1, start=2), time_ns=0)
+    with Journal.open(tmp_path) as journal:
+        assert journal.torn_tail is None
+        assert journal.append(entries(1, start=2), time_ns=0) == 3

@@ -1,9 +1,13 @@
-"""The journal against a plain list: appends, crashes in mid-append, reopening, reading from anywhere, damage."""
+"""The journal against a plain list.
+
+Appends, crashes in mid-append, reopening, reading from anywhere, damage, repair, snapshots, command ids.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 from hypothesis import settings
@@ -13,8 +17,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.journal.disks import HastyDisk
 from tests.journal.samples import EVERY_KIND, segments
 from vpcrouter.errors import DamagedJournalError, LockedJournalError
-from vpcrouter.journal import Entry, Journal, JournalRecord, read_journal
+from vpcrouter.journal import (
+    Entry,
+    Journal,
+    JournalRecord,
+    Snapshot,
+    find_snapshot,
+    read_journal,
+    repair,
+    verify,
+    write_snapshot,
+)
 from vpcrouter.journal.layout import HEADER_BYTES
+from vpcrouter.journal.snapshots import chain_at
 
 groups = st.lists(
     st.builds(
@@ -110,6 +125,47 @@ class JournalMachine(RuleBasedStateMachine):
         finally:
             path.write_bytes(original)
 
+    @rule(data=st.data())
+    def damage_is_repaired(self, data: st.DataObject) -> None:
+        self.journal.close()
+        files = segments(self.directory)
+        if files:
+            path = data.draw(st.sampled_from(files))
+            changed = bytearray(path.read_bytes())
+            changed[data.draw(st.integers(16, len(changed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+            path.write_bytes(changed)
+        found = verify(self.directory)
+        done = repair(self.directory, disk=HastyDisk())
+        assert done.seq == found.sound_until <= len(self.model)
+        assert bool(done.moved) == (found.fault is not None)
+        del self.model[done.seq :]
+        self.journal = Journal.open(self.directory, segment_bytes=self.segment_bytes, disk=HastyDisk())
+
+    @rule(body=st.binary(max_size=50))
+    def take_a_snapshot(self, body: bytes) -> None:
+        seq = len(self.model)
+        snapshot = Snapshot(seq=seq, time_ns=0, chain=self.journal.chain, schema=1, digest="", body=body)
+        write_snapshot(self.directory, snapshot, disk=HastyDisk())
+        if seq:
+            found, passed_over = find_snapshot(self.directory, schema=1)
+            assert found == snapshot
+            assert all(int(each.path.stem) > seq for each in passed_over), "only those of a repaired past"
+
+    @rule(until=st.integers(0, 60))
+    def a_snapshot_that_is_found_is_of_this_history(self, until: int) -> None:
+        snapshot, _ = find_snapshot(self.directory, schema=1, until=until)
+        if snapshot is not None:
+            assert 0 < snapshot.seq <= min(until, len(self.model))
+            assert chain_at(self.directory, snapshot.seq) == snapshot.chain
+
+    @rule(data=st.data())
+    def a_command_is_found_by_its_id(self, data: st.DataObject) -> None:
+        known = sorted({record.command_id for record in self.model} - {""})
+        wanted = data.draw(st.sampled_from([*known, "never sent"]))
+        rest = list(dropwhile(lambda record: record.command_id != wanted, self.model))
+        same = tuple(takewhile(lambda record: record.command_id == wanted, rest))
+        assert self.journal.find_command(wanted) == same
+
     @invariant()
     def it_holds_what_the_model_holds(self) -> None:
         if hasattr(self, "journal"):
@@ -118,4 +174,4 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 TestJournalMachine = JournalMachine.TestCase
-TestJournalMachine.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
+TestJournalMachine.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)

@@ -95,7 +95,7 @@ def test_killed_in_mid_burst(pair: Laboratory, role: str) -> None:
     assert len(now["dnsmasq"]) == 1
     with pair.connect(router) as agent:
         assert agent.call({"op": "verify"})["differences"] == []
-        for number in range(20, start):
+        for number in range(20, start + 2):
             agent.submit("vm_dhcp_entry.json", lease(number, remove=True))
 
 

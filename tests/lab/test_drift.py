@@ -27,6 +27,7 @@ BY_HAND = {
     "a foreign route": "ip route add 192.0.2.0/24 via 10.1.3.14 dev eth3",
     "a deleted static route": "ip route del 198.51.100.128/26",
     "a deleted route to a tier": "ip route del 10.1.3.0/24 dev eth3",
+    "a changed setting": "sysctl -q -w net.ipv4.conf.eth3.rp_filter=0",
     "a changed MTU": "ip link set eth4 mtu 1300",
     "a device set down": "ip link set eth4 down",
 }
@@ -131,6 +132,18 @@ def test_a_killed_daemon_is_started_again(pair: Laboratory, name: str) -> None:
         ),
     ), pair.status()[router]
     assert len(pids_of(pair, router, name)) == (2 if name == "keepalived" else 1)
+
+
+@pytest.mark.parametrize("role", ["master", "backup"])
+@pytest.mark.parametrize("name", [*DAEMONS, "the child of keepalived"])
+def test_a_stopped_daemon_is_continued(pair: Laboratory, name: str, role: str) -> None:
+    router = roles(pair)[role]
+    before = pair.status()[router]["counters"].get("drift", 0)
+    comm, index = ("keepalived", 1) if name == "the child of keepalived" else (name, 0)
+    os.kill(pids_of(pair, router, comm)[index], signal.SIGSTOP)
+    assert within(REPAIRED_S, lambda: pair.status()[router]["counters"].get("drift", 0) > before)
+    assert any("continue" in each["what"] for each in pair.status()[router]["drift"])
+    assert within(REPAIRED_S, lambda: sorted(roles(pair)) == ["backup", "master"])
 
 
 def pids_of(pair: Laboratory, router: str, name: str) -> list[int]:

@@ -159,6 +159,14 @@ def test_guests_follow_the_remaining_master_when_a_partition_ends(pair: Laborato
     assert sum(outage.length_ms for outage in later) <= 100, later
 
 
+def kill_agent_at(laboratory: Laboratory, router: str, seq: int) -> None:
+    """SIGKILL as soon as the agent has acknowledged so many."""
+    with laboratory.connect(router) as agent:
+        while (status := agent.status())["seq"] < seq:
+            time.sleep(0.001)
+    os.kill(status["pid"], signal.SIGKILL)
+
+
 def test_a_burst_over_an_agent_that_dies_tells_what_was_acknowledged(tmp_path: Path) -> None:
     entry = {"host_name": "h", "default_gateway": "10.1.2.1", "default_entry": True, "remove": False}
     for router in ROUTERS:
@@ -170,8 +178,7 @@ def test_a_burst_over_an_agent_that_dies_tells_what_was_acknowledged(tmp_path: P
     laboratory = new_laboratory()
     try:
         laboratory.up()
-        victim = laboratory.status()["rA"]["pid"]
-        killer = threading.Timer(0.02, os.kill, (victim, signal.SIGKILL))
+        killer = threading.Thread(target=kill_agent_at, args=(laboratory, "rA", 10))
         killer.start()
         report = run_burst(laboratory, burst_files(tmp_path))
         killer.join()

@@ -137,6 +137,19 @@ class Process:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, number)
 
+    def is_stopped(self) -> bool:
+        """Whether it, or a child of its own, was stopped by a signal and does nothing until it is continued."""
+        return any(_state(pid) in (b"T", b"t") for pid in (self.pid, *_children(self.pid)))
+
+    def resume(self) -> None:
+        """Continue it and its children."""
+        self.send(signal.SIGCONT)
+        for pid in _children(self.pid):
+            child = open_process(pid)
+            if child is not None:
+                child.send(signal.SIGCONT)
+                child.close()
+
     def wait(self, timeout: float) -> bool:
         """Wait until it has ended, `timeout` seconds at most; True if it has. A child of ours is reaped."""
         if not self._ended_within(timeout):
@@ -217,9 +230,27 @@ def _inheritable() -> list[int]:
 
 
 def _start_time(pid: int) -> int | None:
+    fields = _stat(pid)
+    return int(fields[19]) if fields else None
+
+
+def _state(pid: int) -> bytes:
+    fields = _stat(pid)
+    return fields[0] if fields else b""
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat from the third on, the state (proc(5)); none if there is no such process."""
     try:
         stat = Path("/proc", str(pid), "stat").read_bytes()
     except OSError:
-        return None
+        return []
     # The second field is the name in parentheses, which may hold anything: count from its end.
-    return int(stat.rpartition(b")")[2].split()[19])
+    return stat.rpartition(b")")[2].split()
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path("/proc", str(pid), "task", str(pid), "children").read_text().split()]
+    except OSError:
+        return []

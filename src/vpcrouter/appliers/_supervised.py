@@ -133,6 +133,11 @@ class Supervised:
         self._process = _process.open_process(pid)
         self._keep_record(daemon, surroundings)
 
+    def resume(self) -> None:
+        """Have it go on after a signal stopped it."""
+        if self._process is not None:
+            self._process.resume()
+
     def wait_until_ready(self) -> None:
         """Wait until it says that it is at work; raises ApplierError with its last words if it ends instead."""
         deadline = time.monotonic() + self.kind.ready_s

@@ -82,6 +82,7 @@ class DaemonApplier:
         return ObservedDaemon(
             name=name,
             running=supervised.process is not None,
+            stopped=supervised.process is not None and supervised.process.is_stopped(),
             can_reload=supervised.kind.can_reload,
             loaded=supervised.loaded,
             surroundings_changed=daemon is not None and supervised.surroundings_changed(daemon),
@@ -133,6 +134,8 @@ class DaemonApplier:
                     self._files.write(next(file for file in daemon.files if file.path == operation.subject))
                 case "remove":
                     self._files.remove(Path(operation.subject))
+                case "continue":
+                    supervised.resume()
                 case "reload":
                     supervised.reload(daemon)
                     if daemon.name == "keepalived":
@@ -196,9 +199,21 @@ class DaemonApplier:
 
     def resync_connections(self) -> None:
         """Ask the peer's conntrackd for all connections; does nothing if ours does not run."""
+        self._tell_conntrackd("-n")
+
+    def share_connections(self) -> None:
+        """Send the peer's conntrackd all connections that our kernel has; does nothing if ours does not run.
+
+        A new master's conntrackd does not know the connections that it took over: with the external cache off they
+        went straight into the kernel. So it reads the kernel again first (-R), then sends everything (-B).
+        """
+        self._tell_conntrackd("-R")
+        self._tell_conntrackd("-B")
+
+    def _tell_conntrackd(self, request: str) -> None:
         supervised = self._supervised["conntrackd"]
         if supervised.process is not None and supervised.process.is_alive():
-            _process.run(["conntrackd", *supervised.kind.arguments(self._settings), "-n"])
+            _process.run(["conntrackd", *supervised.kind.arguments(self._settings), request])
 
     def close(self) -> None:
         """Give the descriptors back; the daemons go on."""

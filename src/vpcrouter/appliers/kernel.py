@@ -68,7 +68,7 @@ class KernelApplier:
             addresses=addresses,
             routes=routes,
             connected=connected,
-            sysctls=tuple(self._sysctls(desired)),
+            sysctls=self.sysctls(desired),
         )
 
     def apply(self, operations: Sequence[KernelOperation]) -> None:
@@ -109,6 +109,10 @@ class KernelApplier:
                 route = Route(network=record.network, gateway=record.gateway, device=device, table=record.table)
                 entries.append(RouteEntry(route=route, protocol=record.protocol, metric=record.metric))
         return tuple(entries), frozenset(connected)
+
+    def sysctls(self, desired: Kernel) -> tuple[Sysctl, ...]:
+        """The present values of those that `desired` is about: nobody notifies of a change, and looking is cheap."""
+        return tuple(self._sysctls(desired))
 
     def _sysctls(self, desired: Kernel) -> Iterator[Sysctl]:
         for wanted in wanted_sysctls(desired):

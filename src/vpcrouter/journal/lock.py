@@ -40,6 +40,8 @@ class Lock:
             raise JournalError(f"cannot be opened: {error.strerror}", where=str(path)) from error
         try:
             fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE)
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps({"pid": os.getpid(), **owner}).encode() + b"\n", 0)
         except (BlockingIOError, PermissionError):
             holder = _read_owner(fd).get("pid", "unknown")
             os.close(fd)
@@ -48,9 +50,9 @@ class Lock:
                 where=str(directory),
                 hint="submit through it, or stop it first",
             ) from None
-        line = json.dumps({"pid": os.getpid(), **owner}) + "\n"
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, line.encode(), 0)
+        except OSError as error:
+            os.close(fd)
+            raise JournalError(f"cannot be locked: {error.strerror}", where=str(path)) from error
         return cls(fd)
 
     def release(self) -> None:
@@ -83,6 +85,6 @@ def lock_owner(directory: Path) -> Mapping[str, str] | None:
 def _read_owner(fd: int) -> dict[str, str]:
     try:
         owner = json.loads(os.pread(fd, 65536, 0))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {str(key): str(value) for key, value in owner.items()} if isinstance(owner, dict) else {}

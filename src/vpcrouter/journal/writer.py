@@ -150,11 +150,15 @@ class Journal:
         return self.seq
 
     def _write(self, data: bytes) -> None:
-        """The one write and the one sync of a group."""
-        written = self._disk.write(self._fd, data, self._size)
-        if written != len(data):
-            raise OSError(f"only {written} of {len(data)} bytes were written")
-        self._disk.sync_data(self._fd)
+        """The one write and the one sync of a group; whatever stops them (an interrupt, too) stops the writer."""
+        try:
+            written = self._disk.write(self._fd, data, self._size)
+            if written != len(data):
+                raise OSError(f"only {written} of {len(data)} bytes were written")  # noqa: TRY301
+            self._disk.sync_data(self._fd)
+        except BaseException as error:
+            self._poison(error)
+            raise
 
     def _recover(self) -> None:
         walk, self.torn_tail = recover(self._disk, self.directory)
@@ -196,12 +200,14 @@ class Journal:
         self._size = len(header)
         self._chain = Chain(header)
 
-    def _poison(self, error: OSError) -> None:
+    def _poison(self, error: BaseException) -> None:
         """No append ever again, and what was written of the group taken back as far as the disk lets us.
 
         Otherwise whoever opens the file next could read a group, from memory, that never reached the disk.
         """
-        self._refusal = f"the journal was closed for writing after an error: {error}"
+        if self._refusal:
+            return
+        self._refusal = f"the journal was closed for writing after an error: {str(error) or type(error).__name__}"
         if self._fd >= 0:
             with contextlib.suppress(OSError):
                 self._disk.truncate(self._fd, self._size)

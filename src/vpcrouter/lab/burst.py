@@ -109,7 +109,8 @@ def run_burst(laboratory: Laboratory, files: Files) -> BurstReport:
             began_ns = time.monotonic_ns()
             parts = pool.map(lambda router: _hand_in(clients[router], texts[router], began_ns, before[router]), ROUTERS)
             routers = dict(zip(ROUTERS, parts, strict=True))
-    master, serving_ms = _wait_for_pair(laboratory, began_ns)
+    lost_agent = any(part.error for part in routers.values())
+    master, serving_ms = (None, None) if lost_agent else _wait_for_pair(laboratory, began_ns)
     return BurstReport(
         routers=routers,
         equal_digests=len({part.digest for part in routers.values()}) == 1,

@@ -20,7 +20,7 @@ class Operation:
     target: str
     """`kernel`, `nftables`, or the name of a daemon."""
     action: str
-    """`add`, `remove`, `set`, `load`, `write`, `start`, `reload`, `restart` or `stop`."""
+    """`add`, `remove`, `set`, `load`, `write`, `start`, `reload`, `restart`, `continue` or `stop`."""
     subject: str
     """What it is done to, in words: `address 10.1.2.2/24 on eth2`."""
 

@@ -4,6 +4,7 @@ The applier observes and does. A daemon is judged by what it has *loaded*, not b
 was edited by hand is written again, and the daemon is left alone if it has not read the edited one.
 
     not running                                  → start
+    stopped by a signal                          → continue
     a restart file is not what it loaded         → restart
     a reload file is not what it loaded          → reload
       … and it keeps what a line once said       → restart, if a line of that file is gone (see `LoadedFile.lines`)
@@ -47,6 +48,8 @@ class ObservedDaemon:
 
     name: str
     running: bool = False
+    stopped: bool = False
+    """It runs, but a signal has stopped it."""
     can_reload: bool = True
     loaded: Mapping[str, LoadedFile] | None = None
     """What it has loaded, by path; None if nobody knows."""
@@ -79,6 +82,8 @@ def plan_daemons(desired: Sequence[Daemon], observed: Mapping[str, ObservedDaemo
 def plan_daemon(daemon: Daemon, observed: ObservedDaemon) -> tuple[Operation, ...]:
     """The operations for one daemon that must run."""
     operations = list(_file_operations(daemon, observed))
+    if observed.stopped:
+        operations.append(Operation(target=daemon.name, action="continue", subject="since a signal stopped it"))
     if due := _due(daemon, observed):
         action, since = due
         operations.append(Operation(target=daemon.name, action=action, subject=f"since {since}"))
