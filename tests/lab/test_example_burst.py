@@ -7,29 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from vpcrouter.decide import decide
+from tests.lab.example import BURST, state_after
 from vpcrouter.errors import CallerError
 from vpcrouter.lab import layout
 from vpcrouter.lab.burst import burst_files
 from vpcrouter.lab.demo import find_burst, split_at_first_tier
 from vpcrouter.projections.digest import digest
 from vpcrouter.projections.effective import pending
-from vpcrouter.state import State, evolve
-from vpcrouter.submission import read_submission
-
-BURST = Path(__file__).parents[2] / "examples/burst"
-
-
-def state_after(files: list[Path]) -> State:
-    """The state after all commands, each of which must be accepted and change something."""
-    state = State()
-    for path in files:
-        for submitted in read_submission(path.read_text(), name=path.name):
-            assert submitted.command is not None, f"{path.name}: {submitted.error}"
-            decision = decide(state, submitted.command)
-            assert decision.event is not None, f"{path.name} changes nothing"
-            state = evolve(state, decision.event)
-    return state
 
 
 def test_both_routers_end_configured_alike_with_nothing_pending() -> None:

@@ -41,6 +41,7 @@ class Record:
         self._nested = tuple((i, c) for i, c in enumerate(fields.values()) if c is not None)
         self._arguments = tuple(str(attrs.fields_dict(cls)[name].alias) for name in self.names)
         self._place = tuple(getattr(cls, name).__set__ for name in self.names)
+        self._forget_hash = getattr(cls, "_attrs_cached_hash", None)
 
     def pack(self, value: Any) -> list[Any]:
         """The fields in their order."""
@@ -60,6 +61,8 @@ class Record:
             value: Any = object.__new__(self.cls)
             for place, item in zip(self._place, packed, strict=True):
                 place(value, item)
+            if self._forget_hash is not None:
+                self._forget_hash.__set__(value, None)
             return value
         try:
             return self.cls(**dict(zip(self._arguments, packed, strict=True)))

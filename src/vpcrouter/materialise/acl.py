@@ -10,6 +10,7 @@ cut never changes which rule is first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from zlib import crc32
@@ -39,8 +40,13 @@ def egress_chains(name: str, rules: Iterable[AclRule], *, routed: bool) -> tuple
     return _chains(name, [text for rule in rules for text in rule_texts(rule, "daddr")], end)
 
 
-def rule_texts(rule: AclRule, side: str) -> Iterator[str]:
+@lru_cache(maxsize=65536)
+def rule_texts(rule: AclRule, side: str) -> tuple[str, ...]:
     """The nftables rules of one ACL rule: at most one for each family; `side` is `saddr` or `daddr`."""
+    return tuple(_rule_texts(rule, side))
+
+
+def _rule_texts(rule: AclRule, side: str) -> Iterator[str]:
     verdict = "accept" if rule.allowed else "drop"
     ipv4 = [each for each in rule.networks if not is_ipv6(each)]
     ipv6 = [each for each in rule.networks if is_ipv6(each)]

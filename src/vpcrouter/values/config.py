@@ -220,7 +220,7 @@ def _acl_protocol(value: object, path: str) -> str:
     return value
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)  # what is made of a rule is kept by rule, and there may be 10,000
 class AclRule:
     """One rule of an ACL. Ports 0–0 mean any, ICMP −1 means any.
 
