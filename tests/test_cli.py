@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from vpcrouter.client import find_agent
 from vpcrouter.cloudstack.status import router_status
+from vpcrouter.router import Router
 
 SAMPLES = Path(__file__).parent / "data/cloudstack"
 BURST = sorted((SAMPLES / "five-tiers").glob("*.json"))
@@ -123,6 +126,8 @@ def test_state_log_and_diff_tell_the_history(filled: Cli) -> None:
     changes = filled.one("--json", "diff", "3", "4", code=1)["changes"]
     assert [(change["sign"], change["what"]) for change in changes] == [("+", "acls")]
     assert filled.one("--json", "diff", "4", "4")["changes"] == []
+    assert filled("state", "--at", "9999").returncode == 1
+    assert filled("log", "--type", "bogus").returncode == 2
 
 
 def test_secrets_are_shown_nowhere_but_in_an_export(filled: Cli, tmp_path: Path) -> None:
@@ -221,3 +226,19 @@ def test_help_is_there(cli: Cli, verb: str) -> None:
     done = cli(*verb.split(), "--help")
     assert done.returncode == 0
     assert b"Usage: " in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(filled: Cli) -> None:
+    piped = f"{sys.executable} -m vpcrouter --journal {filled.journal} log | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0"
+    assert done.stderr == ""
+
+
+def test_a_copied_journal_does_not_lead_to_the_agent_of_the_other(cli: Cli) -> None:
+    with Router.open(cli.journal, owner={"socket": "/run/elsewhere.sock"}):
+        assert find_agent(cli.journal) == Path("/run/elsewhere.sock")
+        shutil.copytree(cli.journal, cli.directory / "copy")
+        assert (cli.directory / "copy/lock").read_bytes()
+        assert find_agent(cli.directory / "copy") is None
+    assert find_agent(cli.journal) is None

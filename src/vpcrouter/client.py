@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import Any
 
 from vpcrouter.errors import HostError
+from vpcrouter.lock import lock_owner
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """The longest line either side takes."""
@@ -125,9 +126,9 @@ def socket_address(path: Path) -> Iterator[str]:
 
 
 def find_agent(journal: Path) -> Path | None:
-    """The socket that the writer of this journal listens on, if its lock file names one."""
-    try:
-        owner = json.loads((journal / "lock").read_bytes())
-        return Path(owner["socket"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    """The socket of the agent that writes this journal right now; None if none does.
+
+    What a lock file says counts only while its lock is held: a copied journal must not lead to the agent of the other.
+    """
+    owner = lock_owner(journal)
+    return Path(owner["socket"]) if owner is not None and "socket" in owner else None

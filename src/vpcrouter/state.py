@@ -223,13 +223,19 @@ def _acl_replaced(draft: Draft, event: events.AclReplaced) -> None:
 
 def _port_forwards_changed(draft: Draft, event: events.PortForwardsChanged) -> None:
     forwards = draft.own("forwards")
+    changed: dict[str, list[PortForward]] = {}
+    for each in (*event.removed, *event.put):
+        changed.setdefault(each.address, list(forwards.get(each.address, ())))
     for each in event.removed:
-        forwards[each.address] = tuple(f for f in forwards.get(each.address, ()) if f != each)
+        if each in changed[each.address]:
+            changed[each.address].remove(each)
     for each in event.put:
-        forwards[each.address] = sort_forwards((*forwards.get(each.address, ()), each))
-    for address in {each.address for each in event.removed}:
-        if not forwards[address]:
-            del forwards[address]
+        changed[each.address].append(each)
+    for address, found in changed.items():
+        if found:
+            forwards[address] = sort_forwards(found)
+        else:
+            forwards.pop(address, None)
 
 
 def _static_nats_changed(draft: Draft, event: events.StaticNatsChanged) -> None:

@@ -23,7 +23,7 @@ def fail_over_and_reboot(pair: Laboratory) -> str:
     assert pair.wait(lambda status: status[other]["role"] == "master", SETTLED_S)
     pair.reboot([crashed])
     assert pair.wait(is_pair, SETTLED_S), pair.status()
-    return roles(pair)["master"]
+    return str(roles(pair)["master"])
 
 
 def test_a_download_survives_two_failovers_there_and_back(pair: Laboratory) -> None:

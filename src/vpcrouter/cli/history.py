@@ -47,10 +47,12 @@ def log(
     kind: Annotated[str, typer.Option("--type", metavar="EVENT", help="Only events like tier-added.")] = "",
 ) -> None:
     """Print the events, newest last; secrets are masked."""
-    from vpcrouter.events.codec import event_name
+    from vpcrouter.events.codec import event_name, event_names
     from vpcrouter.journal import read_journal
     from vpcrouter.projections.listing import plain
 
+    if kind and kind not in event_names():
+        raise typer.BadParameter(f"{kind!r} is no event; there are {', '.join(sorted(event_names()))}")
     seq, time_ns = _point(since) if since else (None, None)
     for record in read_journal(existing(options(ctx).journal)):
         if (seq is not None and record.seq < seq) or (time_ns is not None and record.time_ns < time_ns):
@@ -121,7 +123,10 @@ def _past(journal: Path, point: str) -> Past:
     from vpcrouter.router import replay
 
     seq, time_ns = _point(point) if point else (None, None)
-    return replay(existing(journal), until=seq, until_ns=time_ns)
+    past = replay(existing(journal), until=seq, until_ns=time_ns)
+    if seq is not None and past.seq != seq:
+        fail(f"there is no event {seq}; the newest is {past.seq}")
+    return past
 
 
 def moment(time_ns: int) -> str:

@@ -28,6 +28,11 @@ def event_name(event: Event) -> str:
     return _LATEST[type(event)][0]
 
 
+def event_names() -> frozenset[str]:
+    """The stored names of all kinds of events."""
+    return frozenset(name for name, _ in EVENTS)
+
+
 def encode(event: Event) -> bytes:
     """The bytes of an event in the newest version of its kind."""
     name, version, record = _LATEST[type(event)]

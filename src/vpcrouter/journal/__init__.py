@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 from vpcrouter.journal.exchange import export_lines, import_lines
-from vpcrouter.journal.lock import lock_owner
 from vpcrouter.journal.reader import read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.repair import Repair, repair
@@ -24,6 +23,7 @@ from vpcrouter.journal.snapshots import PassedOver, Snapshot, find_snapshot, wri
 from vpcrouter.journal.stats import Stats, stats
 from vpcrouter.journal.verify import Verification, verify
 from vpcrouter.journal.writer import Journal
+from vpcrouter.lock import lock_owner
 
 __all__ = [
     "Entry",

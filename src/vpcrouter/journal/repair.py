@@ -17,12 +17,12 @@ from attrs import frozen
 from vpcrouter.errors import DamagedJournalError, JournalError
 from vpcrouter.journal.aside import cut_tail, move_whole
 from vpcrouter.journal.disk import Disk
-from vpcrouter.journal.lock import Lock
 from vpcrouter.journal.reader import decoded, walk_journal
 from vpcrouter.journal.records import TornTail
 from vpcrouter.journal.recovery import recover
 from vpcrouter.journal.segments import Segment, list_segments
 from vpcrouter.journal.walk import Walk
+from vpcrouter.lock import Lock
 
 
 @frozen(kw_only=True)

@@ -23,11 +23,11 @@ from vpcrouter.journal.command_ids import CommandIds
 from vpcrouter.journal.disk import Disk, make_durable_directory, write_whole
 from vpcrouter.journal.group import Prepared, pack_group, prepare
 from vpcrouter.journal.layout import CHAIN_BYTES, FIRST_CHAIN, TAIL, Chain, Header
-from vpcrouter.journal.lock import Lock
 from vpcrouter.journal.reader import read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.recovery import recover
 from vpcrouter.journal.segments import SEGMENT_BYTES, Segment, segment_path
+from vpcrouter.lock import Lock
 
 
 class Journal:

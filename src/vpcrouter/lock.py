@@ -2,6 +2,7 @@
 
 The lock belongs to the open file (Linux OFD lock), so the kernel drops it with the process, and asking for the
 holder does not take it: a curious client can never be in a starting writer's way, as it could with flock(2).
+It stands outside the journal's package, since a client that asks who writes must not pay for the journal itself.
 The file holds one JSON line, the owner's pid and whatever the owner adds, and is empty when nobody writes.
 """
 
@@ -16,9 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vpcrouter.errors import JournalError, LockedJournalError
-from vpcrouter.journal.disk import FILE_MODE
 
 LOCK_NAME = "lock"
+FILE_MODE = 0o600
 _FLOCK = struct.Struct("hhqqi0q")
 """C's struct flock: type, whence, start, length (0: all), pid."""
 _WHOLE_FILE = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
