@@ -6,10 +6,10 @@ one event. A command holds values that have already checked themselves, nothing 
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import frozen
 
-from vpcrouter.errors import MalformedInputError
 from vpcrouter.values import fields
+from vpcrouter.values.checks import checked, each, many
 from vpcrouter.values.config import (
     Acl,
     PortForward,
@@ -33,8 +33,8 @@ class ConfigureRouter:
 class ChangePublicAddresses:
     """Put addresses on public devices and private gateways (upsert by address), take others away."""
 
-    put: tuple[PublicAddress, ...] = ()
-    remove: tuple[str, ...] = ()
+    put: tuple[PublicAddress, ...] = many(PublicAddress)
+    remove: tuple[str, ...] = each(fields.ipv4)
 
 
 @frozen(kw_only=True)
@@ -48,13 +48,8 @@ class PutTier:
 class RemoveTier:
     """Remove the tier of a device; `network` must be the tier's, so that a late removal cannot hit a successor."""
 
-    device: str
-    network: str
-
-    def __attrs_post_init__(self) -> None:
-        """Check both fields."""
-        fields.tier_device(self.device, "device")
-        fields.ipv4_network(self.network, "network")
+    device: str = checked(fields.tier_device)
+    network: str = checked(fields.ipv4_network)
 
 
 @frozen(kw_only=True)
@@ -68,24 +63,24 @@ class ReplaceAcl:
 class ChangePortForwards:
     """Put port forwardings (they replace all others of their public ports), take others away."""
 
-    put: tuple[PortForward, ...] = ()
-    remove: tuple[PortForward, ...] = ()
+    put: tuple[PortForward, ...] = many(PortForward)
+    remove: tuple[PortForward, ...] = many(PortForward)
 
 
 @frozen(kw_only=True)
 class ChangeStaticNats:
     """Put static NATs (upsert by public address), take others away by public address."""
 
-    put: tuple[StaticNat, ...] = ()
-    remove: tuple[str, ...] = ()
+    put: tuple[StaticNat, ...] = many(StaticNat)
+    remove: tuple[str, ...] = each(fields.ipv4)
 
 
 @frozen(kw_only=True)
 class ChangeStaticRoutes:
     """Put static routes (upsert by network), take others away by network."""
 
-    put: tuple[StaticRoute, ...] = ()
-    remove: tuple[str, ...] = ()
+    put: tuple[StaticRoute, ...] = many(StaticRoute)
+    remove: tuple[str, ...] = each(fields.ipv4_network)
 
 
 @frozen(kw_only=True)
@@ -99,13 +94,8 @@ class PutReservation:
 class RemoveReservation:
     """Remove the lease of an address, if it is still the one of that MAC."""
 
-    address: str = field()
-    mac: str = field()
-
-    def __attrs_post_init__(self) -> None:
-        """Check both fields."""
-        if fields.ipv4(self.address, "address") != self.address or fields.mac(self.mac, "mac") != self.mac:
-            raise MalformedInputError("address or MAC is not in its canonical form", where="address")
+    address: str = checked(fields.ipv4)
+    mac: str = checked(fields.mac)
 
 
 Command = (

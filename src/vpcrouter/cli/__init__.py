@@ -5,8 +5,6 @@ Exit codes: 0 fine, 1 the answer is no (rejected, drift, damaged, an error), 2 w
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +54,3 @@ def main() -> None:
         app()
     except VpcRouterError as error:
         fail(str(error))
-    except BrokenPipeError:
-        # The reader of our output has seen enough; nothing more may be written, not even at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

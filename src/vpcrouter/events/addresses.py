@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from vpcrouter.values import fields
+from vpcrouter.values.checks import each, many
 from vpcrouter.values.config import PublicAddress
 
 
@@ -11,5 +13,5 @@ from vpcrouter.values.config import PublicAddress
 class PublicAddressesChanged:
     """Addresses were put (each with all its fields) and others taken away."""
 
-    put: tuple[PublicAddress, ...] = ()
-    removed: tuple[str, ...] = ()
+    put: tuple[PublicAddress, ...] = many(PublicAddress)
+    removed: tuple[str, ...] = each(fields.ipv4)

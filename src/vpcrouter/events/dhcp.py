@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from vpcrouter.values import fields
+from vpcrouter.values.checks import checked, each
 from vpcrouter.values.config import Reservation
 
 
@@ -12,11 +14,11 @@ class ReservationPut:
     """A fixed lease was put; `displaced` are the addresses whose lease of the same MAC went for it."""
 
     reservation: Reservation
-    displaced: tuple[str, ...] = ()
+    displaced: tuple[str, ...] = each(fields.ipv4)
 
 
 @frozen(kw_only=True)
 class ReservationRemoved:
     """The fixed lease of an address went."""
 
-    address: str
+    address: str = checked(fields.ipv4)

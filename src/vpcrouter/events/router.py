@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from vpcrouter.values import fields
+from vpcrouter.values.checks import checked
 from vpcrouter.values.config import RouterConfig
 from vpcrouter.values.role import Role
 
@@ -21,4 +23,4 @@ class RoleChanged:
 
     role: Role
     previous: Role
-    reason: str
+    reason: str = checked(fields.text)

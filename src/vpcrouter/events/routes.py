@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from vpcrouter.values import fields
+from vpcrouter.values.checks import each, many
 from vpcrouter.values.config import StaticRoute
 
 
@@ -11,5 +13,5 @@ from vpcrouter.values.config import StaticRoute
 class StaticRoutesChanged:
     """Routes were put, and others removed by network."""
 
-    put: tuple[StaticRoute, ...] = ()
-    removed: tuple[str, ...] = ()
+    put: tuple[StaticRoute, ...] = many(StaticRoute)
+    removed: tuple[str, ...] = each(fields.ipv4_network)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from vpcrouter.values import fields
+from vpcrouter.values.checks import checked, each
 from vpcrouter.values.config import Acl, Tier
 
 
@@ -25,9 +27,9 @@ class TierChanged:
 class TierRemoved:
     """A tier went, and with it its ACL and the reservations named here by address."""
 
-    device: str
-    network: str
-    reservations: tuple[str, ...] = ()
+    device: str = checked(fields.tier_device)
+    network: str = checked(fields.ipv4_network)
+    reservations: tuple[str, ...] = each(fields.ipv4)
 
 
 @frozen(kw_only=True)

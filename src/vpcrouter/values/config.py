@@ -8,66 +8,11 @@ here knows another thing: what fits together is decided in `decide`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from attrs import Attribute, field, frozen
+from attrs import frozen
 
 from vpcrouter.errors import MalformedInputError
 from vpcrouter.values import fields, networks
-
-Check = Callable[[object, str], object]
-
-
-def _require(check: Check, value: object, path: str) -> None:
-    if check(value, path) != value:
-        raise fields.malformed(path, value, "in its canonical form")
-
-
-def _checked(check: Check) -> Any:
-    """A field whose value must be exactly the canonical form that `check` returns."""
-
-    def validate(_: object, attribute: Attribute[Any], value: object) -> None:
-        _require(check, value, attribute.name)
-
-    return field(validator=validate)
-
-
-def _optional(check: Check) -> Any:
-    """As `_checked`, or None."""
-
-    def validate(_: object, attribute: Attribute[Any], value: object) -> None:
-        if value is not None:
-            _require(check, value, attribute.name)
-
-    return field(default=None, validator=validate)
-
-
-def _each(check: Check) -> Any:
-    """A tuple whose every item passes `check`."""
-
-    def validate(_: object, attribute: Attribute[Any], value: object) -> None:
-        if not isinstance(value, tuple):
-            raise fields.malformed(attribute.name, value, "a tuple")
-        for index, item in enumerate(value):
-            _require(check, item, f"{attribute.name}[{index}]")
-
-    return field(default=(), validator=validate)
-
-
-def _flag(default: bool) -> Any:
-    def validate(_: object, attribute: Attribute[Any], value: object) -> None:
-        fields.flag(value, attribute.name)
-
-    return field(default=default, validator=validate)
-
-
-def _within(low: int, high: int, default: int) -> Any:
-    def validate(_: object, attribute: Attribute[Any], value: object) -> None:
-        fields.integer(value, attribute.name, low, high)
-
-    return field(default=default, validator=validate)
-
+from vpcrouter.values.checks import checked, each, flag, many, optional, within
 
 _PREFIX_LENGTHS = frozenset(map(str, range(1, 33)))
 _PROTOCOLS = frozenset({"tcp", "udp", "icmp", "all", *map(str, range(256))})
@@ -125,43 +70,43 @@ class RouterConfig:
     `name`, `control_address` and `prefers_master` are this router's own; everything else is the same on both.
     """
 
-    name: str = _checked(fields.host_name)
-    vpc_network: str = _checked(fields.ipv4_network)
-    domain: str | None = _optional(fields.domain)
-    resolvers: tuple[str, ...] = _each(fields.address)
-    control_address: str | None = _optional(_interface_address)
-    redundant: bool = _flag(False)
-    prefers_master: bool = _flag(False)
+    name: str = checked(fields.host_name)
+    vpc_network: str = checked(fields.ipv4_network)
+    domain: str | None = optional(fields.domain)
+    resolvers: tuple[str, ...] = each(fields.address)
+    control_address: str | None = optional(_interface_address)
+    redundant: bool = flag(False)
+    prefers_master: bool = flag(False)
     """The server's guess at the first master: used for the first election only, never believed as a role."""
-    source_nat_address: str | None = _optional(fields.ipv4)
-    public_mtu: int = _within(68, 65535, 1500)
-    routed: bool = _flag(False)
+    source_nat_address: str | None = optional(fields.ipv4)
+    public_mtu: int = within(68, 65535, 1500)
+    routed: bool = flag(False)
     """A routed VPC: no source NAT."""
-    uses_external_resolvers: bool = _flag(False)
+    uses_external_resolvers: bool = flag(False)
     """Guests are told the external resolvers only; the router does not resolve for them."""
-    uses_only_own_resolver: bool = _flag(False)
+    uses_only_own_resolver: bool = flag(False)
     """Guests are told the gateway as their only resolver."""
-    password: Secret | None = _optional(secret)
+    password: Secret | None = optional(secret)
     """Shared by the pair."""
-    parameters: tuple[tuple[str, str], ...] = _each(_parameter)
+    parameters: tuple[tuple[str, str], ...] = each(_parameter)
     """The keys that nothing acts on yet, sorted, kept since the journal is the only record of them."""
-    secret_parameters: tuple[tuple[str, Secret], ...] = _each(_secret_parameter)
+    secret_parameters: tuple[tuple[str, Secret], ...] = each(_secret_parameter)
 
 
 @frozen(kw_only=True)
 class Tier:
     """A guest network. `address` and `mac` are this router's own; the rest is the same on both."""
 
-    device: str = _checked(fields.tier_device)
-    network: str = _checked(fields.ipv4_network)
-    gateway: str = _checked(fields.ipv4)
-    address: str = _checked(fields.ipv4)
-    mac: str | None = _optional(fields.mac)
-    domain: str | None = _optional(fields.domain)
-    resolvers: tuple[str, ...] = _each(fields.ipv4)
-    mtu: int = _within(68, 65535, 1500)
-    network_id: int = _within(0, 2**63 - 1, 0)
-    is_gateway: bool = _flag(True)
+    device: str = checked(fields.tier_device)
+    network: str = checked(fields.ipv4_network)
+    gateway: str = checked(fields.ipv4)
+    address: str = checked(fields.ipv4)
+    mac: str | None = optional(fields.mac)
+    domain: str | None = optional(fields.domain)
+    resolvers: tuple[str, ...] = each(fields.ipv4)
+    mtu: int = within(68, 65535, 1500)
+    network_id: int = within(0, 2**63 - 1, 0)
+    is_gateway: bool = flag(True)
     """False: somebody else is the guests' gateway; no gateway service and no source NAT here."""
     ipv6: TierIpv6 | None = None
 
@@ -176,13 +121,13 @@ class Tier:
 class TierIpv6:
     """The IPv6 side of a tier, and the public IPv6 address that comes with it. Stored; not applied yet."""
 
-    network: str = _checked(fields.ipv6_network)
-    gateway: str = _checked(fields.ipv6)
-    address: str = _checked(fields.ipv6)
-    resolvers: tuple[str, ...] = _each(fields.ipv6)
-    public_network: str | None = _optional(fields.ipv6_network)
-    public_gateway: str | None = _optional(fields.ipv6)
-    public_address: str | None = _optional(fields.ipv6)
+    network: str = checked(fields.ipv6_network)
+    gateway: str = checked(fields.ipv6)
+    address: str = checked(fields.ipv6)
+    resolvers: tuple[str, ...] = each(fields.ipv6)
+    public_network: str | None = optional(fields.ipv6_network)
+    public_gateway: str | None = optional(fields.ipv6)
+    public_address: str | None = optional(fields.ipv6)
 
     def __attrs_post_init__(self) -> None:
         """The gateway and the own address must be hosts of the network."""
@@ -195,14 +140,14 @@ class TierIpv6:
 class PublicAddress:
     """An address on a public device or a private gateway. `mac` is the device's, and this router's own."""
 
-    address: str = _checked(fields.ipv4)
-    network: str = _checked(fields.ipv4_network)
-    gateway: str = _checked(fields.ipv4)
-    device: str = _checked(fields.device)
-    mac: str | None = _optional(fields.mac)
-    mtu: int = _within(68, 65535, 1500)
-    private_gateway: bool = _flag(False)
-    source_nat: bool = _flag(False)
+    address: str = checked(fields.ipv4)
+    network: str = checked(fields.ipv4_network)
+    gateway: str = checked(fields.ipv4)
+    device: str = checked(fields.device)
+    mac: str | None = optional(fields.mac)
+    mtu: int = within(68, 65535, 1500)
+    private_gateway: bool = flag(False)
+    source_nat: bool = flag(False)
     """On a private gateway: hide the VPC behind this address. Elsewhere see `state.source_nat_address`."""
 
     def __attrs_post_init__(self) -> None:
@@ -227,13 +172,13 @@ class AclRule:
     `networks` are the sources of an ingress rule, the destinations of an egress rule; both families mixed.
     """
 
-    protocol: str = _checked(_acl_protocol)
-    first_port: int = _within(0, 65535, 0)
-    last_port: int = _within(0, 65535, 0)
-    icmp_type: int = _within(-1, 255, -1)
-    icmp_code: int = _within(-1, 255, -1)
-    networks: tuple[str, ...] = _each(fields.filter_network)
-    allowed: bool = _flag(True)
+    protocol: str = checked(_acl_protocol)
+    first_port: int = within(0, 65535, 0)
+    last_port: int = within(0, 65535, 0)
+    icmp_type: int = within(-1, 255, -1)
+    icmp_code: int = within(-1, 255, -1)
+    networks: tuple[str, ...] = each(fields.filter_network)
+    allowed: bool = flag(True)
 
     def __attrs_post_init__(self) -> None:
         """Ports run from low to high, and 0 only as 0–0."""
@@ -245,24 +190,24 @@ class AclRule:
 class Acl:
     """The rules of one tier or private gateway, in order; the first match wins."""
 
-    device: str = _checked(fields.device)
-    ingress: tuple[AclRule, ...] = ()
-    egress: tuple[AclRule, ...] = ()
-    private_gateway: bool = _flag(False)
+    device: str = checked(fields.device)
+    ingress: tuple[AclRule, ...] = many(AclRule)
+    egress: tuple[AclRule, ...] = many(AclRule)
+    private_gateway: bool = flag(False)
 
 
 @frozen(kw_only=True)
 class PortForward:
     """Destination NAT of public ports to a guest's ports, port by port; `sources` empty means anybody."""
 
-    address: str = _checked(fields.ipv4)
-    protocol: str = _checked(fields.protocol)
-    first_port: int = _checked(fields.port)
-    last_port: int = _checked(fields.port)
-    target: str = _checked(fields.ipv4)
-    target_port: int = _checked(fields.port)
+    address: str = checked(fields.ipv4)
+    protocol: str = checked(fields.protocol)
+    first_port: int = checked(fields.port)
+    last_port: int = checked(fields.port)
+    target: str = checked(fields.ipv4)
+    target_port: int = checked(fields.port)
     """The guest's port for `first_port`; the ports after it follow."""
-    sources: tuple[str, ...] = _each(fields.filter_network)
+    sources: tuple[str, ...] = each(fields.filter_network)
 
     def __attrs_post_init__(self) -> None:
         """The ranges are of one length and end at 65535 at the latest."""
@@ -276,26 +221,26 @@ class PortForward:
 class StaticNat:
     """One public address for one guest, in both directions."""
 
-    address: str = _checked(fields.ipv4)
-    target: str = _checked(fields.ipv4)
+    address: str = checked(fields.ipv4)
+    target: str = checked(fields.ipv4)
 
 
 @frozen(kw_only=True)
 class StaticRoute:
     """A route to `network` by a next hop in a tier or behind a public device or private gateway."""
 
-    network: str = _checked(fields.route_network)
-    gateway: str = _checked(fields.ipv4)
+    network: str = checked(fields.route_network)
+    gateway: str = checked(fields.ipv4)
 
 
 @frozen(kw_only=True)
 class Reservation:
     """A fixed DHCP lease and DNS name of one guest NIC."""
 
-    address: str = _checked(fields.ipv4)
-    mac: str = _checked(fields.mac)
-    host_name: str = _checked(fields.host_name)
-    is_default: bool = _flag(True)
+    address: str = checked(fields.ipv4)
+    mac: str = checked(fields.mac)
+    host_name: str = checked(fields.host_name)
+    is_default: bool = flag(True)
     """The guest's default NIC; otherwise it is offered no router, resolver or domain."""
-    lease_seconds: int = _within(0, 2**31 - 1, 0)
+    lease_seconds: int = within(0, 2**31 - 1, 0)
     """0 means for ever."""
