@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,9 @@ from attrs import evolve
 
 import vpcrouter
 from tests.strategies import additive_commands, config, tier
-from vpcrouter import LockedJournalError, RejectedCommandError, Role, Router
+from vpcrouter import DamagedJournalError, LockedJournalError, RejectedCommandError, Role, Router
 from vpcrouter.commands import ConfigureRouter, PutTier, RemoveTier
-from vpcrouter.journal import write_snapshot
+from vpcrouter.journal import repair, verify, write_snapshot
 from vpcrouter.machines.role import Report
 from vpcrouter.router import replay
 from vpcrouter.state import State
@@ -179,3 +180,24 @@ def test_a_revert_is_new_events(tmp_path: Path) -> None:
         for never in (0, -1, router.seq + 1):
             with pytest.raises(RejectedCommandError):
                 router.revert(never)
+
+
+@pytest.mark.parametrize("loss", ["cut", "emptied", "deleted"])
+def test_a_journal_that_is_shorter_than_its_snapshot_is_damaged(tmp_path: Path, loss: str) -> None:
+    directory = tmp_path / "journal"
+    with Router.open(directory) as router:
+        for command in additive_commands(2):
+            router.submit(command)
+        write_snapshot(directory, router.snapshot())
+    (segment,) = directory.glob("*.journal")
+    if loss == "deleted":
+        segment.unlink()
+    else:
+        os.truncate(segment, 0 if loss == "emptied" else 500)
+    for attempt in (lambda: Router.open(directory), lambda: replay(directory)):
+        with pytest.raises(DamagedJournalError):
+            attempt()
+    assert verify(directory).fault is not None
+    assert repair(directory).seq < len(additive_commands(2))
+    assert verify(directory).fault is None
+    Router.open(directory).close()

@@ -22,7 +22,7 @@ from vpcrouter.decide import Decision, decide
 from vpcrouter.errors import CallerError, RejectedCommandError, SettleTimeoutError
 from vpcrouter.events import Event, RoleChanged
 from vpcrouter.events.codec import event_name
-from vpcrouter.journal import Entry, Journal, Snapshot, find_snapshot, read_journal
+from vpcrouter.journal import Entry, Journal, Snapshot, find_snapshot, proven_seq, read_journal, require_records
 from vpcrouter.machines.role import Report, RoleChange, RoleMachine
 from vpcrouter.projections.digest import digest
 from vpcrouter.receipt import Receipt
@@ -54,6 +54,7 @@ def replay(directory: Path, *, until: int | None = None, until_ns: int | None = 
 
     Raises DamagedJournalError; needs no lock, so that it works beside an agent and on read-only media.
     """
+    proven = proven_seq(directory)
     start = _newest_snapshot(directory, until) if until_ns is None else Past(seq=0, state=State())
     draft, seq = Draft(start.state), start.seq
     for record in read_journal(directory, start.seq):
@@ -61,6 +62,8 @@ def replay(directory: Path, *, until: int | None = None, until_ns: int | None = 
             break
         draft.apply(record.event)
         seq = record.seq
+    else:
+        require_records(directory, seq, proven)
     return Past(seq=seq, state=draft.finish())
 
 

@@ -37,7 +37,7 @@ def verify(ctx: typer.Context) -> None:
         )
     else:
         say(f"sound until record {found.sound_until}, chain {found.chain}")
-        if found.torn:
+        if found.torn and found.fault is None:
             say(f"{found.torn} bytes of an unfinished group at the end: never acknowledged, the next writer cuts them")
         if found.fault is not None:
             say(str(found.fault))

@@ -19,7 +19,7 @@ EPILOG = """Examples:
 
   vpcrouter submit VR-1b4e28ba.cfg --wait 5
 
-  vpcrouter log --json | … | vpcrouter submit -
+  echo '{"command": "remove-tier", "device": "eth9", "network": "10.1.9.0/24"}' | vpcrouter submit -
 """
 
 

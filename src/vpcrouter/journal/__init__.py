@@ -19,7 +19,7 @@ from vpcrouter.journal.exchange import export_lines, import_lines
 from vpcrouter.journal.reader import read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.repair import Repair, repair
-from vpcrouter.journal.snapshots import PassedOver, Snapshot, find_snapshot, write_snapshot
+from vpcrouter.journal.snapshots import PassedOver, Snapshot, find_snapshot, proven_seq, require_records, write_snapshot
 from vpcrouter.journal.stats import Stats, stats
 from vpcrouter.journal.verify import Verification, verify
 from vpcrouter.journal.writer import Journal
@@ -39,8 +39,10 @@ __all__ = [
     "find_snapshot",
     "import_lines",
     "lock_owner",
+    "proven_seq",
     "read_journal",
     "repair",
+    "require_records",
     "stats",
     "verify",
     "write_snapshot",

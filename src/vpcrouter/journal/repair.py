@@ -21,6 +21,7 @@ from vpcrouter.journal.reader import decoded, walk_journal
 from vpcrouter.journal.records import TornTail
 from vpcrouter.journal.recovery import recover
 from vpcrouter.journal.segments import Segment, list_segments
+from vpcrouter.journal.snapshots import snapshot_files
 from vpcrouter.journal.walk import Walk
 from vpcrouter.lock import Lock
 
@@ -46,13 +47,20 @@ def repair(directory: Path, *, disk: Disk | None = None) -> Repair:
     try:
         moved = _cut_damage(disk, directory)
         walk, torn_tail = recover(disk, directory)
+        seq = walk.next_seq - 1 if walk else 0
+        moved += _move_later_snapshots(disk, directory, seq)
     except OSError as error:
         raise JournalError(
             f"cannot be repaired: {error}", where=str(directory), hint="look at the disk, then repeat; nothing is lost"
         ) from error
     finally:
         lock.release()
-    return Repair(seq=walk.next_seq - 1 if walk else 0, moved=moved, torn_tail=torn_tail)
+    return Repair(seq=seq, moved=moved, torn_tail=torn_tail)
+
+
+def _move_later_snapshots(disk: Disk, directory: Path, seq: int) -> tuple[Path, ...]:
+    """Snapshots of records that are lost would go on proving the loss."""
+    return tuple(move_whole(disk, path, "snapshot") for path in snapshot_files(directory) if int(path.stem) > seq)
 
 
 def _cut_damage(disk: Disk, directory: Path) -> tuple[Path, ...]:

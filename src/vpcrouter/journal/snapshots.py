@@ -16,7 +16,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from vpcrouter.errors import JournalError, MalformedInputError
+from vpcrouter.errors import DamagedJournalError, JournalError, MalformedInputError
 from vpcrouter.journal.disk import Disk, make_durable_directory, write_whole
 from vpcrouter.journal.reader import walk_journal
 
@@ -88,6 +88,30 @@ def find_snapshot(
                 return snapshot, tuple(passed_over)
         passed_over.append(PassedOver(path=path, reason=reason))
     return None, tuple(passed_over)
+
+
+def proven_seq(directory: Path) -> int:
+    """The number of the newest record that a snapshot proves to have been acknowledged; 0 if there is no snapshot.
+
+    A journal that ends before it has lost its end, which nothing in its own segments would show.
+    """
+    for path in snapshot_files(directory):
+        try:
+            return _unpack(path.read_bytes()).seq
+        except (OSError, MalformedInputError):
+            continue
+    return 0
+
+
+def require_records(directory: Path, seq: int, proven: int) -> None:
+    """Raise DamagedJournalError if the journal, whose last record is `seq`, ends before record `proven`."""
+    if seq < proven:
+        raise DamagedJournalError(
+            f"the journal ends with record {seq}, but a snapshot proves that record {proven} was acknowledged",
+            where=str(directory),
+            hint="bring the missing segments back; `journal repair` goes on without what they held",
+            sound_until=seq,
+        )
 
 
 def snapshot_files(directory: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from vpcrouter.errors import DamagedJournalError, JournalError
 from vpcrouter.journal.layout import FIRST_CHAIN
 from vpcrouter.journal.reader import decoded, walk_journal
 from vpcrouter.journal.segments import list_segments
+from vpcrouter.journal.snapshots import proven_seq, require_records
 
 
 @frozen(kw_only=True)
@@ -36,7 +37,7 @@ def verify(directory: Path, after: int = 0) -> Verification:
 
     Raises JournalError only if there is no journal to look at.
     """
-    segments = list_segments(directory)
+    segments, proven = list_segments(directory), proven_seq(directory)
     sound_until, chain, torn = after, FIRST_CHAIN, 0
     fault: JournalError | None = None
     try:
@@ -46,6 +47,7 @@ def verify(directory: Path, after: int = 0) -> Verification:
                 sound_until = frame.seq
                 chain = frame.chain(walk.data)
             torn = len(walk.data) - walk.end
+        require_records(directory, sound_until, proven)
     except JournalError as error:
         fault = error
         if isinstance(error, DamagedJournalError):

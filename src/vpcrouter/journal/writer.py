@@ -27,6 +27,7 @@ from vpcrouter.journal.reader import read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.recovery import recover
 from vpcrouter.journal.segments import SEGMENT_BYTES, Segment, segment_path
+from vpcrouter.journal.snapshots import proven_seq, require_records
 from vpcrouter.lock import Lock
 
 
@@ -70,6 +71,7 @@ class Journal:
             try:
                 journal = cls(directory, lock, disk, segment_bytes)
                 journal._recover()
+                require_records(directory, journal.seq, proven_seq(directory))
             except BaseException:
                 lock.release()
                 raise

@@ -50,7 +50,7 @@ def status_table(both: dict[str, dict[str, Any]]) -> Table:
     for name in ("role", "interface", "seq", "digest", "settled", "error"):
         cells = [each.get(name) for each in both.values()]
         if any(cell is not None for cell in cells):
-            table.add_row(name, *(str("-" if cell is None else cell)[:64] for cell in cells))
+            table.add_row(name, *(str("-" if cell is None else cell) for cell in cells))
     for name in ("pending", "faults", "drift"):
         table.add_row(name, *(str(len(each.get(name, ()))) for each in both.values()))
     return table
