@@ -105,7 +105,7 @@ def test_wrong_usage_ends_with_2_and_errors_with_1(cli: Cli) -> None:
     assert cli("state", "--at", "yesterday").returncode == 2
     missing = cli("submit", "not-there.json")
     assert (missing.returncode, missing.stdout) == (1, b"")
-    assert b"not-there.json: No such file" in missing.stderr
+    assert b"not-there.json: cannot be read: No such file" in missing.stderr
     for verb in (["state"], ["log"], ["status"], ["journal", "verify"]):
         done = cli(*verb)
         assert done.returncode == 1

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from vpcrouter.errors import HostError
+from vpcrouter.errors import CallerError, HostError
 from vpcrouter.lock import lock_owner
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -110,6 +110,17 @@ class AgentClient:
 
     def _gone(self, error: OSError) -> HostError:
         return HostError(f"the agent does not answer: {error.strerror or error}", where=self.path)
+
+
+def read_command_file(path: Path) -> str:
+    """The text of a command file, for `submit`; CallerError if it cannot be read.
+
+    Bytes that are no text stay what they are (PEP 383), so that the decoder refuses that file by name.
+    """
+    try:
+        return path.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise CallerError(f"cannot be read: {error.strerror}", where=str(path)) from None
 
 
 @contextmanager

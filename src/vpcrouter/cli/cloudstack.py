@@ -10,7 +10,7 @@ import typer
 
 from vpcrouter.cli.output import fail, options, say
 from vpcrouter.cli.submit import open_door
-from vpcrouter.client import AgentClient, find_agent
+from vpcrouter.client import AgentClient, find_agent, read_command_file
 from vpcrouter.errors import HostError
 
 app = typer.Typer(no_args_is_help=True, help="Drop-ins for the scripts that CloudStack calls.", rich_markup_mode=None)
@@ -28,10 +28,7 @@ def update_config(
         fail(f"{name!r} is not the name of a file in {cache}")
     if archive not in ("", "true", "false"):
         raise typer.BadParameter(f"{archive!r} is neither true nor false")
-    try:
-        data = (cache / name).read_bytes().decode("utf-8", "surrogateescape")
-    except OSError as error:
-        fail(f"{cache / name}: {error.strerror}")
+    data = read_command_file(cache / name)
     with open_door(options(ctx).journal) as door:
         refused = [line for line in door.submit(name, data) if line["status"] == "rejected"]
     for line in refused:

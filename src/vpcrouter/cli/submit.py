@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from vpcrouter.cli.output import fail, options, say_json
-from vpcrouter.client import AgentClient, find_agent
+from vpcrouter.client import AgentClient, find_agent, read_command_file
 from vpcrouter.errors import HostError
 
 EPILOG = """Examples:
@@ -56,12 +56,10 @@ def submit(
 
 def _read(files: list[str]) -> Iterator[tuple[str, str]]:
     for name in files:
-        try:
-            data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        except OSError as error:
-            fail(f"{name}: {error.strerror}")
-        # Bytes that are no text stay what they are, so that the decoder refuses them by name.
-        yield name, data.decode("utf-8", "surrogateescape")
+        if name == "-":
+            yield name, sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+        else:
+            yield name, read_command_file(Path(name))
 
 
 class JournalDoor:

@@ -1,32 +1,35 @@
 """`vpcrouter lab …`: the laboratory on the command line. Imports what a verb needs when the verb runs.
 
-Mounted by `cli`. What it prints with `--json` is a promise to scripts; the tables are for people. Progress goes
-to standard error, and only when that is a terminal.
+Mounted by `cli`. What it prints with `--json` is a promise to scripts; the tables are for people. What the verbs
+share is in `console`.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from vpcrouter.errors import CallerError
-
-if TYPE_CHECKING:
-    from vpcrouter.lab.laboratory import Laboratory, Tell
-
-_WIDTH = 120
-"""Of a table that goes to a file or a pipe."""
+from vpcrouter.lab.console import (
+    GENERAL,
+    Advertisement,
+    Directory,
+    Json,
+    Port,
+    Prefix,
+    answer,
+    milliseconds,
+    opened,
+    print_table,
+    removed_words,
+    say,
+    say_json,
+    wants_json,
+)
 
 _HELP = """Two real routers, an Internet host and eight guests out of network namespaces on this machine (root).
 
@@ -61,25 +64,10 @@ class Which(Enum):
     both = "both"
 
 
-Prefix = Annotated[
-    str | None, typer.Option("--prefix", metavar="P", help="Beginning of all namespaces' names.  [default: vpc]")
-]
-Directory = Annotated[
-    Path | None,
-    typer.Option("--dir", metavar="DIR", help="Where laboratories keep their files.  [default: /run/vpcrouter-lab]"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Advertisement = Annotated[
-    int,
-    typer.Option("--advertisement-ms", min=10, max=40950, help="VRRP advertisement interval; an outage is ~3.5 times."),
-]
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="UDP port to probe.  [default: any free one]")]
-
-
 @app.callback()
 def defaults(ctx: typer.Context, prefix: Prefix = None, directory: Directory = None) -> None:
     """Options of every verb; they may stand after the verb as well."""
-    ctx.meta["vpcrouter.lab"] = (prefix, directory)
+    ctx.meta[GENERAL] = (prefix, directory)
 
 
 @app.command()
@@ -94,15 +82,15 @@ def up(
 
     Example: vpcrouter lab up --advertisement-ms 30
     """
-    with _opened(ctx, prefix, directory) as laboratory:
+    with opened(ctx, prefix, directory) as laboratory:
         leftovers = laboratory.up(advertisement_ms=advertisement_ms)
         names, where = laboratory.names, laboratory.directory
-    if _wants_json(ctx, json_):
-        _say_json({"prefix": names.prefix, "directory": str(where), "cleared_leftovers": bool(leftovers)})
+    if wants_json(ctx, json_):
+        say_json({"prefix": names.prefix, "directory": str(where), "cleared_leftovers": bool(leftovers)})
         return
     if leftovers:
-        _say(f"removed what an earlier laboratory left: {_removed(leftovers)}")
-    _say(f"laboratory {names.prefix!r} is up, its files are in {where}")
+        say(f"removed what an earlier laboratory left: {removed_words(leftovers)}")
+    say(f"laboratory {names.prefix!r} is up, its files are in {where}")
 
 
 @app.command()
@@ -110,12 +98,12 @@ def down(ctx: typer.Context, prefix: Prefix = None, directory: Directory = None,
     """Remove the laboratory: its namespaces, every process in them, its files. Fine if there is none."""
     from attrs import asdict
 
-    with _opened(ctx, prefix, directory) as laboratory:
+    with opened(ctx, prefix, directory) as laboratory:
         removed = laboratory.down()
-    if _wants_json(ctx, json_):
-        _say_json(asdict(removed))
+    if wants_json(ctx, json_):
+        say_json(asdict(removed))
     else:
-        _say(f"removed {_removed(removed)}" if removed else "there was nothing to remove")
+        say(f"removed {removed_words(removed)}" if removed else "there was nothing to remove")
 
 
 @app.command()
@@ -137,20 +125,20 @@ def burst(
     from vpcrouter.lab.burst import burst_files, run_burst
     from vpcrouter.lab.tables import burst_table
 
-    with _opened(ctx, prefix, directory) as laboratory:
+    with opened(ctx, prefix, directory) as laboratory:
         report = run_burst(laboratory, burst_files(files))
-    if _wants_json(ctx, json_):
-        _say_json(asdict(report))
+    if wants_json(ctx, json_):
+        say_json(asdict(report))
     else:
-        _print(burst_table(report))
+        print_table(burst_table(report))
         for router, part in report.routers.items():
             for rejection in part.rejections:
-                _say(f"{router} rejected {rejection['file']}: {rejection['error']}")
+                say(f"{router} rejected {rejection['file']}: {rejection['error']}")
             if part.error:
-                _say(f"{router} stopped after {part.commands} commands: {part.error}")
+                say(f"{router} stopped after {part.commands} commands: {part.error}")
             for difference in part.differences:
-                _say(f"{router} did not settle: {difference}")
-    _answer(report.is_good)
+                say(f"{router} did not settle: {difference}")
+    answer(report.is_good)
 
 
 @app.command()
@@ -166,16 +154,16 @@ def submit(
 
     Example: vpcrouter lab submit rA examples/burst/rA/002-guest_network.json
     """
-    from vpcrouter.lab.burst import read_text
+    from vpcrouter.client import read_command_file
     from vpcrouter.lab.layout import check_router
 
-    with _opened(ctx, prefix, directory) as laboratory:
-        texts = [(path.name, read_text(path)) for path in files]
+    with opened(ctx, prefix, directory) as laboratory:
+        texts = [(path.name, read_command_file(path)) for path in files]
         with laboratory.connect(check_router(router)) as client:
             lines = [line for name, text in texts for line in client.submit(name, text)]
     for line in lines:
-        _say_json(line)
-    _answer(all(line["status"] != "rejected" for line in lines))
+        say_json(line)
+    answer(all(line["status"] != "rejected" for line in lines))
 
 
 @app.command(
@@ -193,7 +181,7 @@ def execute(
 
     Example: vpcrouter lab exec vm2 ping -c 3 203.0.113.1
     """
-    with _opened(ctx, prefix, directory) as laboratory:
+    with opened(ctx, prefix, directory) as laboratory:
         # `exec NODE -- COMMAND` too: what stands before COMMAND is ours, and the parser leaves the dashes.
         words, environment = laboratory.command_line(node, command[1:] if command[0] == "--" else command)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the command would inherit that
@@ -205,16 +193,16 @@ def status(ctx: typer.Context, prefix: Prefix = None, directory: Directory = Non
     """Show what both routers say of themselves. Exit 1 if one does not answer."""
     from vpcrouter.lab.tables import status_table
 
-    with _opened(ctx, prefix, directory) as laboratory:
+    with opened(ctx, prefix, directory) as laboratory:
         both = laboratory.status()
         cuts = laboratory.record.cuts
-    if _wants_json(ctx, json_):
-        _say_json(both)
+    if wants_json(ctx, json_):
+        say_json(both)
     else:
-        _print(status_table(both))
+        print_table(status_table(both))
         for port, how in cuts.items():
-            _say(f"cut ({how}): {port}")
-    _answer(all("error" not in each for each in both.values()))
+            say(f"cut ({how}): {port}")
+    answer(all("error" not in each for each in both.values()))
 
 
 @app.command()
@@ -242,13 +230,13 @@ def failover(
     from vpcrouter.lab.failover import fail_over
     from vpcrouter.lab.tables import failover_table
 
-    with _opened(ctx, prefix, directory) as laboratory:
+    with opened(ctx, prefix, directory) as laboratory:
         result = fail_over(laboratory, how.value)
-    if _wants_json(ctx, json_):
-        _say_json(asdict(result))
+    if wants_json(ctx, json_):
+        say_json(asdict(result))
     else:
-        _print(failover_table(result))
-    _answer(result.new_master is not None)
+        print_table(failover_table(result))
+    answer(result.new_master is not None)
 
 
 @app.command()
@@ -269,13 +257,13 @@ def reboot(
     from vpcrouter.lab.tables import reboot_table
 
     routers = ROUTERS if which is Which.both else (which.value,)
-    with _opened(ctx, prefix, directory) as laboratory:
+    with opened(ctx, prefix, directory) as laboratory:
         done = laboratory.reboot(routers)
-    if _wants_json(ctx, json_):
-        _say_json({router: asdict(each) for router, each in done.items()})
+    if wants_json(ctx, json_):
+        say_json({router: asdict(each) for router, each in done.items()})
     else:
-        _print(reboot_table(done))
-    _answer(all(each.settled for each in done.values()))
+        print_table(reboot_table(done))
+    answer(all(each.settled for each in done.values()))
 
 
 @app.command()
@@ -291,7 +279,7 @@ def cut(
 
     Example: vpcrouter lab cut rA eth2 --silent
     """
-    with _opened(ctx, prefix, directory) as laboratory:
+    with opened(ctx, prefix, directory) as laboratory:
         laboratory.cut(node, iface, silent=silent)
 
 
@@ -308,12 +296,12 @@ def heal(
 
     Example: vpcrouter lab heal rA eth2
     """
-    with _opened(ctx, prefix, directory) as laboratory:
+    with opened(ctx, prefix, directory) as laboratory:
         mended = laboratory.heal(node, iface)
-    if _wants_json(ctx, json_):
-        _say_json({"mended": mended})
+    if wants_json(ctx, json_):
+        say_json({"mended": mended})
     else:
-        _say(f"mended {', '.join(mended)}" if mended else "nothing was cut")
+        say(f"mended {', '.join(mended)}" if mended else "nothing was cut")
 
 
 @app.command()
@@ -344,17 +332,17 @@ def probe(
     from vpcrouter.lab.probing import Probe, Target
     from vpcrouter.lab.tables import probe_table
 
-    interval_ms = _milliseconds(interval)
+    interval_ms = milliseconds(interval)
     count = max(1, round(seconds * 1000 / interval_ms))
-    with _opened(ctx, prefix, directory) as laboratory:
+    with opened(ctx, prefix, directory) as laboratory:
         target = Target.parse(to, port=port, answerer=answerer, answerer_port=answerer_port)
         with Probe(laboratory, source, target, interval_ms=interval_ms, count=count) as under_way:
             laboratory.tell(f"{count} probes from {source} to {to}, {seconds:g} s")
             report = under_way.wait()
-    if _wants_json(ctx, json_):
-        _say_json({**asdict(report), "from": source, "to": to, "round_trip": True})
+    if wants_json(ctx, json_):
+        say_json({**asdict(report), "from": source, "to": to, "round_trip": True})
     else:
-        _print(probe_table(source, to, report))
+        print_table(probe_table(source, to, report))
 
 
 @app.command()
@@ -375,88 +363,10 @@ def demo(
     from vpcrouter.lab.demo import find_burst, run_demo
     from vpcrouter.lab.tables import demo_table
 
-    with _opened(ctx, prefix or ctx.meta["vpcrouter.lab"][0] or "vpcdemo", directory) as laboratory:
+    with opened(ctx, prefix or ctx.meta[GENERAL][0] or "vpcdemo", directory) as laboratory:
         result = run_demo(laboratory, find_burst(files), advertisement_ms=advertisement_ms)
-    if _wants_json(ctx, json_):
-        _say_json(result.as_dict())
+    if wants_json(ctx, json_):
+        say_json(result.as_dict())
     else:
-        _print(demo_table(result))
-    _answer(result.holds)
-
-
-# What the verbs share ---------------------------------------------------------------------------
-
-
-@contextmanager
-def _opened(ctx: typer.Context, prefix: str | None, directory: Path | None) -> Iterator[Laboratory]:
-    """The laboratory of this run. A signal ends it as Ctrl-C does, so that whatever it began is undone."""
-    from vpcrouter.lab.laboratory import DEFAULT_PARENT, DEFAULT_PREFIX, Laboratory
-
-    def leave(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    general_prefix, general_directory = ctx.meta["vpcrouter.lab"]
-    previous = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        with _progress() as tell:
-            yield Laboratory(
-                prefix or general_prefix or DEFAULT_PREFIX,
-                parent=directory or general_directory or DEFAULT_PARENT,
-                tell=tell,
-            )
-    except CallerError as error:
-        sys.stderr.write(f"vpcrouter: {error}\n")
-        raise typer.Exit(2) from None
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _progress() -> Iterator[Tell]:
-    """Something that shows what is going on, while it goes on, if anyone is watching."""
-    if not sys.stderr.isatty():
-        from vpcrouter.lab.laboratory import tell_nobody
-
-        yield tell_nobody
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("…") as shown:
-        yield lambda what: shown.update(what)
-
-
-def _wants_json(ctx: typer.Context, here: bool) -> bool:
-    return here or (ctx.obj is not None and bool(ctx.obj.json))
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-
-
-def _say_json(value: Any) -> None:
-    sys.stdout.write(f"{json.dumps(value, ensure_ascii=False)}\n")
-
-
-def _print(table: Any) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
-
-
-def _answer(good: bool) -> None:
-    if not good:
-        raise typer.Exit(1)
-
-
-def _removed(removed: Any) -> str:
-    return f"{removed.namespaces} namespaces, {removed.processes} processes" + (
-        " and its files" if removed.directory else ""
-    )
-
-
-def _milliseconds(text: str) -> float:
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s)?", text.strip())
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is not a time; such as 1ms, 500us or 1s", param_hint="--interval")
-    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2] or "ms"]
+        print_table(demo_table(result))
+    answer(result.holds)

@@ -168,7 +168,7 @@ def _show_reboot(laboratory: Laboratory, checks: list[Check], figures: dict[str,
     laboratory.tell("reviving the crashed router")
     laboratory.heal()
     if not laboratory.wait(is_pair, _PAIR_S):
-        raise HostError("the revived router did not become backup", where="lab demo", hint=str(laboratory.status()))
+        raise HostError("the revived router did not become backup", where="lab demo", hint=_in_short(laboratory))
     before = {router: each["digest"] for router, each in laboratory.status().items()}
     done = laboratory.reboot(ROUTERS)
     whole = laboratory.wait(is_pair, _PAIR_S)
@@ -212,4 +212,12 @@ def _check_burst(report: BurstReport, what: str, checks: list[Check], limit_ms: 
             wanted="verified" if limit_ms is None else f"≤ {limit_ms:.0f} ms",
             holds=all(part.settled for part in parts) and (limit_ms is None or verified_ms <= limit_ms),
         )
+    )
+
+
+def _in_short(laboratory: Laboratory) -> str:
+    """Where both routers stand, for an error."""
+    return ", ".join(
+        f"{router}: {each.get('role', each.get('error'))} {'; '.join(each.get('faults', ()))}".strip()
+        for router, each in laboratory.status().items()
     )

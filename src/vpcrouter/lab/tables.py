@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from vpcrouter.lab.burst import BurstReport
@@ -97,7 +98,7 @@ def demo_table(result: DemoResult) -> Table:
     """One row for each thing shown, with the limit that it had to keep."""
     table = Table("", "measured", "had to be", "", title="vpcrouter: a redundant pair out of a burst of commands")
     for check in result.checks:
-        mark = "[green]holds[/]" if check.holds else "[red bold]FAILED[/]"
+        mark = Text("holds", style="green") if check.holds else Text("FAILED", style="red bold")
         table.add_row(check.what, check.measured, check.wanted, mark)
     return table
 
