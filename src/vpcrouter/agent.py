@@ -40,13 +40,18 @@ from vpcrouter.host import Host, Outcome
 from vpcrouter.journal import write_snapshot
 from vpcrouter.machines.backoff import Backoff
 from vpcrouter.machines.coalescer import Coalescer
-from vpcrouter.machines.role import Intent, Report
+from vpcrouter.machines.peer import derive_key
+from vpcrouter.machines.role import Intent, RoleChange
 from vpcrouter.materialise import materialise
+from vpcrouter.peering import Peering
 from vpcrouter.projections.effective import pending
+from vpcrouter.projections.electors import electors
 from vpcrouter.receipt import Receipt, rejection
 from vpcrouter.router import Router
 from vpcrouter.state import State
 from vpcrouter.submission import Submitted, read_submission
+from vpcrouter.values.beacon import Saying
+from vpcrouter.values.carriage import Carriage
 from vpcrouter.values.desired import Desired
 from vpcrouter.values.role import Role
 
@@ -57,6 +62,9 @@ GLANCE_S = 1.0
 and drift is to be repaired within 2 s. One look costs well under a millisecond."""
 SNAPSHOT_EVENTS = 10_000
 """A snapshot is written after so many events: replaying them takes a few hundredths of a second."""
+ANNOUNCE_S = 0.2
+"""How often the peer is told what this router is. Ten missed in a row are silence; it follows changes at once."""
+LEARN_TIMES = 3
 KEPT = 100
 """How many drift reports and settles are remembered."""
 
@@ -81,7 +89,8 @@ class Agent:
         self._patience = Backoff(first_ms=50, cap_ms=1_000)
         self._doubt: set[str] = {"all"}
         self._outcome: Outcome | None = None
-        self._desired: tuple[State, Role, Desired] | None = None
+        self._desired: tuple[State, Role, Carriage, Desired] | None = None
+        self._peering = Peering()
         self._settled: deque[tuple[int, int]] = deque(maxlen=KEPT)
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._drift: deque[dict[str, Any]] = deque(maxlen=KEPT)
@@ -107,10 +116,12 @@ class Agent:
         server = await self._listen()
         loop.add_reader(self._host.notifications.fileno(), self._on_notification)
         loop.add_reader(self._host.monitor.fileno(), self._on_kernel)
+        loop.add_reader(self._peering.fileno(), self._on_beacon)
         self._spawn(self._write())
         await self._learn_role()
         self._coalescer.urgent(time.monotonic_ns())
         self._spawn(self._glance())
+        self._spawn(self._announce())
         self._arm()
         ready()
         try:
@@ -121,6 +132,8 @@ class Agent:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._worker.shutdown(wait=True)
+            loop.remove_reader(self._peering.fileno())
+            self._peering.close()
             self._settings_socket().unlink(missing_ok=True)
         if self._failure is not None:
             raise self._failure
@@ -195,7 +208,7 @@ class Agent:
                 return await self._wait_settled(self._router.seq, float(request["timeout"]), again=True)
             case "plan":
                 role = Role(request["role"]) if request.get("role") else self._router.role
-                desired = materialise(self._router.state, role, self._settings)
+                desired = materialise(self._router.state, role, self._settings, self._carriage())
                 operations = await loop.run_in_executor(self._worker, self._host.plan, desired)
                 return {"operations": [[each.target, each.action, each.subject] for each in operations]}
             case "verify":
@@ -272,13 +285,17 @@ class Agent:
             self._arm()
 
     async def _settle(self) -> None:
-        seq, role, desired = self._router.seq, self._router.role, self._materialise()
+        seq, tiers, role = self._router.seq, electors(self._router.state), self._router.role
+        carriage, desired = self._plan()
         doubt, self._doubt = frozenset(self._doubt), set()
         outcome = await asyncio.get_running_loop().run_in_executor(
             self._worker, self._host.settle, desired, doubt, lambda: self._router.role is role
         )
         self._coalescer.finished()
+        if outcome.has_loaded:
+            self._follow(self._router.loaded(carriage, tiers))
         self._take_in(seq, outcome)
+        self._consider()
         if desired.vrrp_interface is not None and (role in (Role.INIT, Role.FAULT) or "all" in doubt):
             await self._learn_role()  # a line that was missed must not leave the role wrong for ever
         if self._router.events_since_snapshot >= SNAPSHOT_EVENTS:
@@ -293,10 +310,24 @@ class Agent:
             LOG.warning("%s", error)
 
     def _materialise(self) -> Desired:
-        state, role = self._router.state, self._router.role
-        if self._desired is None or self._desired[0] is not state or self._desired[1] is not role:
-            self._desired = (state, role, materialise(state, role, self._settings))
-        return self._desired[2]
+        return self._plan()[1]
+
+    def _plan(self) -> tuple[Carriage, Desired]:
+        now = (self._router.state, self._router.role, self._carriage())
+        before = self._desired
+        if before is None or before[0] is not now[0] or before[1:3] != now[1:]:
+            before = self._desired = (*now, materialise(now[0], now[1], self._settings, now[2]))
+        return before[2], before[3]
+
+    def _carriage(self) -> Carriage:
+        return self._router.carriage(self._peering.carriage)
+
+    def _consider(self) -> None:
+        """Settle if the carrier is to move, or an elector to come or go; tell the peer what is so now."""
+        if self._desired is not None and self._carriage() != self._desired[2]:
+            self._urgent()
+        if not self._peering.says(self._saying()):
+            self._say()
 
     def _take_in(self, seq: int, outcome: Outcome) -> None:
         before = self._outcome.faults if self._outcome is not None else ()
@@ -340,22 +371,54 @@ class Agent:
     # Following ----------------------------------------------------------------------------------
 
     def _on_notification(self) -> None:
-        for report, reason in self._host.reports():
+        for each in self._host.reports():
             self._said += 1
-            self._observe(report, reason)
+            self._follow(self._router.hear(each.instance, each.role, each.reason))
+        self._consider()
 
     async def _learn_role(self) -> None:
-        """Ask a keepalived that runs already; what it says by itself meanwhile is newer than its answer."""
-        said = self._said
-        try:
-            learned = await asyncio.get_running_loop().run_in_executor(self._worker, self._host.learn_role)
-        except HostError as error:
-            LOG.warning("%s; asking again", error)
+        """Ask a keepalived that runs already; if it says something by itself meanwhile, which is newer, ask again."""
+        for _ in range(LEARN_TIMES):
+            self._on_notification()
+            said = self._said
+            try:
+                found = await asyncio.get_running_loop().run_in_executor(self._worker, self._host.find_electors)
+            except HostError as error:
+                LOG.warning("%s; asking again", error)
+                return
+            self._on_notification()
+            if self._said == said:
+                self._follow(self._router.learn(found))
+                return
+
+    async def _announce(self) -> None:
+        """Tell the peer what this router is, and see whether time alone has changed what is to be done."""
+        while True:
+            await asyncio.sleep(ANNOUNCE_S)
+            self._say()
+            self._consider()
+
+    def _say(self) -> None:
+        config, carriage = self._router.state.router, self._carriage()
+        if config is None:
             return
-        self._on_notification()
-        if self._said == said:
-            for report, reason in learned:
-                self._observe(report, reason)
+        password = None if config.password is None else config.password.reveal()
+        self._peering.listen((*electors(self._router.state), *carriage.held), derive_key(password, config.vpc_network))
+        self._peering.announce(self._saying())
+
+    def _saying(self) -> Saying:
+        router = self._router
+        return Saying(
+            tiers=tuple(each.device for each in electors(router.state) if each.device in router.electors.roles),
+            carrier=router.electors.carrier,
+            role=router.role,
+            seq=router.seq,
+            digest=router.digest,
+        )
+
+    def _on_beacon(self) -> None:
+        if self._peering.hear():
+            self._consider()
 
     def _on_kernel(self) -> None:
         doubt = self._host.monitor.drain()
@@ -388,13 +451,12 @@ class Agent:
             return
         if name == "keepalived":
             self._on_notification()  # what it wrote before it died must not be read after this
-            self._observe(Report.LOST, "keepalived died")
+            self._follow(self._router.lose())
         self._doubt.add("all")
         self._urgent()
 
-    def _observe(self, report: Report, reason: str) -> None:
-        change = self._router.observe(report, reason)
-        if not change.changed:
+    def _follow(self, change: RoleChange | None) -> None:
+        if change is None or not change.changed:
             return
         LOG.info("role %s → %s: %s", change.previous.value, change.role.value, change.reason)
         self._counters["role_changes"] += 1
@@ -441,6 +503,9 @@ class Agent:
             "digest": router.digest,
             "settled": settled,
             "settled_seq": settled_seq,
+            "electors": {device: role.value for device, role in router.electors.roles.items()},
+            "held": [each.device for each in self._carriage().held],
+            "peer": self._peering.describe(),
             "pending": [str(each) for each in pending(router.state)],
             "faults": [] if settled or outcome is None else list(outcome.differences),
             "drift": list(self._drift),

@@ -26,13 +26,13 @@ from vpcrouter.appliers.daemons import DaemonApplier
 from vpcrouter.appliers.kernel import KernelApplier
 from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.nftables import NftablesApplier
-from vpcrouter.appliers.notify import NotifyFifo
+from vpcrouter.appliers.notify import NotifyFifo, RoleReport
 from vpcrouter.errors import HostError
-from vpcrouter.machines.role import Report
 from vpcrouter.plan import Operation
 from vpcrouter.plan.kernel import KernelPlan, Sysctl, plan_kernel, repair_virtual
+from vpcrouter.values.carriage import FoundElector
 from vpcrouter.values.desired import Desired, Kernel
-from vpcrouter.values.role import Role
+from vpcrouter.values.networks import is_ipv6
 from vpcrouter.values.settings import Settings
 
 EVERYTHING = frozenset({"all"})
@@ -41,13 +41,6 @@ _KERNEL = frozenset({"all", "kernel"})
 GRACE_S = 0.5
 """How long keepalived's addresses may differ from what its role says before we mend that. A reload needs 44 to 99 ms
 for up to 1,000 addresses (findings, 17), and a role that has just changed is known a few milliseconds late."""
-_REPORTS = {
-    Role.MASTER: Report.MASTER,
-    Role.BACKUP: Report.BACKUP,
-    Role.FAULT: Report.FAULT,
-    Role.INIT: Report.STOPPED,
-}
-"""What the role machine is told for what keepalived says."""
 
 
 @frozen(kw_only=True)
@@ -62,6 +55,8 @@ class Outcome:
     """What failed, by applier; it will be tried again."""
     waiting: tuple[str, ...] = ()
     """What is not there yet and is somebody else's to do."""
+    has_loaded: bool = False
+    """Keepalived runs with what was desired, whatever became of the rest."""
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -135,13 +130,28 @@ class Host:
             self._monitor = LinkMonitor()
         return self._monitor
 
-    def reports(self) -> list[tuple[Report, str]]:
-        """What keepalived has said since the last call."""
-        return [(_REPORTS[each.role], each.reason) for each in self.notifications.read()]
+    def reports(self) -> list[RoleReport]:
+        """What keepalived has said since the last call, of whichever elector."""
+        return self.notifications.read()
 
-    def learn_role(self) -> list[tuple[Report, str]]:
-        """What a keepalived that runs already says it is; nothing if none runs."""
-        return [(_REPORTS[each.role], each.reason) for each in self._daemons.keepalived_reports()]
+    def find_electors(self) -> tuple[FoundElector, ...]:
+        """The electors of a keepalived that runs already; none if it does not.
+
+        The source of an elector is the first address of its device that is none of keepalived's.
+        """
+        found = self._daemons.keepalived_reports()
+        if not found:
+            return ()
+        virtual = {address for each in found for address in each.addresses}
+        sources: dict[str, str] = {}
+        for address in self._kernel.observe(Kernel()).addresses:
+            if address.address not in virtual and not is_ipv6(address.address):
+                sources.setdefault(address.device, address.address.partition("/")[0])
+        return tuple(
+            FoundElector(device=each.device, source=sources[each.device], role=each.role, is_carrier=not each.preempts)
+            for each in found
+            if each.device in sources
+        )
 
     def wait(self, seconds: float) -> None:
         """Wait until keepalived or the kernel says something, `seconds` at most."""
@@ -186,6 +196,7 @@ class Host:
             drift=tuple(notes.drift),
             faults=tuple(notes.faults),
             waiting=tuple(notes.waiting),
+            has_loaded=all(self._daemons.has_loaded(each) for each in desired.daemons if each.name == "keepalived"),
         )
 
     def _add_to_kernel(self, kernel: Kernel, notes: _Pass, *, is_drift: bool) -> None:

@@ -23,12 +23,15 @@ from vpcrouter.errors import CallerError, RejectedCommandError, SettleTimeoutErr
 from vpcrouter.events import Event, RoleChanged
 from vpcrouter.events.codec import event_name
 from vpcrouter.journal import Entry, Journal, Snapshot, find_snapshot, proven_seq, read_journal, require_records
+from vpcrouter.machines.carriage import CarriageMachine
 from vpcrouter.machines.role import Report, RoleChange, RoleMachine
 from vpcrouter.projections.digest import digest
+from vpcrouter.projections.electors import electors
 from vpcrouter.receipt import Receipt
 from vpcrouter.revert import commands_between
 from vpcrouter.state import Draft, State
 from vpcrouter.state_codec import SCHEMA, pack_state, unpack_state
+from vpcrouter.values.carriage import Carriage, Elector, FoundElector, PeerCarriage
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
@@ -77,13 +80,16 @@ def _newest_snapshot(directory: Path, until: int | None = None) -> Past:
     return Past(seq=0, state=State())
 
 
-def present_role(state: State, reports: Iterable[tuple[Report, str]]) -> Role:
-    """The role of a router with this state whose keepalived reports this."""
-    machine = RoleMachine()
-    machine.observe(_configuration_report(state))
-    for report, reason in reports:
-        machine.observe(report, reason)
-    return machine.role
+def present(state: State, found: Iterable[FoundElector], settings: Settings) -> tuple[Role, Carriage | None]:
+    """The role and the carriage of a router with this state whose keepalived runs with these electors."""
+    roles, machine = RoleMachine(), CarriageMachine(advertisement_interval_ms=settings.advertisement_interval_ms)
+    roles.observe(_configuration_report(state))
+    machine.learned(found, 0)
+    if machine.carrier is None:
+        return roles.role, None
+    if (role := machine.role) is not None:
+        roles.observe(Report.of_role(role))
+    return roles.role, machine.stay(electors(state))
 
 
 def _configuration_report(state: State) -> Report:
@@ -101,6 +107,8 @@ class Router:
         self.journal = journal
         self._host: Host | None = None
         self._roles = RoleMachine()
+        self.electors = CarriageMachine(advertisement_interval_ms=settings.advertisement_interval_ms)
+        """The VRRP instances, and which of them carries."""
         start = _newest_snapshot(journal.directory)
         draft = Draft(start.state)
         for record in journal.records(start.seq):
@@ -278,6 +286,36 @@ class Router:
         """Take in what keepalived reports. The caller carries out the intents of the answer."""
         return self._roles.observe(report, reason)
 
+    def hear(self, device: str, role: Role, reason: str) -> RoleChange | None:
+        """Take in what one elector reports: of the carrier, it is the role of the router."""
+        self.electors.observe(device, role, time.monotonic_ns())
+        return self.observe(Report.of_role(role), reason) if device == self.electors.carrier else None
+
+    def learn(self, found: Iterable[FoundElector]) -> RoleChange | None:
+        """Take in what a keepalived that runs already says when it is asked."""
+        self.electors.learned(found, time.monotonic_ns())
+        return self._follow_carrier()
+
+    def carriage(self, peer: PeerCarriage | None) -> Carriage:
+        """What keepalived is to run with now."""
+        return self.electors.next(electors(self._state), peer, time.monotonic_ns())
+
+    def loaded(self, carriage: Carriage, tiers: Sequence[Elector]) -> RoleChange | None:
+        """Take in that keepalived runs with this now."""
+        self.electors.loaded(carriage, tiers)
+        return self._follow_carrier()
+
+    def _follow_carrier(self) -> RoleChange | None:
+        device, role = self.electors.carrier, self.electors.role
+        if device is None or role is None:
+            return None
+        return self.observe(Report.of_role(role), f"keepalived: instance {device}, which carries, is {role.value}")
+
+    def lose(self) -> RoleChange:
+        """Keepalived is gone."""
+        self.electors.lost()
+        return self.observe(Report.LOST, "keepalived died")
+
     def record(self, change: RoleChange) -> None:
         """Write a change of the role into the journal, for the audit trail."""
         self._append([RoleChanged(role=change.role, previous=change.previous, reason=change.reason)], "role")
@@ -304,13 +342,15 @@ class Router:
         from vpcrouter.materialise import materialise
 
         deadline = time.monotonic() + timeout
+        self._note(self.learn(self.host.find_electors()))
         while True:
-            for report, reason in self.host.reports():
-                change = self.observe(report, reason)
-                if change.changed:
-                    self.record(change)
-            outcome = self.host.settle(materialise(self._state, self.role, self.settings))
-            if outcome.settled:
+            for each in self.host.reports():
+                self._note(self.hear(each.instance, each.role, each.reason))
+            carriage, tiers = self.carriage(None), electors(self._state)
+            outcome = self.host.settle(materialise(self._state, self.role, self.settings, carriage))
+            if outcome.has_loaded:
+                self._note(self.loaded(carriage, tiers))
+            if outcome.settled and self.carriage(None) == carriage and (carriage.carrier or not tiers):
                 return outcome
             left = deadline - time.monotonic()
             if left <= 0:
@@ -320,6 +360,10 @@ class Router:
                     hint="see `vpcrouter status` and `vpcrouter verify`",
                 )
             self.host.wait(min(left, 0.05))
+
+    def _note(self, change: RoleChange | None) -> None:
+        if change is not None and change.changed:
+            self.record(change)
 
     # The end ------------------------------------------------------------------------------------
 

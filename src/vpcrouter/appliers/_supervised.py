@@ -60,6 +60,11 @@ class Supervised:
         """What it has loaded, by path; None if nobody knows."""
         return None if self._record is None else self._record.files
 
+    def has_loaded(self, path: str, content: str) -> bool:
+        """Whether it has read that content from that file."""
+        known = (self.loaded or {}).get(path)
+        return known is not None and known.digest == digest(content)
+
     def take_over(self) -> None:
         """Find the process that an agent before us has left running; later calls do nothing."""
         if self._taken_over:
@@ -100,7 +105,7 @@ class Supervised:
             return
         for file in daemon.files:
             path = Path(file.path)
-            if path.name != self.kind.config or self._has_loaded(file.path, file.content):
+            if path.name != self.kind.config or self.has_loaded(file.path, file.content):
                 continue
             candidate = path.with_name(f".{path.name}.candidate")
             _files.make_directory(path.parent)
@@ -208,10 +213,6 @@ class Supervised:
             self._ended.append(self._process)
         self._process = self._record = None
         _files.remove_file(self._record_path)
-
-    def _has_loaded(self, path: str, content: str) -> bool:
-        known = (self.loaded or {}).get(path)
-        return known is not None and known.digest == digest(content)
 
     def _keep_record(self, daemon: Daemon, surroundings: Mapping[str, int]) -> None:
         if self._process is None:

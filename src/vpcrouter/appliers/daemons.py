@@ -29,8 +29,7 @@ from vpcrouter.appliers import _process
 from vpcrouter.appliers._daemon_kinds import keepalived_directory, kinds
 from vpcrouter.appliers._generated import GeneratedFiles
 from vpcrouter.appliers._supervised import Supervised
-from vpcrouter.appliers.keepalived import ask_roles
-from vpcrouter.appliers.notify import RoleReport
+from vpcrouter.appliers.keepalived import InstanceReport, ask_instances
 from vpcrouter.errors import ApplierError, HostError
 from vpcrouter.plan import Operation
 from vpcrouter.plan.daemons import ObservedDaemon, plan_daemon, plan_daemons, plan_stop
@@ -189,13 +188,20 @@ class DaemonApplier:
         processes = {name: supervised.process for name, supervised in self._supervised.items()}
         return {name: process.pidfd for name, process in processes.items() if process is not None}
 
-    def keepalived_reports(self) -> tuple[RoleReport, ...]:
+    def keepalived_reports(self) -> tuple[InstanceReport, ...]:
         """What a running keepalived says it is, one report for each instance; none if it does not run."""
         supervised = self._supervised["keepalived"]
         supervised.take_over()
         if supervised.process is None or not supervised.process.is_alive():
             return ()
-        return ask_roles(supervised.process, keepalived_directory(self._settings))
+        return ask_instances(supervised.process, keepalived_directory(self._settings))
+
+    def has_loaded(self, daemon: Daemon) -> bool:
+        """Whether it runs with exactly these files, as far as we told it."""
+        supervised = self._supervised[daemon.name]
+        return supervised.process is not None and all(
+            supervised.has_loaded(file.path, file.content) for file in daemon.files
+        )
 
     def resync_connections(self) -> None:
         """Ask the peer's conntrackd for all connections; does nothing if ours does not run."""

@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
+
 from vpcrouter.appliers import _files, _process
 from vpcrouter.appliers._process import Process
 from vpcrouter.appliers.notify import RoleReport
@@ -33,7 +35,17 @@ question was always answered)."""
 _LOOK_S = 0.002
 
 
-def ask_roles(process: Process, directory: Path) -> tuple[RoleReport, ...]:
+@frozen(kw_only=True)
+class InstanceReport(RoleReport):
+    """What it says of an instance when it is asked."""
+
+    device: str
+    preempts: bool
+    addresses: frozenset[str]
+    """All that are its to set, with their prefix lengths."""
+
+
+def ask_instances(process: Process, directory: Path) -> tuple[InstanceReport, ...]:
     """The role of each instance. Raises ApplierError if keepalived does not answer."""
     answer = directory / "keepalived.json"
     _files.remove_file(answer)
@@ -54,7 +66,7 @@ def ask_roles(process: Process, directory: Path) -> tuple[RoleReport, ...]:
     raise ApplierError("does not answer", where="keepalived", hint="what it printed is in keepalived.log")
 
 
-def parse_answer(content: bytes) -> tuple[RoleReport, ...] | None:
+def parse_answer(content: bytes) -> tuple[InstanceReport, ...] | None:
     """The reports in keepalived.json; None if it is not complete, as while it is being written."""
     try:
         return tuple(_report(each["data"]) for each in json.loads(content))
@@ -62,12 +74,21 @@ def parse_answer(content: bytes) -> tuple[RoleReport, ...] | None:
         return None
 
 
-def _report(instance: Any) -> RoleReport:
-    return RoleReport(
+def _report(instance: Any) -> InstanceReport:
+    return InstanceReport(
         instance=str(instance["iname"]),
         role=_ROLES[int(instance["state"])],
         priority=int(instance["effective_priority"]),
+        device=str(instance.get("ifp_ifname", "")),
+        preempts=not instance.get("nopreempt", False),
+        addresses=frozenset(_address(each) for name in ("vips", "evips") for each in instance.get(name, ())),
     )
+
+
+def _address(words: Any) -> str:
+    """Of `169.254.255.3 dev eth3 scope global set`; a host's own prefix length is left out."""
+    address = str(words).partition(" ")[0]
+    return address if "/" in address else f"{address}/32"
 
 
 @cache

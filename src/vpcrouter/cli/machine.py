@@ -17,6 +17,7 @@ from vpcrouter.errors import HostError
 if TYPE_CHECKING:
     from vpcrouter.host import Host
     from vpcrouter.state import State
+    from vpcrouter.values.carriage import Carriage
     from vpcrouter.values.role import Role
     from vpcrouter.values.settings import Settings
 
@@ -71,7 +72,7 @@ def _plan(journal: Path, role: RoleName | None, settings: Settings) -> list[tupl
 
     state = replay(journal).state
     with Host(settings) as host:
-        desired = materialise(state, _role(host, state, role), settings)
+        desired = materialise(state, *_present(host, state, role, settings))
         return [(each.target, each.action, each.subject) for each in host.plan(desired)]
 
 
@@ -137,7 +138,7 @@ def verify(ctx: typer.Context, root: Root = Path("/"), advertisement_ms: Interva
         settings = _settings(root, advertisement_ms)
         state = replay(journal).state
         with Host(settings) as host:
-            differences = list(host.verify(materialise(state, _role(host, state, None), settings)))
+            differences = list(host.verify(materialise(state, *_present(host, state, None, settings))))
     if options(ctx).json:
         say_json({"equal": not differences, "differences": differences})
     else:
@@ -249,12 +250,15 @@ def _settings(root: Path, advertisement_ms: int = 100) -> Settings:
     return Settings(root=str(root.absolute()), advertisement_interval_ms=advertisement_ms)
 
 
-def _role(host: Host, state: State, role: RoleName | None) -> Role:
-    """The role that was asked for, else what keepalived says."""
-    from vpcrouter.router import present_role
+def _present(
+    host: Host, state: State, wanted: RoleName | None, settings: Settings
+) -> tuple[Role, Settings, Carriage | None]:
+    """The role that was asked for, else what keepalived says; and which electors it runs with."""
+    from vpcrouter.router import present
     from vpcrouter.values.role import Role
 
-    return Role(role.value) if role is not None else present_role(state, host.learn_role())
+    role, carriage = present(state, host.find_electors(), settings)
+    return (role if wanted is None else Role(wanted.value)), settings, carriage
 
 
 def _agent(journal: Path) -> AgentClient | None:

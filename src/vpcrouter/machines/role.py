@@ -64,6 +64,16 @@ class Report(Enum):
     """The configuration: there is a guest network, and the router is the only one."""
 
     @staticmethod
+    def of_role(role: Role) -> Report:
+        """The report of a keepalived whose carrier has this role."""
+        return {
+            Role.MASTER: Report.MASTER,
+            Role.BACKUP: Report.BACKUP,
+            Role.FAULT: Report.FAULT,
+            Role.INIT: Report.STOPPED,
+        }[role]
+
+    @staticmethod
     def of_configuration(*, has_tier: bool, redundant: bool) -> Report:
         """The report that this configuration makes."""
         if not has_tier:

@@ -1,4 +1,4 @@
-"""State + role → everything the machine should look like. Pure: same input, same bytes.
+"""State + role + carriage → everything the machine should look like. Pure: same input, same bytes.
 
     State ── effective ── place ──┬── kernel        links, addresses, routes, sysctls
                                   ├── nftables      one table: acl, nat, and who may talk to the router
@@ -16,38 +16,43 @@ from collections.abc import Iterator
 
 from vpcrouter.materialise.conntrackd import conntrackd
 from vpcrouter.materialise.dnsmasq import dnsmasq
+from vpcrouter.materialise.election import Election, elect
 from vpcrouter.materialise.keepalived import keepalived
 from vpcrouter.materialise.kernel import kernel
 from vpcrouter.materialise.nftables import ruleset
 from vpcrouter.materialise.placement import Placement, place
 from vpcrouter.projections.effective import Effective, effective
 from vpcrouter.state import State
+from vpcrouter.values.carriage import Carriage
 from vpcrouter.values.desired import Daemon, Desired, Kernel, Link
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
 
-def materialise(state: State, role: Role, settings: Settings) -> Desired:
-    """What a machine with this state, in this role, should look like."""
+def materialise(state: State, role: Role, settings: Settings, carriage: Carriage | None = None) -> Desired:
+    """What a machine with this state, in this role, should look like; by default the lowest tier's elector carries."""
     found = effective(state)
     if found.config is None:
         bare = tuple(Link(name=device, up=False) for device in found.released)
         return Desired(kernel=Kernel(links=bare), ruleset=ruleset(found, role))
     placement = place(found)
+    election = elect(found, carriage)
     return Desired(
-        kernel=kernel(found, placement, role),
-        ruleset=ruleset(found, role),
-        daemons=tuple(_daemons(found, placement, settings)),
-        vrrp_interface=found.tiers[0].device if found.config.redundant and found.tiers else None,
+        kernel=kernel(found, placement, election, role),
+        ruleset=ruleset(found, role, election),
+        daemons=tuple(_daemons(found, placement, election, role, settings)),
+        vrrp_interface=None if election is None else election.carrier or election.electors[0].device,
     )
 
 
-def _daemons(found: Effective, placement: Placement, settings: Settings) -> Iterator[Daemon]:
+def _daemons(
+    found: Effective, placement: Placement, election: Election | None, role: Role, settings: Settings
+) -> Iterator[Daemon]:
     config = found.config
     if config is None or not found.tiers:
         return
-    if config.redundant:
-        yield conntrackd(found, settings)
+    if election is not None:
+        yield conntrackd(election, settings)
     yield dnsmasq(found, config, settings)
-    if config.redundant:
-        yield keepalived(found, config, placement, settings)
+    if election is not None:
+        yield keepalived(found, config, placement, election, role, settings)

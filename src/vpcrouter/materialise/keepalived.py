@@ -1,8 +1,13 @@
-"""State → keepalived.conf. Pure; the role is not asked, since keepalived is who decides it.
+"""State and election → keepalived.conf. Pure.
 
-One instance on the lowest tier's device carries everything. It advertises one constant address, so that routers whose
-configurations differ still obey each other, and has all real ones in the excluded list (finding 2). No script: the
-kernel and keepalived alone carry a failover.
+Every tier has an elector; the carrier alone has the virtual addresses and routes. Each advertises one constant
+address, so that routers whose configurations differ still obey each other; the real ones are in the excluded list
+(finding 2). No script: the kernel and keepalived alone carry a failover.
+
+keepalived decides the role, and the role decides the priority: whoever serves has the higher one, so that electors
+which carry nothing follow it (they preempt; it costs nothing), and a new one is won by it. The carrier does not
+preempt: a router that comes back does not take over. Nor does anybody before there is a carrier, so that the first
+election has one result.
 
 The real addresses and routes are not tracked: a tracked one that somebody deletes by hand would make the master step
 back, and one on a device that is not plugged in yet would keep the router in fault. What must be up for a router to
@@ -13,16 +18,19 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from vpcrouter.materialise.kernel import MARKER_ADDRESS
+from vpcrouter.materialise.election import Election, marker
 from vpcrouter.materialise.placement import Placement, way_out
 from vpcrouter.materialise.rendering import render
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.config import RouterConfig
 from vpcrouter.values.desired import Daemon, File, InterfaceAddress, Route
+from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
 VIRTUAL_ROUTER_ID = 51
+SERVING_PRIORITY = 150
 PREFERRED_PRIORITY = 110
+"""Of the server's guess at the first master, until an election has told better."""
 PRIORITY = 100
 REFRESH_S = 10
 """Gratuitous ARP is repeated so often by the master: a guest that was told something wrong learns better."""
@@ -35,9 +43,10 @@ class Instance:
     name: str
     device: str
     source: str
-    """The own address that advertisements come from."""
+    """The own address that advertisements come from. Named in the file, it may change its prefix length unnoticed."""
     virtual_router_id: int
     priority: int
+    preempts: bool
     advertised: tuple[InterfaceAddress, ...]
     carried: tuple[InterfaceAddress, ...]
     """The addresses that come and go with the role and are not advertised."""
@@ -46,8 +55,15 @@ class Instance:
     """The devices without which this router is of no use as a master, beside its own."""
 
 
-def keepalived(effective: Effective, config: RouterConfig, placement: Placement, settings: Settings) -> Daemon:
-    """The daemon. There must be a tier."""
+def keepalived(
+    effective: Effective,
+    config: RouterConfig,
+    placement: Placement,
+    election: Election,
+    role: Role,
+    settings: Settings,
+) -> Daemon:
+    """The daemon."""
     content = render(
         "keepalived.conf.j2",
         config=config,
@@ -55,25 +71,35 @@ def keepalived(effective: Effective, config: RouterConfig, placement: Placement,
         # In hundredths of a second: RFC 9568 counts in nothing finer.
         interval=f"{settings.advertisement_interval_ms // 10 / 100:.2f}",
         refresh_s=REFRESH_S,
-        instances=instances(effective, config, placement),
+        instances=instances(effective, config, placement, election, role),
     )
     path = str(settings.config_dir / "keepalived.conf")
     return Daemon(name="keepalived", reload_files=(File(path=path, content=content),))
 
 
-def instances(effective: Effective, config: RouterConfig, placement: Placement) -> tuple[Instance, ...]:
+def instances(
+    effective: Effective, config: RouterConfig, placement: Placement, election: Election, role: Role
+) -> tuple[Instance, ...]:
     """The VRRP instances, in the order in which they must stand in the file."""
-    lowest, uplink = effective.tiers[0], way_out(effective)
-    return (
+    uplink = way_out(effective)
+    return tuple(
         Instance(
-            name="vpc",
-            device=lowest.device,
-            source=lowest.address,
+            name=each.device,
+            device=each.device,
+            source=each.source,
             virtual_router_id=VIRTUAL_ROUTER_ID,
-            priority=PREFERRED_PRIORITY if config.prefers_master else PRIORITY,
-            advertised=(InterfaceAddress(device=lowest.device, address=MARKER_ADDRESS),),
-            carried=placement.virtual_addresses,
-            routes=placement.virtual_routes,
+            priority=_priority(config, role),
+            preempts=election.carrier not in (None, each.device),
+            advertised=(marker(each.device),),
+            carried=placement.virtual_addresses if each.device == election.carrier else (),
+            routes=placement.virtual_routes if each.device == election.carrier else (),
             tracked=() if uplink is None else (uplink.device,),
-        ),
+        )
+        for each in election.electors
     )
+
+
+def _priority(config: RouterConfig, role: Role) -> int:
+    if role is Role.MASTER:
+        return SERVING_PRIORITY
+    return PREFERRED_PRIORITY if role is Role.INIT and config.prefers_master else PRIORITY

@@ -3,38 +3,62 @@
 Called by `materialise`. What differs between master and backup is keepalived's to set; the role shows in `serving`
 alone. The public devices of a redundant pair have the same MAC and are up on both routers, so a router without the
 addresses must never send there: no IPv6, and no ARP reply but for an address of that very device.
+
+When the carrier moves, keepalived takes the addresses from one instance and then gives them to the other: for some
+tenths of a millisecond (more with many) they are nowhere, and with them go the routes that depend on them. So on a
+serving router the two halves of each such network are routed by the router itself meanwhile. The marker address on the
+public devices keeps the kernel from dropping all routes of a device whose last address goes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vpcrouter.materialise.election import Election, marker
 from vpcrouter.materialise.placement import Placement, private_gateways, public_devices
 from vpcrouter.projections.effective import Effective
-from vpcrouter.values.desired import InterfaceAddress, Kernel, Link
+from vpcrouter.values.carriage import Elector
+from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, Route
 from vpcrouter.values.fields import device_number
+from vpcrouter.values.networks import halves, network_of, split_prefix
 from vpcrouter.values.role import Role
 
-MARKER_ADDRESS = "169.254.255.51/32"
-"""The one address that keepalived advertises, the same on both routers for ever (finding 2)."""
 
-
-def kernel(effective: Effective, placement: Placement, role: Role) -> Kernel:
+def kernel(effective: Effective, placement: Placement, election: Election | None, role: Role) -> Kernel:
     """The kernel's part."""
-    config = effective.config
-    redundant = config is not None and config.redundant
-    marker: tuple[InterfaceAddress, ...] = ()
-    if redundant and effective.tiers:
-        marker = (InterfaceAddress(device=effective.tiers[0].device, address=MARKER_ADDRESS),)
+    held = () if election is None else election.held
+    electors = () if election is None else election.electors
+    redundant = effective.config is not None and effective.config.redundant
+    markers = (marker(device) for device in public_devices(effective) if redundant)
+    bridges = _bridges(placement) if election is not None and election.is_bridged else ()
     return Kernel(
-        links=tuple(sorted(_links(effective), key=lambda link: device_number(link.name))),
-        addresses=placement.addresses,
-        routes=placement.routes,
-        sysctls=tuple(sorted(_sysctls(effective))),
-        virtual_addresses=(*marker, *placement.virtual_addresses),
+        links=tuple(sorted(_links(effective, held), key=lambda link: device_number(link.name))),
+        addresses=(
+            *placement.addresses,
+            *markers,
+            # Alone on its device: VRRP goes on, and there is no way into the network that was removed.
+            *(InterfaceAddress(device=each.device, address=f"{each.source}/32") for each in held),
+        ),
+        routes=(*placement.routes, *bridges),
+        sysctls=tuple(sorted(_sysctls(effective, held))),
+        virtual_addresses=placement.virtual_addresses,
         virtual_routes=placement.virtual_routes,
-        serving=_is_serving(role, may_serve=redundant and bool(effective.tiers)),
+        elected_addresses=tuple(marker(each.device) for each in electors),
+        serving=_is_serving(role, may_serve=election is not None),
     )
+
+
+def _bridges(placement: Placement) -> Iterator[Route]:
+    """The halves of what is reached by way of a virtual address alone: more specific, so they win meanwhile."""
+    own = {(each.device, network_of(*split_prefix(each.address))) for each in placement.addresses}
+    seen = {}
+    for each in placement.virtual_addresses:
+        network = network_of(*split_prefix(each.address))
+        if (each.device, network) not in own:
+            seen.update({(half, each.device): "" for half in halves(network)})
+    for route in placement.virtual_routes:
+        seen.update({(half, route.device): route.gateway for half in halves(route.network)})
+    return (Route(network=network, gateway=gateway, device=device) for (network, device), gateway in seen.items())
 
 
 def _is_serving(role: Role, *, may_serve: bool) -> bool | None:
@@ -44,7 +68,7 @@ def _is_serving(role: Role, *, may_serve: bool) -> bool | None:
     return role is Role.MASTER and may_serve
 
 
-def _links(effective: Effective) -> Iterator[Link]:
+def _links(effective: Effective, held: tuple[Elector, ...]) -> Iterator[Link]:
     config = effective.config
     if config is not None and config.control_address is not None:
         yield Link(name="eth0", up=True)
@@ -56,11 +80,13 @@ def _links(effective: Effective) -> Iterator[Link]:
         yield Link(name=device, up=True, mtu=min(sizes))
     for tier in effective.tiers:
         yield Link(name=tier.device, up=True, mtu=tier.mtu)
-    for device in effective.released:
+    for each in held:
+        yield Link(name=each.device, up=True)
+    for device in sorted({*effective.released} - {each.device for each in held}):
         yield Link(name=device, up=False)
 
 
-def _sysctls(effective: Effective) -> Iterator[tuple[str, str]]:
+def _sysctls(effective: Effective, held: tuple[Elector, ...]) -> Iterator[tuple[str, str]]:
     config = effective.config
     yield "net/ipv4/ip_forward", "1"
     # Of these two the kernel takes the greater of `all` and the device's own: the device shall decide.
@@ -83,6 +109,10 @@ def _sysctls(effective: Effective) -> Iterator[tuple[str, str]]:
     for tier in effective.tiers:
         yield f"net/ipv4/conf/{tier.device}/rp_filter", "1"
         yield from _on_every_device(tier.device)
+    for each in held:
+        # There is no route back to the peer, whose advertisements must be heard; the ruleset lets nothing else in.
+        yield f"net/ipv4/conf/{each.device}/rp_filter", "0"
+        yield from _on_every_device(each.device)
 
 
 def _on_every_device(device: str) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,8 @@ devices, nothing to or from the control network.
 The role shows in the set `serving` alone, so that a change of role is a change of its elements; a router that has just
 become master forwards at once and needs nobody to tell nftables.
 
-Known hole: a guest of the lowest tier can forge VRRP (version 3 has no authentication).
+Known hole: a guest can forge VRRP on its tier (version 3 has no authentication); it has an effect on the tier of the
+carrier.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from collections.abc import Iterator
 
 from vpcrouter.materialise.acl import egress_chains, ingress_chains
 from vpcrouter.materialise.conntrackd import GROUP, PORT
+from vpcrouter.materialise.election import Election
 from vpcrouter.materialise.nat import nat_chains, nat_sets
 from vpcrouter.materialise.placement import private_gateways, public_devices
 from vpcrouter.materialise.rendering import word
 from vpcrouter.projections.effective import Effective
+from vpcrouter.values.beacon import BEACON_GROUP, BEACON_PORT
 from vpcrouter.values.config import Acl, RouterConfig
 from vpcrouter.values.desired import NftChain, NftSet, Ruleset
 from vpcrouter.values.networks import network_of
@@ -33,28 +36,30 @@ _VRRP_GROUP = "224.0.0.18"
 _VRRP_PROTOCOL = 112
 
 
-def ruleset(effective: Effective, role: Role) -> Ruleset:
+def ruleset(effective: Effective, role: Role, election: Election | None = None) -> Ruleset:
     """The whole table; an empty one before the boot parameters came."""
     config = effective.config
     if config is None:
         return Ruleset(table=TABLE)
     return Ruleset(
         table=TABLE,
-        sets=(*_device_sets(effective, role), *nat_sets(effective), *_dispatch(effective)),
+        sets=(*_device_sets(effective, role, election), *nat_sets(effective), *_dispatch(effective)),
         chains=(
             *_acl_chains(effective, config),
-            *_input_chains(effective, config),
+            *_input_chains(config, election),
             *_forward_chains(config),
             *nat_chains(),
         ),
     )
 
 
-def _device_sets(effective: Effective, role: Role) -> Iterator[NftSet]:
+def _device_sets(effective: Effective, role: Role, election: Election | None) -> Iterator[NftSet]:
     tiers = [tier.device for tier in effective.tiers]
     yield _devices("tiers", tiers)
     yield _devices("outside", public_devices(effective))
     yield _devices("serving", tiers if role is Role.MASTER else ())
+    if election is not None:
+        yield _devices("held", [each.device for each in election.held])
     yield NftSet(
         name="tier_networks",
         kind="set",
@@ -106,7 +111,7 @@ def _acl_chains(effective: Effective, config: RouterConfig) -> Iterator[NftChain
         yield from egress_chains(f"egress_{word(device)}", acl.egress, routed=config.routed)
 
 
-def _input_chains(effective: Effective, config: RouterConfig) -> Iterator[NftChain]:
+def _input_chains(config: RouterConfig, election: Election | None) -> Iterator[NftChain]:
     yield NftChain(
         name="from_control",
         rules=("tcp dport { 22, 3922 } accept", "meta l4proto icmp accept"),
@@ -117,10 +122,16 @@ def _input_chains(effective: Effective, config: RouterConfig) -> Iterator[NftCha
         "meta l4proto { tcp, udp } th dport 53 ip daddr @gateways accept",
         "meta l4proto { tcp, udp } th dport 53 iifname @serving accept",
     ]
-    if config.redundant and effective.tiers:
-        peer = f'iifname "{word(effective.tiers[0].device)}" ip daddr'
-        from_guest.append(f"{peer} {_VRRP_GROUP} meta l4proto {_VRRP_PROTOCOL} accept")
-        from_guest.append(f"{peer} {GROUP} udp dport {PORT} accept")
+    if election is not None:
+        from_guest.append("ip daddr 224.0.0.0/4 jump from_peer")
+        yield NftChain(
+            name="from_peer",
+            rules=(
+                f"ip daddr {_VRRP_GROUP} meta l4proto {_VRRP_PROTOCOL} accept",
+                f"ip daddr {BEACON_GROUP} udp dport {BEACON_PORT} accept",
+                f'iifname "{word(election.link.device)}" ip daddr {GROUP} udp dport {PORT} accept',
+            ),
+        )
     yield NftChain(name="from_guest", rules=tuple(from_guest))
     rules = [
         'iifname "lo" accept',
@@ -136,6 +147,9 @@ def _input_chains(effective: Effective, config: RouterConfig) -> Iterator[NftCha
         "iifname . ip saddr @guests jump from_guest",
         "iifname @outside icmp type echo-request accept",
     ]
+    if election is not None:
+        # Of a tier that is gone, the network is not known any more.
+        rules.append("iifname @held ip daddr 224.0.0.0/4 jump from_peer")
     yield NftChain(name="input", hook="type filter hook input priority filter; policy drop;", rules=tuple(rules))
 
 

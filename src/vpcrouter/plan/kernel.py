@@ -226,7 +226,7 @@ def _addresses(
     desired: Kernel, observed: ObservedKernel, up: set[str]
 ) -> tuple[list[KernelOperation], list[KernelOperation]]:
     wanted = {address: None for address in desired.addresses if address.device in up}
-    kept = wanted.keys() | set(desired.virtual_addresses)
+    kept = wanted.keys() | {*desired.virtual_addresses, *desired.elected_addresses}
     owned = {link.name for link in desired.links}
     actual = set(observed.addresses)
     surplus = [each for each in observed.addresses if each.device in owned and each not in kept]

@@ -53,6 +53,8 @@ class Kernel:
     """Paths below /proc/sys with slashes (`net/ipv4/ip_forward`), and their values."""
     virtual_addresses: tuple[InterfaceAddress, ...] = ()
     virtual_routes: tuple[Route, ...] = ()
+    elected_addresses: tuple[InterfaceAddress, ...] = ()
+    """Keepalived's as well; whether they are there is a matter of each election, and not compared."""
     serving: bool | None = False
     """None: nobody knows yet (keepalived has not reported), and what is virtual is left as it is."""
 

@@ -30,6 +30,20 @@ def network_of(address: str, prefix_length: int) -> str:
     return str(ip_interface(f"{address}/{prefix_length}").network)
 
 
+def halves(cidr: str) -> tuple[str, ...]:
+    """The two halves of a network; none of a single address."""
+    network = parse_network(cidr)
+    if network.prefixlen == network.max_prefixlen:
+        return ()
+    return tuple(str(half) for half in network.subnets())
+
+
+def split_prefix(address: str) -> tuple[str, int]:
+    """Address and prefix length of `10.1.2.2/24`."""
+    host, _, length = address.partition("/")
+    return host, int(length)
+
+
 def prefix_length(cidr: str) -> int:
     """The part behind the slash."""
     return int(cidr.rpartition("/")[2])

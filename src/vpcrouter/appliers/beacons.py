@@ -1,0 +1,94 @@
+"""The sockets that beacons go out and come in by: one on each device, multicast, one hop.
+
+Used by `peering`; what a datagram says is not known here. A socket is bound to its device, so that it hears only
+what came in there, and is made again when the device was taken away and put back.
+
+A datagram that cannot be sent (the link is down, the address is not there yet) is as good as lost on the way: the
+next one follows in a moment, so that is no error.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+
+from attrs import frozen
+
+from vpcrouter.values.beacon import BEACON_GROUP, BEACON_PORT
+
+_MAX_BYTES = 2048
+_AT_ONCE = 256
+"""So many datagrams of one device are read in one go; a guest that floods must not keep the agent busy."""
+
+
+@frozen
+class _Door:
+    socket: socket.socket
+    index: int
+    source: str
+
+
+class BeaconSockets:
+    """The devices that are listened on."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._doors: dict[str, _Door] = {}
+
+    def fileno(self) -> int:
+        """Readable when something was heard."""
+        return self._epoll.fileno()
+
+    def follow(self, sources: Mapping[str, str]) -> None:
+        """Listen on these devices and no others; by device, the own address to send from."""
+        indexes = {name: index for index, name in socket.if_nameindex()}
+        for device, door in list(self._doors.items()):
+            if (door.index, door.source) != (indexes.get(device), sources.get(device)):
+                del self._doors[device]
+                self._epoll.unregister(door.socket)
+                door.socket.close()
+        for device, source in sources.items():
+            if device in indexes and device not in self._doors:
+                with suppress(OSError):  # unplugged since; the next call sees it
+                    self._open(device, indexes[device], source)
+
+    def send(self, datagram: bytes) -> None:
+        """Send it by every device."""
+        for door in self._doors.values():
+            with suppress(OSError):
+                door.socket.sendto(datagram, (BEACON_GROUP, BEACON_PORT))
+
+    def read(self) -> list[bytes]:
+        """What was heard since the last call; never waits."""
+        heard = []
+        for door in self._doors.values():
+            with suppress(OSError):
+                for _ in range(_AT_ONCE):
+                    heard.append(door.socket.recv(_MAX_BYTES))
+        return heard
+
+    def close(self) -> None:
+        """Listen no more."""
+        self.follow({})
+        self._epoll.close()
+
+    def _open(self, device: str, index: int, source: str) -> None:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+            # struct ip_mreqn: group, address to send from, device (ip(7)).
+            chosen = struct.pack("=4s4si", socket.inet_aton(BEACON_GROUP), socket.inet_aton(source), index)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, chosen)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, chosen)
+            sock.bind((BEACON_GROUP, BEACON_PORT))
+            self._epoll.register(sock, select.EPOLLIN)
+        except OSError:
+            sock.close()
+            raise
+        self._doors[device] = _Door(sock, index, source)

@@ -1,0 +1,188 @@
+"""When the carrier moves from one elector to another: only onto one that has the same role, so nothing changes hands.
+
+Called by `router.py`, which tells what keepalived reports and what it has loaded, and asks for the next carriage.
+The machine calls nobody and reads no clock: times are a monotonic clock's nanoseconds and are passed in. Nothing of
+it has to survive a kill: who runs, in which role, and who carries is asked of keepalived again (`learned`).
+
+    a lower tier comes    reload: its elector is added ── it gets the carrier's role ──▶ reload: the list moves to it
+    the carrier's goes    reload: the list moves to another of the same role; the elector is *held*
+                          ── the peer's carrier is another one too ──▶ reload: the elector goes
+
+Why it is safe: a router that serves is master of its own carrier and of the peer's, for as long as the peer obeys.
+A move from an elector to one of the same role keeps that true, and dropping an elector that one is not master of, or
+that the peer does not carry on, does too. So the two routers may move at different times, or one of them never.
+
+An elector that is backup may only just have started; it counts when it has been so for longer than a backup
+without a master would stay. One that is master counts at once. Which elector is wanted is no question of safety: the
+lowest that both routers have.
+
+Known hole: while the two carry on different electors, a serving router whose link on the *peer's* carrier fails
+while its own is well is not relieved there by anybody, and the peer takes over too. A move lasts half a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from attrs import frozen
+
+from vpcrouter.values.carriage import Carriage, Elector, FoundElector, PeerCarriage
+from vpcrouter.values.fields import device_number
+from vpcrouter.values.role import Role
+
+_NS_PER_MS = 1_000_000
+
+
+@frozen
+class _Standing:
+    role: Role
+    since_ns: int
+
+
+class CarriageMachine:
+    """The electors of one router."""
+
+    def __init__(self, *, advertisement_interval_ms: int) -> None:
+        # Master-down interval: three advertisements and a skew of less than one (RFC 9568, 6.1); one more to be sure.
+        self._settled_ns = (5 * advertisement_interval_ms + 100) * _NS_PER_MS
+        self._standings: dict[str, _Standing] = {}
+        self._sources: dict[str, str] = {}
+        self._carrier: str | None = None
+        self._link: str | None = None
+
+    # What is so ---------------------------------------------------------------------------------
+
+    @property
+    def carrier(self) -> str | None:
+        """The device of the elector that carries, as keepalived has loaded it."""
+        return self._carrier
+
+    @property
+    def role(self) -> Role | None:
+        """The carrier's role, which is the router's; None if it has not reported."""
+        return self._role(self._carrier)
+
+    @property
+    def roles(self) -> Mapping[str, Role]:
+        """The role of each elector that runs."""
+        return {device: standing.role for device, standing in self._standings.items()}
+
+    def observe(self, device: str, role: Role, now_ns: int) -> None:
+        """An elector reports. That it stopped or was removed says nothing: its successor may have reported before.
+
+        A backup reports again after a reload, and its time begins again then: so does its wait for a master.
+        """
+        if role is not Role.INIT:
+            self._standings[device] = _Standing(role, now_ns)
+
+    def learned(self, found: Iterable[FoundElector], now_ns: int) -> None:
+        """What a keepalived that runs already says of all its electors."""
+        running = {each.device: each for each in found}
+        if not running:
+            return
+        self._standings = {device: each for device, each in self._standings.items() if device in running}
+        for device, each in running.items():
+            self._sources[device] = each.source
+            if self._role(device) is not each.role:
+                self.observe(device, each.role, now_ns)
+        self._carrier = next((device for device, each in running.items() if each.is_carrier), None)
+        if self._link is None:
+            self._link = self._carrier
+
+    def loaded(self, carriage: Carriage, tiers: Sequence[Elector]) -> None:
+        """Keepalived runs with this now."""
+        electors = (*tiers, *carriage.held)
+        self._sources = {each.device: each.source for each in electors}
+        self._standings = {device: each for device, each in self._standings.items() if device in self._sources}
+        self._carrier, self._link = carriage.carrier, carriage.link
+
+    def lost(self) -> None:
+        """Keepalived is gone: nobody is anything. What its successor runs with stays."""
+        self._standings.clear()
+
+    # What is next -------------------------------------------------------------------------------
+
+    def stay(self, tiers: Sequence[Elector]) -> Carriage:
+        """The carriage without a move: what a look at the machine is compared with."""
+        held = tuple(each for each in self._gone(tiers) if each.device in self._standings)
+        return Carriage(carrier=self._carrier, link=self._link, held=held)
+
+    def next(self, tiers: Sequence[Elector], peer: PeerCarriage | None, now_ns: int) -> Carriage:
+        """What keepalived is to run with now. `peer` is None as long as it was never heard."""
+        own = sorted((each.device for each in tiers), key=device_number)
+        if not own:
+            return Carriage()
+        carrier = self._next_carrier(own, peer, now_ns)
+        link = self._next_link(own, carrier, peer)
+        needed = {carrier, link}
+        held = (each for each in self._gone(tiers) if each.device in needed or self._holds_down(each.device, peer))
+        moves = self._carrier is not None and carrier != self._carrier
+        return Carriage(
+            carrier=carrier,
+            link=link,
+            held=tuple(held),
+            is_bridged=moves and self._role(self._carrier) is Role.MASTER,
+        )
+
+    def _next_carrier(self, own: Sequence[str], peer: PeerCarriage | None, now_ns: int) -> str | None:
+        shared = [device for device in own if peer is not None and device in peer.tiers]
+        candidates = shared or own
+        current = self._carrier if self._carrier in own or self._carrier in self._sources else None
+        if current is None:
+            return self._first_carrier(own, candidates, peer, now_ns)
+        for device in candidates:
+            if device == current or self._may_move(current, device, peer, now_ns):
+                return device
+        return current
+
+    def _may_move(self, current: str, target: str, peer: PeerCarriage | None, now_ns: int) -> bool:
+        if not self._is_decided(target, now_ns):
+            return False
+        if peer is not None and not peer.is_silent and peer.carrier == target:
+            return True  # both on one elector is what VRRP is made for, whatever came before
+        role = self._role(current)
+        if self._role(target) is Role.MASTER:
+            return role is Role.MASTER
+        return role is not Role.MASTER
+
+    def _first_carrier(
+        self, own: Sequence[str], candidates: Sequence[str], peer: PeerCarriage | None, now_ns: int
+    ) -> str | None:
+        """Nobody carries here yet. An elector that is backup proves that another router serves: follow that one."""
+        if peer is not None and peer.carrier in own:
+            return peer.carrier
+        if not all(self._is_decided(device, now_ns) or self._role(device) is Role.FAULT for device in own):
+            return None
+        for role, devices in ((Role.BACKUP, candidates), (Role.BACKUP, own), (Role.MASTER, candidates)):
+            for device in devices:
+                if self._role(device) is role:
+                    return device
+        return None
+
+    def _next_link(self, own: Sequence[str], carrier: str | None, peer: PeerCarriage | None) -> str | None:
+        """The peer's conntrackd listens on one device too: change when both carriers are the same."""
+        if self._link is None or (self._link not in own and self._link not in self._sources):
+            return carrier or own[0]
+        is_agreed = peer is None or peer.carrier == carrier
+        return carrier if is_agreed and carrier is not None else self._link
+
+    def _holds_down(self, device: str, peer: PeerCarriage | None) -> bool:
+        """Whether the peer would become master there, with all addresses, if this elector went."""
+        return self._role(device) is Role.MASTER and (peer is None or peer.carrier == device)
+
+    def _gone(self, tiers: Sequence[Elector]) -> Iterator[Elector]:
+        """The electors that are loaded and have no tier any more."""
+        gone = self._sources.keys() - {each.device for each in tiers}
+        return (Elector(device=device, source=self._sources[device]) for device in sorted(gone, key=device_number))
+
+    def _is_decided(self, device: str, now_ns: int) -> bool:
+        standing = self._standings.get(device)
+        if standing is None:
+            return False
+        if standing.role is Role.BACKUP:
+            return now_ns - standing.since_ns >= self._settled_ns
+        return standing.role is Role.MASTER
+
+    def _role(self, device: str | None) -> Role | None:
+        standing = self._standings.get(device) if device is not None else None
+        return None if standing is None else standing.role

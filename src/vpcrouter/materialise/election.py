@@ -1,0 +1,59 @@
+"""Which VRRP instances there are, in the order of the file, and what each is for. Pure.
+
+Called by `materialise`; kernel, ruleset, conntrackd and keepalived all take it from here. Which one carries and which
+ones are held is decided elsewhere (`machines.carriage`); what a state without such a decision gets is here: every
+tier has its elector, and the lowest one carries.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from vpcrouter.projections.effective import Effective
+from vpcrouter.values.carriage import Carriage, Elector
+from vpcrouter.values.desired import InterfaceAddress
+from vpcrouter.values.fields import device_number
+
+_MARKERS = "169.254.255"
+"""The constant addresses are of the link-local range, which nobody else uses inside a VPC."""
+
+
+@frozen(kw_only=True)
+class Election:
+    """The electors of a redundant router; there is at least one."""
+
+    electors: tuple[Elector, ...]
+    """In the order of keepalived.conf: the carrier is the first, or the lists of two would be mixed up (finding 7)."""
+    carrier: str | None
+    link: Elector
+    """Where connections are synchronised."""
+    held: tuple[Elector, ...]
+    """Those without a tier."""
+    is_bridged: bool
+
+
+def elect(effective: Effective, carriage: Carriage | None) -> Election | None:
+    """The election; None where there is no redundancy or no tier."""
+    config = effective.config
+    if config is None or not config.redundant or not effective.tiers:
+        return None
+    tiers = {tier.device: Elector(device=tier.device, source=tier.address) for tier in effective.tiers}
+    if carriage is None:
+        carriage = Carriage(carrier=effective.tiers[0].device)
+    held = tuple(each for each in carriage.held if each.device not in tiers)
+    electors = sorted(
+        (*tiers.values(), *held), key=lambda each: (each.device != carriage.carrier, device_number(each.device))
+    )
+    links = {each.device: each for each in electors}
+    return Election(
+        electors=tuple(electors),
+        carrier=carriage.carrier if carriage.carrier in links else None,
+        link=links.get(carriage.link or carriage.carrier or "", electors[0]),
+        held=held,
+        is_bridged=carriage.is_bridged,
+    )
+
+
+def marker(device: str) -> InterfaceAddress:
+    """The one address that is advertised on a device, the same on both routers for ever (finding 2)."""
+    return InterfaceAddress(device=device, address=f"{_MARKERS}.{device_number(device) % 256}/32")

@@ -1,0 +1,76 @@
+"""The conversation with the other router of the pair: what to say goes in, what it says comes out.
+
+Used by the agent, which waits on `fileno` and calls `announce` several times a second and whenever something
+changes. Whom to believe is `machines.peer`; the sockets are `appliers.beacons`. Nothing of a failover waits for this:
+it only lets the two move their carriers at nearly the same time, and hold an elector until the other has moved.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from vpcrouter.appliers.beacons import BeaconSockets
+from vpcrouter.machines.peer import Heard, PeerMachine
+from vpcrouter.values.beacon import Saying
+from vpcrouter.values.carriage import Elector, PeerCarriage
+
+_NONCE_BYTES = 8
+_ANSWER_NS = 20_000_000
+"""Greetings are answered no more often: whoever sends them must not decide how much we send."""
+
+
+class Peering:
+    """The other router, as this one hears it."""
+
+    def __init__(self) -> None:
+        self._sockets = BeaconSockets()
+        self._peer = PeerMachine(os.urandom(_NONCE_BYTES))
+        self._key = b""
+        self._said: Saying | None = None
+        self._answered_ns = 0
+
+    def fileno(self) -> int:
+        """Readable when `hear` has something to do."""
+        return self._sockets.fileno()
+
+    def listen(self, electors: Iterable[Elector], key: bytes) -> None:
+        """Talk by these devices, with this key."""
+        self._key = key
+        self._sockets.follow({each.device: each.source for each in electors})
+
+    def announce(self, saying: Saying) -> None:
+        """Send what this router has to say, by every device."""
+        self._said = saying
+        self._sockets.send(self._peer.beacon(saying, self._key, os.urandom(_NONCE_BYTES)))
+
+    def says(self, saying: Saying) -> bool:
+        """Whether that is what was announced last."""
+        return self._said == saying
+
+    def hear(self) -> bool:
+        """Take in what has come; whether the peer said something new."""
+        is_news = False
+        for datagram in self._sockets.read():
+            now_ns = time.monotonic_ns()
+            heard = self._peer.hear(datagram, self._key, now_ns)
+            is_news = is_news or heard is Heard.NEWS
+            if heard is Heard.GREETING and self._said is not None and now_ns - self._answered_ns >= _ANSWER_NS:
+                self._answered_ns = now_ns
+                self.announce(self._said)
+        return is_news
+
+    @property
+    def carriage(self) -> PeerCarriage | None:
+        """What is known of the peer's electors; None if it was never heard."""
+        return self._peer.carriage(time.monotonic_ns())
+
+    def describe(self) -> dict[str, Any] | None:
+        """What the status says of it."""
+        return self._peer.describe(time.monotonic_ns())
+
+    def close(self) -> None:
+        """Say and hear nothing more."""
+        self._sockets.close()

@@ -1,0 +1,22 @@
+"""What one router of a pair tells the other, many times a second."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from vpcrouter.values.role import Role
+
+BEACON_GROUP = "225.0.0.51"
+BEACON_PORT = 3781
+
+
+@frozen(kw_only=True)
+class Saying:
+    """What a router says of itself."""
+
+    tiers: tuple[str, ...] = ()
+    """The devices of its tiers on which an elector runs."""
+    carrier: str | None = None
+    role: Role = Role.INIT
+    seq: int = 0
+    digest: str = ""

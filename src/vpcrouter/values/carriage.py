@@ -1,0 +1,54 @@
+"""Electors and the carrier: which VRRP instances a router runs, and which of them carries its addresses.
+
+An *elector* is the VRRP instance on one tier's device; it has the name of that device. The *carrier* is the one
+elector that has the router's virtual addresses and routes, so its role is the router's. See docs/redundancy.md.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from vpcrouter.values.role import Role
+
+
+@frozen(kw_only=True, order=True)
+class Elector:
+    """A VRRP instance on a device, and the own address that its advertisements come from."""
+
+    device: str
+    source: str
+
+
+@frozen(kw_only=True)
+class FoundElector:
+    """What a running keepalived says of one of its instances, and the own address found on its device."""
+
+    device: str
+    source: str
+    role: Role
+    is_carrier: bool
+
+
+@frozen(kw_only=True)
+class Carriage:
+    """What keepalived is to run with, beside the elector that every tier has."""
+
+    carrier: str | None = None
+    """The device of the carrier; None before the first election."""
+    link: str | None = None
+    """The device that connections are synchronised over; None: the lowest tier's."""
+    held: tuple[Elector, ...] = ()
+    """Electors of tiers that are gone here: they must stay until the peer does not need them."""
+    is_bridged: bool = False
+    """The addresses change hands on a serving router: for a moment they are in nobody's, and routes must not go."""
+
+
+@frozen(kw_only=True)
+class PeerCarriage:
+    """What the other router says of its own."""
+
+    tiers: tuple[str, ...] = ()
+    """The devices of its tiers on which an elector runs."""
+    carrier: str | None = None
+    is_silent: bool = False
+    """It has not been heard for a while; this is its last word."""
