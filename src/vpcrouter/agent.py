@@ -91,6 +91,8 @@ class Agent:
         self._outcome: Outcome | None = None
         self._desired: tuple[State, Role, Carriage, Desired] | None = None
         self._peering = Peering()
+        self._target: str | None = None
+        """The carrier that the newest settle asks for."""
         self._settled: deque[tuple[int, int]] = deque(maxlen=KEPT)
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._drift: deque[dict[str, Any]] = deque(maxlen=KEPT)
@@ -287,6 +289,8 @@ class Agent:
     async def _settle(self) -> None:
         seq, tiers, role = self._router.seq, electors(self._router.state), self._router.role
         carriage, desired = self._plan()
+        self._target = carriage.carrier
+        self._consider()
         doubt, self._doubt = frozenset(self._doubt), set()
         outcome = await asyncio.get_running_loop().run_in_executor(
             self._worker, self._host.settle, desired, doubt, lambda: self._router.role is role
@@ -407,10 +411,12 @@ class Agent:
         self._peering.announce(self._saying())
 
     def _saying(self) -> Saying:
-        router = self._router
+        router, peer = self._router, self._peering.carriage
         return Saying(
             tiers=tuple(each.device for each in electors(router.state) if each.device in router.electors.roles),
             carrier=router.electors.carrier,
+            target=self._target,
+            heard=None if peer is None else peer.tiers,
             role=router.role,
             seq=router.seq,
             digest=router.digest,

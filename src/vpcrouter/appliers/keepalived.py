@@ -40,7 +40,8 @@ class InstanceReport(RoleReport):
     """What it says of an instance when it is asked."""
 
     device: str
-    preempts: bool
+    carries: bool
+    """It has addresses or routes that it does not advertise."""
     addresses: frozenset[str]
     """All that are its to set, with their prefix lengths."""
 
@@ -80,7 +81,7 @@ def _report(instance: Any) -> InstanceReport:
         role=_ROLES[int(instance["state"])],
         priority=int(instance["effective_priority"]),
         device=str(instance.get("ifp_ifname", "")),
-        preempts=not instance.get("nopreempt", False),
+        carries=bool(instance.get("evips") or instance.get("vroutes")),
         addresses=frozenset(_address(each) for name in ("vips", "evips") for each in instance.get(name, ())),
     )
 

@@ -6,7 +6,7 @@ it has to survive a kill: who runs, in which role, and who carries is asked of k
 
     a lower tier comes    reload: its elector is added ── it gets the carrier's role ──▶ reload: the list moves to it
     the carrier's goes    reload: the list moves to another of the same role; the elector is *held*
-                          ── the peer's carrier is another one too ──▶ reload: the elector goes
+                          ── the peer knows, and its carrier is elsewhere ──▶ reload: the elector goes
 
 Why it is safe: a router that serves is master of its own carrier and of the peer's, for as long as the peer obeys.
 A move from an elector to one of the same role keeps that true, and dropping an elector that one is not master of, or
@@ -14,7 +14,7 @@ that the peer does not carry on, does too. So the two routers may move at differ
 
 An elector that is backup may only just have started; it counts when it has been so for longer than a backup
 without a master would stay. One that is master counts at once. Which elector is wanted is no question of safety: the
-lowest that both routers have.
+lowest that both routers have; before the peer was heard, the one that carries.
 
 Known hole: while the two carry on different electors, a serving router whose link on the *peer's* carrier fails
 while its own is well is not relieved there by anybody, and the peer takes over too. A move lasts half a second.
@@ -130,6 +130,8 @@ class CarriageMachine:
         current = self._carrier if self._carrier in own or self._carrier in self._sources else None
         if current is None:
             return self._first_carrier(own, candidates, peer, now_ns)
+        if peer is None and current in own:
+            return current  # a peer that we have not heard yet may rely on where it knows us to be
         for device in candidates:
             if device == current or self._may_move(current, device, peer, now_ns):
                 return device
@@ -167,8 +169,13 @@ class CarriageMachine:
         return carrier if is_agreed and carrier is not None else self._link
 
     def _holds_down(self, device: str, peer: PeerCarriage | None) -> bool:
-        """Whether the peer would become master there, with all addresses, if this elector went."""
-        return self._role(device) is Role.MASTER and (peer is None or peer.carrier == device)
+        """Whether the peer would become master there, with all addresses, if this elector went.
+
+        A peer that is not there may still be about to move there, unless it has heard that the tier is gone.
+        """
+        if self._role(device) is not Role.MASTER:
+            return False
+        return peer is None or device in (peer.carrier, peer.target) or peer.heard is None or device in peer.heard
 
     def _gone(self, tiers: Sequence[Elector]) -> Iterator[Elector]:
         """The electors that are loaded and have no tier any more."""

@@ -1,6 +1,7 @@
 """What the other router of the pair says, and whether to believe it. Pure: times, nonces and the key are passed in.
 
-    beacon = msgpack [version, instance, number, nonce, echo, tiers, carrier, role, seq, digest] + HMAC-SHA256
+    beacon = msgpack [version, instance, number, nonce, echo,
+                      tiers, carrier, target, heard, role, seq, digest] + HMAC-SHA256
 
 Used by `peering`, which owns the sockets. A beacon counts if its authenticator is right, it echoes a nonce that
 this router has sent in one of its last two beacons, and its number is higher than that of the last one that
@@ -77,7 +78,8 @@ class PeerMachine:
         self._nonces = (*self._nonces[-1:], nonce)
         fields = [
             _VERSION, self._instance, self._number, nonce, self._echo,
-            list(saying.tiers), saying.carrier or "", saying.role.value, saying.seq, saying.digest,
+            list(saying.tiers), saying.carrier, saying.target, None if saying.heard is None else list(saying.heard),
+            saying.role.value, saying.seq, saying.digest,
         ]  # fmt: skip
         body: bytes = msgpack.packb(fields)
         return body + hmac.digest(key, body, "sha256")
@@ -108,7 +110,13 @@ class PeerMachine:
         if self._last is None:
             return None
         saying = self._last.saying
-        return PeerCarriage(tiers=saying.tiers, carrier=saying.carrier, is_silent=self._is_silent(now_ns))
+        return PeerCarriage(
+            tiers=saying.tiers,
+            carrier=saying.carrier,
+            target=saying.target,
+            heard=saying.heard,
+            is_silent=self._is_silent(now_ns),
+        )
 
     def describe(self, now_ns: int) -> dict[str, Any] | None:
         """What a status says of it; None if it was never heard."""
@@ -137,7 +145,7 @@ def _decode(datagram: bytes, key: bytes) -> _Beacon | None:
     if not hmac.compare_digest(hmac.digest(key, body, "sha256"), mac):
         return None
     try:
-        version, instance, number, nonce, echo, tiers, carrier, role, seq, digest = msgpack.unpackb(body)
+        version, instance, number, nonce, echo, tiers, carrier, target, heard, role, seq, digest = msgpack.unpackb(body)
         if version != _VERSION:
             return None
         return _Beacon(
@@ -147,7 +155,9 @@ def _decode(datagram: bytes, key: bytes) -> _Beacon | None:
             echo=bytes(echo),
             saying=Saying(
                 tiers=tuple(map(str, tiers)),
-                carrier=str(carrier) or None,
+                carrier=None if carrier is None else str(carrier),
+                target=None if target is None else str(target),
+                heard=None if heard is None else tuple(map(str, heard)),
                 role=Role(role),
                 seq=int(seq),
                 digest=str(digest),

@@ -17,6 +17,10 @@ class Saying:
     tiers: tuple[str, ...] = ()
     """The devices of its tiers on which an elector runs."""
     carrier: str | None = None
+    target: str | None = None
+    """The carrier that is being loaded."""
+    heard: tuple[str, ...] | None = None
+    """The peer's tiers, as it has told last; None if it was not heard."""
     role: Role = Role.INIT
     seq: int = 0
     digest: str = ""

@@ -50,5 +50,9 @@ class PeerCarriage:
     tiers: tuple[str, ...] = ()
     """The devices of its tiers on which an elector runs."""
     carrier: str | None = None
+    target: str | None = None
+    """Where its carrier is about to be: the same, or the device that it is moving to just now."""
+    heard: tuple[str, ...] | None = None
+    """What it has heard of our tiers last; None if nothing yet. It moves to none that it knows to be gone."""
     is_silent: bool = False
     """It has not been heard for a while; this is its last word."""
