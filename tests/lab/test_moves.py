@@ -1,0 +1,190 @@
+"""The carrier moves and no packet is lost: tiers come and go on both routers, at once, one by one, or on one alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import SETTLED_S, new_laboratory
+from tests.lab.test_drift import differences, pid_of, within
+from vpcrouter.lab.burst import burst_files, run_burst
+from vpcrouter.lab.demo import find_burst
+from vpcrouter.lab.failover import is_pair
+from vpcrouter.lab.laboratory import Laboratory
+from vpcrouter.lab.layout import ROUTERS
+from vpcrouter.lab.probing import Probe, Target
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+LOWEST, NEXT = "eth2", "eth3"
+GUEST = "vm4"
+"""Of a tier that nothing happens to."""
+MOVED_S = 5.0
+SKEW_S = 3.0
+OTHER = {"rA": "rB", "rB": "rA"}
+
+
+@pytest.fixture(scope="module")
+def routers() -> Iterator[Laboratory]:
+    laboratory = new_laboratory()
+    try:
+        laboratory.up()
+        assert run_burst(laboratory, burst_files(find_burst(None))).is_good
+        yield laboratory
+    finally:
+        laboratory.down()
+
+
+@pytest.fixture(params=ROUTERS, ids=["rA-serves", "rB-serves"])
+def master(request: pytest.FixtureRequest, routers: Laboratory) -> str:
+    """The serving router, which is the one asked for; the pair is whole and has all its tiers."""
+    return make_whole(routers, request.param)
+
+
+def make_whole(routers: Laboratory, wanted: str) -> str:
+    routers.heal()
+    for router in ROUTERS:
+        change_tier(routers, router, add=True)
+    assert routers.wait(is_pair, SETTLED_S), routers.status()
+    if routers.status()[wanted]["role"] != "master":
+        os.kill(pid_of(routers, OTHER[wanted], "keepalived"), signal.SIGKILL)
+        assert routers.wait(lambda status: status[wanted].get("role") == "master", SETTLED_S)
+    assert routers.wait(lambda status: is_pair(status) and carried_on(status, LOWEST), SETTLED_S), routers.status()
+    return wanted
+
+
+def change_tier(routers: Laboratory, router: str, *, add: bool) -> None:
+    """Add or remove the lowest tier of the example burst."""
+    for path in sorted((find_burst(None) / router).iterdir()):
+        command = json.loads(path.read_text())
+        if command.get("type") == "guestnetwork" and command.get("device") == LOWEST:
+            with routers.connect(router) as agent:
+                (line,) = agent.submit(path.name, json.dumps({**command, "add": add}))
+            assert line["status"] in ("accepted", "unchanged"), line
+            return
+    raise AssertionError(f"the burst has no tier on {LOWEST}")
+
+
+def carried_on(status: dict[str, dict[str, Any]], device: str) -> bool:
+    return all(each.get("interface") == device and each["held"] == [] for each in status.values())
+
+
+def role_changes(routers: Laboratory) -> dict[str, int]:
+    return {router: status["counters"].get("role_changes", 0) for router, status in routers.status().items()}
+
+
+def virtual_addresses(routers: Laboratory, router: str) -> bool:
+    """Whether the gateways of the other tiers are there."""
+    words = ["ip", "-brief", "-4", "address"]
+    argv, environment = routers.command_line(router, words)
+    listed = subprocess.run(argv, env=environment, check=True, capture_output=True, text=True).stdout
+    return "10.1.4.1/24" in listed
+
+
+def change(routers: Laboratory, order: Sequence[str], *, add: bool, skew_s: float, ends_on: str) -> None:
+    """Hand the change to these routers, and see that nobody on another tier notices."""
+    before, roles = role_changes(routers), {name: each["role"] for name, each in routers.status().items()}
+    with Probe(routers, GUEST, Target.parse("ext")) as probing:
+        for number, router in enumerate(order):
+            if number:
+                time.sleep(skew_s)
+            change_tier(routers, router, add=add)
+        moved = routers.wait(lambda status: is_pair(status) and carried_on(status, ends_on), MOVED_S)
+        time.sleep(0.5)
+        result = probing.stop()
+    assert moved, routers.status()
+    assert result.lost == 0, result
+    assert {name: each["role"] for name, each in routers.status().items()} == roles
+    assert role_changes(routers) == before
+    assert within(MOVED_S, lambda: [differences(routers, router) for router in ROUTERS] == [[], []])
+    for router in ROUTERS:
+        assert virtual_addresses(routers, router) == (roles[router] == "master")
+
+
+@pytest.mark.parametrize("skew_s", [0.0, SKEW_S])
+@pytest.mark.parametrize("first", ROUTERS)
+def test_the_lowest_tier_goes_and_comes(routers: Laboratory, master: str, first: str, skew_s: float) -> None:
+    order = (first, OTHER[first])
+    change(routers, order, add=False, skew_s=skew_s, ends_on=NEXT)
+    change(routers, order, add=True, skew_s=skew_s, ends_on=LOWEST)
+
+
+@pytest.mark.parametrize("on_the", ["master", "backup"])
+def test_one_of_them_never_hears_of_it(routers: Laboratory, master: str, on_the: str) -> None:
+    only = master if on_the == "master" else OTHER[master]
+    change(routers, [only], add=False, skew_s=0, ends_on=NEXT)
+    with Probe(routers, GUEST, Target.parse("ext")) as probing:
+        time.sleep(0.5)
+        routers.cut_off(master)
+        assert routers.wait(lambda status: status[OTHER[master]]["role"] == "master", SETTLED_S)
+        time.sleep(0.5)
+        result = probing.stop()
+    assert len(result.outages) == 1
+    assert result.longest_outage_ms <= 500, result
+
+
+@pytest.mark.parametrize("add", [False, True], ids=["removed", "added"])
+@pytest.mark.parametrize("seed", range(3))
+def test_an_agent_is_killed_in_the_middle(routers: Laboratory, seed: int, add: bool) -> None:
+    master = make_whole(routers, "rA")
+    chance = random.Random(seed)
+    if add:
+        change(routers, ROUTERS, add=False, skew_s=0, ends_on=NEXT)
+    with Probe(routers, GUEST, Target.parse("ext")) as probing:
+        for router in ROUTERS:
+            change_tier(routers, router, add=add)
+        time.sleep(chance.uniform(0.0, 0.7))
+        victim = chance.choice(ROUTERS)
+        os.kill(routers.machines[victim].status()["pid"], signal.SIGKILL)
+        time.sleep(chance.uniform(0.0, 0.5))
+        routers.machines[victim].wait_until_it_answers(routers.machines[victim].start(100))
+        moved = routers.wait(lambda status: is_pair(status) and carried_on(status, LOWEST if add else NEXT), MOVED_S)
+        time.sleep(0.3)
+        result = probing.stop()
+    assert moved, routers.status()
+    assert routers.status()[master]["role"] == "master"
+    assert result.lost == 0, result
+
+
+@pytest.mark.parametrize("after_s", [0.05, 0.3, 0.5])
+def test_the_master_crashes_in_the_middle(routers: Laboratory, after_s: float) -> None:
+    master = make_whole(routers, "rA")
+    change(routers, ROUTERS, add=False, skew_s=0, ends_on=NEXT)
+    with Probe(routers, GUEST, Target.parse("ext")) as probing:
+        for router in ROUTERS:
+            change_tier(routers, router, add=True)
+        time.sleep(after_s)
+        routers.cut_off(master)
+        assert routers.wait(lambda status: status[OTHER[master]]["role"] == "master", SETTLED_S), routers.status()
+        time.sleep(1.0)
+        result = probing.stop()
+    assert len(result.outages) == 1, result
+    assert result.longest_outage_ms <= 600, result
+    routers.heal()
+    assert routers.wait(lambda status: is_pair(status) and carried_on(status, LOWEST), SETTLED_S), routers.status()
+    assert [virtual_addresses(routers, router) for router in ROUTERS].count(True) == 1
+
+
+def test_a_peer_whose_agent_is_dead_is_waited_for(routers: Laboratory) -> None:
+    master = make_whole(routers, "rA")
+    backup = OTHER[master]
+    os.kill(routers.machines[backup].status()["pid"], signal.SIGKILL)
+    with Probe(routers, GUEST, Target.parse("ext")) as probing:
+        change_tier(routers, master, add=False)
+        time.sleep(3.0)
+        status = routers.machines[master].status()
+        assert (status["interface"], status["held"], status["role"]) == (NEXT, [LOWEST], "master")
+        assert status["peer"]["silent"] is True
+        assert not virtual_addresses(routers, backup)
+        routers.machines[backup].wait_until_it_answers(routers.machines[backup].start(100))
+        assert routers.wait(lambda both: is_pair(both) and carried_on(both, NEXT), MOVED_S), routers.status()
+        result = probing.stop()
+    assert result.lost == 0, result

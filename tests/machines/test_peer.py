@@ -1,0 +1,129 @@
+"""What of the other router's beacons is believed, and that nothing else is."""
+
+from __future__ import annotations
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vpcrouter.machines.peer import SILENT_NS, Heard, PeerMachine, derive_key
+from vpcrouter.values.beacon import Saying
+from vpcrouter.values.role import Role
+
+KEY = derive_key("secret", "10.1.0.0/16")
+SAYING = Saying(tiers=("eth2", "eth3"), carrier="eth2", target="eth2", role=Role.MASTER, seq=7, digest="ab" * 32)
+NOW = 10 * SILENT_NS
+
+
+class Nonces:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> bytes:
+        self.count += 1
+        return self.count.to_bytes(8, "big")
+
+
+def met() -> tuple[PeerMachine, PeerMachine, Nonces]:
+    """Two routers that have heard each other."""
+    one, other, nonce = PeerMachine(b"a" * 8), PeerMachine(b"b" * 8), Nonces()
+    assert other.hear(one.beacon(SAYING, KEY, nonce()), KEY, NOW) is Heard.GREETING
+    assert one.hear(other.beacon(SAYING, KEY, nonce()), KEY, NOW) is Heard.NEWS
+    assert other.hear(one.beacon(SAYING, KEY, nonce()), KEY, NOW) is Heard.NEWS
+    return one, other, nonce
+
+
+def test_two_that_meet_know_each_other_after_three_beacons() -> None:
+    one, other, _ = met()
+    for each in (one, other):
+        found = each.carriage(NOW)
+        assert found is not None
+        assert (found.tiers, found.carrier, found.target, found.heard) == (("eth2", "eth3"), "eth2", "eth2", None)
+        described = each.describe(NOW)
+        assert described is not None
+        assert (described["role"], described["seq"], described["digest"]) == ("master", 7, "ab" * 32)
+
+
+def test_nobody_is_known_before() -> None:
+    machine = PeerMachine(b"a" * 8)
+    assert machine.carriage(NOW) is None
+    assert machine.describe(NOW) is None
+
+
+def test_what_is_the_same_is_no_news() -> None:
+    one, other, nonce = met()
+    assert other.hear(one.beacon(SAYING, KEY, nonce()), KEY, NOW) is Heard.SAME
+    assert other.hear(one.beacon(Saying(), KEY, nonce()), KEY, NOW) is Heard.NEWS
+
+
+def test_the_same_beacon_by_another_device_is_nothing() -> None:
+    one, other, nonce = met()
+    beacon = one.beacon(SAYING, KEY, nonce())
+    assert [other.hear(beacon, KEY, NOW) for _ in range(3)] == [Heard.SAME, Heard.NOTHING, Heard.NOTHING]
+
+
+def test_an_old_beacon_is_not_believed_again() -> None:
+    one, other, nonce = met()
+    old = one.beacon(Saying(carrier="eth9"), KEY, nonce())
+    assert other.hear(old, KEY, NOW) is Heard.NEWS
+    for _ in range(3):
+        one.hear(other.beacon(SAYING, KEY, nonce()), KEY, NOW)
+        other.hear(one.beacon(SAYING, KEY, nonce()), KEY, NOW)
+    assert other.hear(old, KEY, NOW) is Heard.NOTHING
+    restarted = PeerMachine(b"c" * 8)
+    restarted.beacon(SAYING, KEY, nonce())
+    assert restarted.hear(old, KEY, NOW) is Heard.GREETING
+    assert restarted.carriage(NOW) is None
+
+
+def test_a_peer_that_starts_again_is_met_again() -> None:
+    one, _, nonce = met()
+    successor = PeerMachine(b"c" * 8)
+    assert one.hear(successor.beacon(Saying(), KEY, nonce()), KEY, NOW) is Heard.GREETING
+    assert successor.hear(one.beacon(SAYING, KEY, nonce()), KEY, NOW) is Heard.NEWS
+    assert one.hear(successor.beacon(Saying(), KEY, nonce()), KEY, NOW) is Heard.NEWS
+
+
+def test_silence_shows_and_the_last_word_stays() -> None:
+    one, _, _ = met()
+    late = one.carriage(NOW + SILENT_NS)
+    assert late is not None
+    assert (late.is_silent, late.carrier) == (True, "eth2")
+
+
+def test_one_s_own_voice_is_nothing() -> None:
+    one, _, nonce = met()
+    assert one.hear(one.beacon(SAYING, KEY, nonce()), KEY, NOW) is Heard.NOTHING
+
+
+@pytest.mark.parametrize("key", [derive_key("other", "10.1.0.0/16"), derive_key("secret", "10.2.0.0/16"), b""])
+def test_another_key_is_nothing(key: bytes) -> None:
+    one, other, nonce = met()
+    assert other.hear(one.beacon(SAYING, key, nonce()), KEY, NOW) is Heard.NOTHING
+
+
+@given(st.data())
+def test_a_changed_byte_is_nothing(data: st.DataObject) -> None:
+    one, other, nonce = met()
+    beacon = bytearray(one.beacon(SAYING, KEY, nonce()))
+    beacon[data.draw(st.integers(0, len(beacon) - 1))] ^= data.draw(st.integers(1, 255))
+    assert other.hear(bytes(beacon), KEY, NOW) is Heard.NOTHING
+
+
+@given(st.binary(max_size=1500))
+def test_noise_is_nothing(noise: bytes) -> None:
+    _, other, _ = met()
+    assert other.hear(noise, KEY, NOW) is Heard.NOTHING
+
+
+@given(
+    st.recursive(st.none() | st.integers(-5, 5) | st.text(max_size=3) | st.binary(max_size=9), st.lists, max_leaves=20)
+)
+def test_whoever_has_the_key_can_do_no_more_than_lie(content: object) -> None:
+    import hashlib
+    import hmac
+
+    _, other, _ = met()
+    body: bytes = msgpack.packb(content)
+    assert other.hear(body + hmac.new(KEY, body, hashlib.sha256).digest(), KEY, NOW) is Heard.NOTHING
