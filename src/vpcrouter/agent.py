@@ -51,7 +51,7 @@ from vpcrouter.router import Router
 from vpcrouter.state import State
 from vpcrouter.submission import Submitted, read_submission
 from vpcrouter.values.beacon import Saying
-from vpcrouter.values.carriage import Carriage
+from vpcrouter.values.carriage import Carriage, FoundElector
 from vpcrouter.values.desired import Desired
 from vpcrouter.values.role import Role
 
@@ -65,6 +65,7 @@ SNAPSHOT_EVENTS = 10_000
 ANNOUNCE_S = 0.2
 """How often the peer is told what this router is. Ten missed in a row are silence; it follows changes at once."""
 LEARN_TIMES = 3
+"""Each waits five seconds for an answer."""
 KEPT = 100
 """How many drift reports and settles are remembered."""
 
@@ -381,7 +382,11 @@ class Agent:
         self._consider()
 
     async def _learn_role(self) -> None:
-        """Ask a keepalived that runs already; if it says something by itself meanwhile, which is newer, ask again."""
+        """Ask a keepalived that runs already; if it says something by itself meanwhile, which is newer, ask again.
+
+        Who serves and who carries must be known before keepalived's file is touched, so a slow answer is waited for.
+        """
+        found: tuple[FoundElector, ...] = ()
         for _ in range(LEARN_TIMES):
             self._on_notification()
             said = self._said
@@ -389,11 +394,11 @@ class Agent:
                 found = await asyncio.get_running_loop().run_in_executor(self._worker, self._host.find_electors)
             except HostError as error:
                 LOG.warning("%s; asking again", error)
-                return
+                continue
             self._on_notification()
             if self._said == said:
-                self._follow(self._router.learn(found))
-                return
+                break
+        self._follow(self._router.learn(found))
 
     async def _announce(self) -> None:
         """Tell the peer what this router is, and see whether time alone has changed what is to be done."""

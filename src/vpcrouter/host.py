@@ -148,9 +148,13 @@ class Host:
             if address.address not in virtual and not is_ipv6(address.address):
                 sources.setdefault(address.device, address.address.partition("/")[0])
         return tuple(
-            FoundElector(device=each.device, source=sources[each.device], role=each.role, is_carrier=each.carries)
+            FoundElector(
+                device=each.instance,
+                source=sources.get(each.instance, ""),
+                role=each.role,
+                is_carrier=each.carries,
+            )
             for each in found
-            if each.device in sources
         )
 
     def wait(self, seconds: float) -> None:

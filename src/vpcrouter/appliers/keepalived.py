@@ -39,7 +39,6 @@ _LOOK_S = 0.002
 class InstanceReport(RoleReport):
     """What it says of an instance when it is asked."""
 
-    device: str
     carries: bool
     """It has addresses or routes that it does not advertise."""
     addresses: frozenset[str]
@@ -80,7 +79,6 @@ def _report(instance: Any) -> InstanceReport:
         instance=str(instance["iname"]),
         role=_ROLES[int(instance["state"])],
         priority=int(instance["effective_priority"]),
-        device=str(instance.get("ifp_ifname", "")),
         carries=bool(instance.get("evips") or instance.get("vroutes")),
         addresses=frozenset(_address(each) for name in ("vips", "evips") for each in instance.get(name, ())),
     )

@@ -82,7 +82,7 @@ class CarriageMachine:
             return
         self._standings = {device: each for device, each in self._standings.items() if device in running}
         for device, each in running.items():
-            self._sources[device] = each.source
+            self._sources[device] = each.source or self._sources.get(device, "")
             if self._role(device) is not each.role:
                 self.observe(device, each.role, now_ns)
         self._carrier = next((device for device, each in running.items() if each.is_carrier), None)
@@ -179,7 +179,8 @@ class CarriageMachine:
 
     def _gone(self, tiers: Sequence[Elector]) -> Iterator[Elector]:
         """The electors that are loaded and have no tier any more."""
-        gone = self._sources.keys() - {each.device for each in tiers}
+        own = {each.device for each in tiers}
+        gone = (device for device, source in self._sources.items() if source and device not in own)
         return (Elector(device=device, source=self._sources[device]) for device in sorted(gone, key=device_number))
 
     def _is_decided(self, device: str, now_ns: int) -> bool:

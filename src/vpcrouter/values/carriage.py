@@ -25,6 +25,7 @@ class FoundElector:
 
     device: str
     source: str
+    """Empty if the device has none just now."""
     role: Role
     is_carrier: bool
 

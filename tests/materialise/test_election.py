@@ -1,0 +1,91 @@
+"""What the carriage changes: which elector carries, what a removed tier leaves behind, what a move is bridged by."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from tests.materialise import vpc
+from vpcrouter.materialise import materialise
+from vpcrouter.values.carriage import Carriage, Elector
+from vpcrouter.values.desired import Desired, InterfaceAddress, Link
+from vpcrouter.values.role import Role
+from vpcrouter.values.settings import Settings
+
+PAIR = vpc.state(tiers=[vpc.tier(2), vpc.tier(3), vpc.tier(4)], addresses=[vpc.public(10), vpc.private_gateway()])
+LOWEST, NEXT = sorted(PAIR.tiers)[:2]
+
+
+def desired(carriage: Carriage, *, without: str = "", role: Role = Role.MASTER) -> Desired:
+    tiers = {device: tier for device, tier in PAIR.tiers.items() if device != without}
+    released = PAIR.released | ({without} if without else set())
+    return materialise(evolve(PAIR, tiers=tiers, released=frozenset(released)), role, Settings(), carriage)
+
+
+def file_of(found: Desired, daemon: str) -> str:
+    (content,) = (file.content for each in found.daemons if each.name == daemon for file in each.files)
+    return content
+
+
+def instances(found: Desired) -> list[str]:
+    return file_of(found, "keepalived").split("vrrp_instance ")[1:]
+
+
+def test_the_carrier_is_the_first_and_alone_carries_and_does_not_preempt() -> None:
+    first, *others = instances(desired(Carriage(carrier=NEXT)))
+    assert first.startswith(NEXT)
+    assert "virtual_ipaddress_excluded" in first
+    assert "nopreempt" in first
+    assert len(others) == len(PAIR.tiers) - 1
+    assert not [each for each in others if "virtual_ipaddress_excluded" in each or "virtual_routes" in each]
+    assert not [each for each in others if "nopreempt" in each]
+
+
+def test_before_the_first_election_nobody_carries_or_preempts() -> None:
+    found = instances(desired(Carriage(), role=Role.INIT))
+    assert not [each for each in found if "virtual_ipaddress_excluded" in each]
+    assert all("nopreempt" in each for each in found)
+
+
+def test_who_serves_has_the_higher_priority_everywhere() -> None:
+    for role, priority in ((Role.MASTER, 150), (Role.BACKUP, 100), (Role.FAULT, 100)):
+        found = instances(desired(Carriage(carrier=LOWEST), role=role))
+        assert all(f"priority {priority}\n" in each for each in found)
+
+
+def test_of_a_held_tier_the_device_and_the_own_address_stay_and_nothing_else() -> None:
+    gone = PAIR.tiers[LOWEST]
+    held = Elector(device=LOWEST, source=gone.address)
+    found = desired(Carriage(carrier=NEXT, link=LOWEST, held=(held,)), without=LOWEST)
+    kernel = found.kernel
+    assert [each for each in kernel.links if each.name == LOWEST] == [Link(name=LOWEST, up=True)]
+    assert [each.address for each in kernel.addresses if each.device == LOWEST] == [f"{gone.address}/32"]
+    assert not [each for each in kernel.virtual_addresses if each.device == LOWEST]
+    assert not [each for each in kernel.routes if each.device == LOWEST]
+    assert LOWEST in "".join(instances(found))
+    assert f"IPv4_interface {gone.address}" in file_of(found, "conntrackd")
+    sets = {each.name: dict(each.elements) for each in found.ruleset.sets}
+    assert sets["held"] == {f'"{LOWEST}"': ""}
+    assert [name for name, elements in sets.items() if f'"{LOWEST}"' in elements] == ["held"]
+    assert gone.gateway not in sets["gateways"]
+
+
+def test_a_tier_that_is_not_held_leaves_a_bare_device() -> None:
+    found = desired(Carriage(carrier=NEXT), without=LOWEST)
+    assert Link(name=LOWEST, up=False) in found.kernel.links
+    assert not [each for each in found.kernel.addresses if each.device == LOWEST]
+
+
+def test_a_move_of_a_serving_router_is_bridged_by_both_halves() -> None:
+    still = desired(Carriage(carrier=LOWEST)).kernel
+    moving = desired(Carriage(carrier=LOWEST, is_bridged=True)).kernel
+    added = {(route.network, route.gateway) for route in moving.routes} - {
+        (route.network, route.gateway) for route in still.routes
+    }
+    default = next(route for route in still.virtual_routes if route.network == "0.0.0.0/0")
+    assert {("0.0.0.0/1", default.gateway), ("128.0.0.0/1", default.gateway)} <= added
+    assert {("203.0.113.0/25", ""), ("203.0.113.128/25", "")} <= added
+    assert evolve(moving, routes=still.routes) == still
+
+
+def test_a_public_device_never_loses_its_last_address() -> None:
+    assert InterfaceAddress(device="eth1", address="169.254.255.1/32") in desired(Carriage()).kernel.addresses
