@@ -33,6 +33,7 @@ from vpcrouter.plan.kernel import KernelPlan, Sysctl, plan_kernel, repair_virtua
 from vpcrouter.values.carriage import FoundElector
 from vpcrouter.values.desired import Desired, Kernel
 from vpcrouter.values.networks import is_ipv6
+from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
 EVERYTHING = frozenset({"all"})
@@ -232,7 +233,8 @@ class Host:
         observed = self._kernel.observe(kernel)
         plan = plan_kernel(kernel, observed)
         self._note_awaited(kernel, plan, is_drift=is_drift)
-        if self._awaited is not None and time.monotonic() - self._awaited.since >= GRACE_S and is_current():
+        has_waited = self._awaited is not None and time.monotonic() - self._awaited.since >= GRACE_S
+        if self._awaited is not None and has_waited and is_current() and self._keepalived_agrees(kernel):
             repair = repair_virtual(kernel, observed)
             notes.did(repair, is_drift=self._awaited.is_drift)
             self._kernel.apply(repair)
@@ -240,6 +242,18 @@ class Host:
             plan = plan_kernel(kernel, observed)
         self._sysctls = observed.sysctls
         notes.waiting.extend(_unsettled(plan))
+
+    def _keepalived_agrees(self, kernel: Kernel) -> bool:
+        """Whether keepalived, asked now, has the role that its addresses are to be mended for.
+
+        What it says by itself can be late: one that is ending gives its addresses up at once and says so a second
+        later, when the peer has them long since.
+        """
+        try:
+            found = self._daemons.keepalived_reports()
+        except HostError:
+            return not kernel.serving
+        return any(each.carries and each.role is Role.MASTER for each in found) is bool(kernel.serving)
 
     def _note_awaited(self, kernel: Kernel, plan: KernelPlan, *, is_drift: bool) -> None:
         """Since when keepalived's addresses have been wrong without a pause, under one and the same role."""

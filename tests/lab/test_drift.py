@@ -146,6 +146,23 @@ def test_a_stopped_daemon_is_continued(pair: Laboratory, name: str, role: str) -
     assert within(REPAIRED_S, lambda: sorted(roles(pair)) == ["backup", "master"])
 
 
+def test_a_keepalived_that_ends_gives_its_addresses_up_and_nobody_puts_them_back(pair: Laboratory) -> None:
+    router = roles(pair)["master"]
+    other = {"rA": "rB", "rB": "rA"}[router]
+    os.kill(pid_of(pair, router, "keepalived"), signal.SIGTERM)
+    deadline = time.monotonic() + 2.5
+    while time.monotonic() < deadline:
+        both = [holds_gateway(pair, each) for each in (router, other)]
+        assert both != [True, True], "two routers answer for one address"
+        time.sleep(0.02)
+    assert within(REPAIRED_S, lambda: sorted(roles(pair)) == ["backup", "master"])
+
+
+def holds_gateway(pair: Laboratory, router: str) -> bool:
+    words = ["ip", "-n", pair.names.namespace(router), "-4", "-o", "address", "show", "dev", "eth3"]
+    return " 10.1.3.1/24 " in subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
 def pids_of(pair: Laboratory, router: str, name: str) -> list[int]:
     """The processes of that name in the router's namespace, oldest first."""
     listed = subprocess.run(
