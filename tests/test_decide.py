@@ -298,3 +298,15 @@ def test_a_value_that_is_wrong_by_itself_cannot_be_made(make: object, where: str
     with pytest.raises(MalformedInputError) as refused:
         make()  # type: ignore[operator]
     assert refused.value.where == where
+
+
+def test_a_shifted_range_for_some_clients_is_bounded() -> None:
+    wide = with_changes(forward((10_000, 12_000), sources=("198.51.100.0/24",)), target_port=20_000)
+    with pytest.raises(RejectedCommandError, match="1000 ports at most"):
+        decide(State(), ChangePortForwards(put=(wide,)))
+    for fits in (
+        with_changes(wide, sources=()),
+        with_changes(wide, target_port=10_000),
+        with_changes(wide, last_port=10_999),
+    ):
+        assert decide(State(), ChangePortForwards(put=(fits,))).event is not None

@@ -18,24 +18,20 @@ and asks keepalived for its role.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import signal
-import socket
-import struct
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
-from vpcrouter.client import MAX_MESSAGE_BYTES, socket_address
-from vpcrouter.errors import CallerError, HostError, JournalError, VpcRouterError
+from vpcrouter.door import Door
+from vpcrouter.errors import CallerError, HostError, JournalError
 from vpcrouter.host import Host, Outcome
 from vpcrouter.journal import write_snapshot
 from vpcrouter.machines.backoff import Backoff
@@ -84,6 +80,7 @@ class Agent:
         self._router = router
         self._host: Host = router.host
         self._settings = router.settings
+        self._door = Door(Path(self._settings.agent_socket), self._answer)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle")
         self._coalescer = Coalescer(quiet_ms=self._settings.quiet_ms, max_delay_ms=self._settings.max_delay_ms)
         self._backoff = Backoff()
@@ -116,7 +113,7 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        server = await self._listen()
+        await self._door.open()
         loop.add_reader(self._host.notifications.fileno(), self._on_notification)
         loop.add_reader(self._host.monitor.fileno(), self._on_kernel)
         loop.add_reader(self._peering.fileno(), self._on_beacon)
@@ -130,14 +127,13 @@ class Agent:
         try:
             await self._stop.wait()
         finally:
-            server.close()
+            self._door.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._worker.shutdown(wait=True)
             loop.remove_reader(self._peering.fileno())
             self._peering.close()
-            self._settings_socket().unlink(missing_ok=True)
         if self._failure is not None:
             raise self._failure
 
@@ -153,42 +149,7 @@ class Agent:
             self._failure = error
             self._stop.set()
 
-    def _settings_socket(self) -> Path:
-        return Path(self._settings.agent_socket)
-
     # Commands -----------------------------------------------------------------------------------
-
-    async def _listen(self) -> asyncio.AbstractServer:
-        path = self._settings_socket()
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o177)
-        try:
-            with socket_address(path) as address:
-                listening.bind(address)
-        finally:
-            os.umask(before)
-        return await asyncio.start_unix_server(self._serve, sock=listening, limit=MAX_MESSAGE_BYTES)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not _may_connect(writer.get_extra_info("socket")):
-            writer.close()
-            return
-        try:
-            while line := await reader.readline():
-                try:
-                    answer = await self._answer(json.loads(line))
-                except (VpcRouterError, ValueError, KeyError, TypeError) as error:
-                    answer = {"error": str(error) or repr(error)}
-                writer.write(json.dumps(answer).encode() + b"\n")
-                await writer.drain()
-        except (ConnectionError, ValueError):
-            pass  # the client went away, or sent a line longer than any message
-        finally:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
@@ -531,13 +492,6 @@ def _line(submitted: Submitted, results: Any) -> dict[str, Any]:
         result = next(results)
     line = result.as_dict() if isinstance(result, Receipt) else rejection(str(result))
     return {**line, "where": submitted.where}
-
-
-def _may_connect(client: socket.socket) -> bool:
-    """Whether the other end is root or this user (the socket's mode says so too; its directory could be moved)."""
-    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, uid, _ = struct.unpack("3i", credentials)
-    return uid in (0, os.geteuid())
 
 
 def run_agent(router: Router) -> None:

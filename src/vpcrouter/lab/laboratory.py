@@ -245,7 +245,7 @@ class Laboratory:
         with ThreadPoolExecutor(len(routers)) as pool:
             booted = dict(zip(routers, pool.map(lambda router: self._boot(router, pids[router]), routers), strict=True))
         settled_s = time.monotonic() - started
-        self.wait(_has_master, ELECTION_S + 5 * stored.advertisement_ms / 1000)
+        self.wait(lambda status: _has_elected(status, routers), ELECTION_S + 5 * stored.advertisement_ms / 1000)
         return {
             router: Rebooted(
                 digest_before=before[router],
@@ -292,10 +292,12 @@ class Laboratory:
         record.write(self.directory, stored)
 
 
-def _has_master(status: dict[str, dict[str, Any]]) -> bool:
-    """Also true of a pair that has no tier yet, and so nothing to elect."""
-    return any(each.get("role") == "master" for each in status.values()) or not any(
-        each.get("interface") for each in status.values()
+def _has_elected(status: dict[str, dict[str, Any]], routers: Collection[str]) -> bool:
+    """Somebody serves, and these routers know what they are. Also true of a pair that has no tier to elect over."""
+    if not any(each.get("interface") for each in status.values()):
+        return True
+    return any(each.get("role") == "master" for each in status.values()) and not any(
+        status[router].get("role") in (None, "init") for router in routers
     )
 
 

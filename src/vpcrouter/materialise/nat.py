@@ -5,7 +5,8 @@ guest happens only where the public address is (`fib daddr type local`): a backu
 for the MAC that both routers have, translates none of them. A hairpin (a guest that reaches a guest of its own tier
 by a public address) is hidden behind the tier's gateway address, which survives a failover; the own one would not.
 
-Known holes: a forwarding whose ports are shifted takes one element for each port and source; a guest whose
+Known holes: a forwarding whose ports are shifted takes one element for each port (and source, so `decide` bounds the
+range where there are sources); a guest whose
 gateway is somebody else is translated to, but answers past this router.
 """
 
@@ -21,21 +22,25 @@ from vpcrouter.values.config import PortForward
 from vpcrouter.values.desired import NftChain, NftSet
 from vpcrouter.values.networks import parse_address, parse_network
 
-_CLIENT_AND_PORT = "ipv4_addr . ipv4_addr . inet_proto . inet_service"
+_PORT = "ipv4_addr . inet_proto . inet_service"
+_CLIENT_AND_PORT = f"ipv4_addr . {_PORT}"
 
 
 def nat_sets(effective: Effective) -> tuple[NftSet, ...]:
     """The sets and maps of NAT. Which public address has which translation was decided; none meets another."""
     devices = {each.address: each.device for each in effective.public_addresses}
     same = [each for each in effective.forwards if each.target_port == each.first_port]
-    shifted = [each for each in effective.forwards if each.target_port != each.first_port]
+    shifted = [each for each in effective.forwards if each.target_port != each.first_port and not each.sources]
+    restricted = [each for each in effective.forwards if each.target_port != each.first_port and each.sources]
     natted = [tier.network for tier in effective.tiers if tier.is_gateway]
     return (
         _map("forwards", f"type {_CLIENT_AND_PORT} : ipv4_addr; flags interval;", _same_ports(same)),
+        # Port by port: a hash takes 40,000 of them in a moment, a set of intervals a minute.
+        _map("forwards_shifted", f"type {_PORT} : ipv4_addr . inet_service;", _shifted_ports(shifted)),
         _map(
-            "forwards_shifted",
+            "forwards_restricted",
             f"type {_CLIENT_AND_PORT} : ipv4_addr . inet_service; flags interval;",
-            _shifted_ports(shifted),
+            _restricted_ports(restricted),
         ),
         _map(
             "static_nat_in",
@@ -63,13 +68,14 @@ def nat_sets(effective: Effective) -> tuple[NftSet, ...]:
 
 def nat_chains() -> tuple[NftChain, ...]:
     """The chains of NAT; they never change."""
-    client_and_port = "ip saddr . ip daddr . meta l4proto . th dport"
+    port = "ip daddr . meta l4proto . th dport"
     return (
         NftChain(
             name="translate",
             rules=(
-                f"meta l4proto {{ tcp, udp }} dnat ip to {client_and_port} map @forwards",
-                f"meta l4proto {{ tcp, udp }} dnat ip to {client_and_port} map @forwards_shifted",
+                f"meta l4proto {{ tcp, udp }} dnat ip to ip saddr . {port} map @forwards",
+                f"meta l4proto {{ tcp, udp }} dnat ip to {port} map @forwards_shifted",
+                f"meta l4proto {{ tcp, udp }} dnat ip to ip saddr . {port} map @forwards_restricted",
                 "dnat ip to ip daddr map @static_nat_in",
             ),
         ),
@@ -119,10 +125,16 @@ def _same_ports(forwards: list[PortForward]) -> Iterator[tuple[str, str]]:
 def _shifted_ports(forwards: list[PortForward]) -> Iterator[tuple[str, str]]:
     for each in forwards:
         shift = each.target_port - each.first_port
+        public, target = f"{word(each.address)} . {word(each.protocol)}", word(each.target)
+        for port in range(each.first_port, each.last_port + 1):
+            yield f"{public} . {port}", f"{target} . {port + shift}"
+
+
+def _restricted_ports(forwards: list[PortForward]) -> Iterator[tuple[str, str]]:
+    for each in forwards:
         for source in _sources(each):
-            client = f"{source} . {word(each.address)} . {word(each.protocol)}"
-            for port in range(each.first_port, each.last_port + 1):
-                yield f"{client} . {port}", f"{word(each.target)} . {port + shift}"
+            for public, target in _shifted_ports([each]):
+                yield f"{source} . {public}", target
 
 
 def _hairpins(effective: Effective) -> Iterator[tuple[str, str]]:
