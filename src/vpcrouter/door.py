@@ -55,7 +55,7 @@ class Door:
             while line := await reader.readline():
                 try:
                     answer = await self._answer(json.loads(line))
-                except (VpcRouterError, ValueError, KeyError, TypeError) as error:
+                except (VpcRouterError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
                     answer = {"error": str(error) or repr(error)}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()

@@ -56,7 +56,7 @@ def opened(ctx: typer.Context, prefix: str | None, directory: Path | None) -> It
     try:
         with _progress() as tell:
             yield Laboratory(
-                prefix or general_prefix or DEFAULT_PREFIX,
+                next((each for each in (prefix, general_prefix) if each is not None), DEFAULT_PREFIX),
                 parent=directory or general_directory or DEFAULT_PARENT,
                 tell=tell,
             )
@@ -120,6 +120,6 @@ def removed_words(removed: Removed) -> str:
 def milliseconds(text: str) -> float:
     """A time such as 1ms, 500us, 1s; without a unit it is milliseconds."""
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s)?", text.strip())
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is not a time; such as 1ms, 500us or 1s", param_hint="--interval")
+    if found is None or float(found[1]) <= 0:
+        raise typer.BadParameter(f"{text!r} is not a time above 0, such as 1ms, 500us or 1s", param_hint="--interval")
     return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2] or "ms"]

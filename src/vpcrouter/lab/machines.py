@@ -89,7 +89,7 @@ class Machine:
     def start(self, advertisement_ms: int) -> int:
         """Start the agent; returns its process number. It does not answer yet."""
         for directory in (self.journal, self.root):
-            _files.make_directory(directory)
+            _files.make_directory(directory, 0o700 if directory == self.journal else 0o755)
         words = [sys.executable, "-m", "vpcrouter", "--journal", str(self.journal), "run"]
         words += ["--root", str(self.root), "--advertisement-ms", str(advertisement_ms)]
         return _process.spawn(

@@ -190,7 +190,7 @@ class AclRule:
 class Acl:
     """The rules of one tier or private gateway, in order; the first match wins."""
 
-    device: str = checked(fields.device)
+    device: str = checked(fields.tier_device)
     ingress: tuple[AclRule, ...] = many(AclRule)
     egress: tuple[AclRule, ...] = many(AclRule)
     private_gateway: bool = flag(False)
