@@ -100,6 +100,14 @@ def test_a_router_without_a_tier_has_no_redundancy(tmp_path: Path) -> None:
         assert router.role is Role.INIT
 
 
+def test_a_router_without_boot_parameters_does_not_serve(tmp_path: Path) -> None:
+    with Router.open(tmp_path / "journal") as router:
+        router.submit(PutTier(tier=tier(2)))
+        roles = [router.role]
+        router.submit(ConfigureRouter(config=config(redundant=False)))
+        assert [*roles, router.role] == [Role.INIT, Role.MASTER]
+
+
 def test_a_single_router_serves_as_soon_as_it_has_a_tier(tmp_path: Path) -> None:
     with Router.open(tmp_path / "journal") as router:
         router.submit(ConfigureRouter(config=config(redundant=False)))

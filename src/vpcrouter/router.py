@@ -93,9 +93,10 @@ def present(state: State, found: Iterable[FoundElector], settings: Settings) -> 
 
 
 def _configuration_report(state: State) -> Report:
-    return Report.of_configuration(
-        has_tier=bool(state.tiers), redundant=state.router is not None and state.router.redundant
-    )
+    """Before the boot parameters nobody knows whether there is a peer, and nothing takes effect."""
+    if state.router is None:
+        return Report.of_configuration(has_tier=False, redundant=False)
+    return Report.of_configuration(has_tier=bool(state.tiers), redundant=state.router.redundant)
 
 
 class Router:
