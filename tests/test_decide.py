@@ -111,6 +111,13 @@ CONTRADICTIONS: list[tuple[Command, Command, str]] = [
     (CONFIGURED, route("10.0.0.0/8", "192.0.2.1"), "covers the VPC's network 10.1.0.0/16"),
     (ETH2, route("198.51.100.0/24", "10.1.2.1"), "is the router itself"),
     (ETH2, route("198.51.100.0/24", "198.51.100.7"), "lies behind itself"),
+    (ETH2, ChangePortForwards(put=(forward(target="10.1.2.255"),)), "is not a host address of 10.1.2.0/24"),
+    (ETH2, ChangePortForwards(put=(forward(target="10.1.2.1"),)), "is the router itself on eth2"),
+    (
+        ETH2,
+        ChangeStaticNats(put=(StaticNat(address="203.0.113.11", target="10.1.2.0"),)),
+        "is not a host address of 10.1.2.0/24",
+    ),
     (ETH2, route("198.51.100.0/24", "10.1.2.255"), "is not a host address of 10.1.2.0/24"),
     (
         ConfigureRouter(config=with_changes(config(), source_nat_address="10.1.2.9")),

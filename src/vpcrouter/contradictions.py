@@ -62,6 +62,15 @@ def tier_and_reservation(tier: Tier, reservation: Reservation) -> str | None:
     return None
 
 
+def tier_and_target(tier: Tier, target: str) -> str | None:
+    """What is translated to a guest goes to a host address that the router does not have."""
+    if target in (tier.gateway, tier.address):
+        return f"the guest {target} is the router itself on {tier.device}"
+    if networks.holds(tier.network, target) and not networks.usable(tier.network, target):
+        return f"the guest {target} is not a host address of {tier.network}"
+    return None
+
+
 def public_and_public(one: PublicAddress, other: PublicAddress) -> str | None:
     """A network is on one device, and a device serves the public or a private gateway."""
     if one.device == other.device and one.private_gateway != other.private_gateway:

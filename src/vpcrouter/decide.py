@@ -110,6 +110,11 @@ def _put_tier(view: StateView, command: commands.PutTier) -> Decision:
         _refuse(clash.tier_and_route(tier, route), where)
     for reservation in view.reservations.values():
         _refuse(clash.tier_and_reservation(tier, reservation), where)
+    for forwards in view.forwards.values():
+        for forward in forwards:
+            _refuse(clash.tier_and_target(tier, forward.target), where)
+    for nat in view.static_nats.values():
+        _refuse(clash.tier_and_target(tier, nat.target), where)
     if view.router is not None:
         _refuse(clash.tier_and_config(tier, view.router), where)
     return Decision(event=events.TierAdded(tier=tier) if old is None else events.TierChanged(tier=tier))
@@ -226,10 +231,16 @@ def _check_forward(view: StateView, new: PortForward, others: Iterable[PortForwa
             where,
             "use the same ports at the guest, or let the ACL of its tier say who may come",
         )
-    if view.router is not None:
-        _refuse(clash.guest_and_config(new.target, view.router), where)
+    _check_target(view, new.target, where)
     for other in others:
         _refuse(clash.forward_and_forward(new, other), where)
+
+
+def _check_target(view: StateView, target: str, where: str) -> None:
+    if view.router is not None:
+        _refuse(clash.guest_and_config(target, view.router), where)
+    for tier in view.tiers.values():
+        _refuse(clash.tier_and_target(tier, target), where)
 
 
 def _change_static_nats(view: StateView, command: commands.ChangeStaticNats) -> Decision:
@@ -237,8 +248,7 @@ def _change_static_nats(view: StateView, command: commands.ChangeStaticNats) -> 
     for new in command.put:
         if view.forwards.get(new.address):
             raise _reject(f"{new.address} already has a port forwarding", references.describe(new), "revoke that first")
-        if view.router is not None:
-            _refuse(clash.guest_and_config(new.target, view.router), references.describe(new))
+        _check_target(view, new.target, references.describe(new))
         after[new.address] = new
     for new in command.put:
         for other in after.values():
