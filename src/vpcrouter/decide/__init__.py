@@ -1,0 +1,31 @@
+"""State + command → at most one event, or a refusal with its reason. Pure.
+
+One module for each subject, with one function for each command. It returns a `Decision`: the event that makes the
+command true; none if it is true already; and what a person wants to be told: what the command waits for, what it
+takes along, what starts to wait because of it. A contradiction raises RejectedCommandError, whichever of two
+contradicting commands comes second. A reference to what is not there yet is no contradiction (see `references`).
+"""
+
+from __future__ import annotations
+
+from vpcrouter import commands
+from vpcrouter.decide import acls, addresses, dhcp, nat, router, routes, tiers
+from vpcrouter.decide.decision import Decision, Rules
+from vpcrouter.state import StateView
+
+__all__ = ["Decision", "decide"]
+
+_DECIDE: Rules = {
+    **router.DECIDE,
+    **addresses.DECIDE,
+    **tiers.DECIDE,
+    **acls.DECIDE,
+    **nat.DECIDE,
+    **routes.DECIDE,
+    **dhcp.DECIDE,
+}
+
+
+def decide(view: StateView, command: commands.Command) -> Decision:
+    """The decision on one command. Raises RejectedCommandError."""
+    return _DECIDE[type(command)](view, command)

@@ -1,0 +1,39 @@
+"""DHCP reservations."""
+
+from __future__ import annotations
+
+from vpcrouter import commands, events, references
+from vpcrouter import contradictions as clash
+from vpcrouter.decide.decision import Decision, Rules, refuse, waiting
+from vpcrouter.state import StateView
+
+
+def _put_reservation(view: StateView, command: commands.PutReservation) -> Decision:
+    new = command.reservation
+    if view.reservations.get(new.address) == new:
+        return Decision(pending=waiting(view, (new,)))
+    where = references.describe(new)
+    if view.router is not None:
+        refuse(clash.guest_and_config(new.address, view.router), where)
+    for tier in view.tiers.values():
+        refuse(clash.tier_and_reservation(tier, new), where)
+    elsewhere = view.leases.get(new.mac)
+    displaced = (elsewhere,) if elsewhere is not None and elsewhere != new.address else ()
+    return Decision(
+        event=events.ReservationPut(reservation=new, displaced=displaced),
+        removed=tuple(f"reservation {address}" for address in displaced),
+        pending=waiting(view, (new,)),
+    )
+
+
+def _remove_reservation(view: StateView, command: commands.RemoveReservation) -> Decision:
+    old = view.reservations.get(command.address)
+    if old is None or old.mac != command.mac:
+        return Decision()
+    return Decision(event=events.ReservationRemoved(address=command.address))
+
+
+DECIDE: Rules = {
+    commands.PutReservation: _put_reservation,
+    commands.RemoveReservation: _remove_reservation,
+}

@@ -1,0 +1,32 @@
+"""The boot parameters."""
+
+from __future__ import annotations
+
+from vpcrouter import commands, events, references
+from vpcrouter import contradictions as clash
+from vpcrouter.decide.decision import Decision, Rules, refuse
+from vpcrouter.state import StateView
+
+
+def _configure_router(view: StateView, command: commands.ConfigureRouter) -> Decision:
+    config = command.config
+    if config == view.router:
+        return Decision()
+    for tier in view.tiers.values():
+        refuse(clash.tier_and_config(tier, config), tier.device)
+    for public in view.public_addresses.values():
+        refuse(clash.public_and_config(public, config), public.address)
+    for route in view.routes.values():
+        refuse(clash.route_and_config(route, config), references.describe(route))
+    for guest in (
+        *(each.target for found in view.forwards.values() for each in found),
+        *(nat.target for nat in view.static_nats.values()),
+        *view.reservations,
+    ):
+        refuse(clash.guest_and_config(guest, config), guest)
+    return Decision(event=events.RouterConfigured(config=config))
+
+
+DECIDE: Rules = {
+    commands.ConfigureRouter: _configure_router,
+}
