@@ -21,16 +21,14 @@ import asyncio
 import logging
 import os
 import signal
-import time
 from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import frozen
 
-from vpcrouter.door import Door
+from vpcrouter.door import Answer, Door
 from vpcrouter.errors import CallerError, HostError, JournalError
 from vpcrouter.host import Host, Outcome
 from vpcrouter.journal import write_snapshot
@@ -66,6 +64,15 @@ KEPT = 100
 """How many drift reports and settles are remembered."""
 
 
+class _Door(Protocol):
+    async def open(self) -> None: ...
+    def close(self) -> None: ...
+
+
+OpenDoor = Callable[[Path, Answer], _Door]
+"""What requests come in by, given its place and who answers them."""
+
+
 @frozen(kw_only=True)
 class _Request:
     name: str
@@ -76,19 +83,20 @@ class _Request:
 class Agent:
     """Runs one Router until SIGTERM or SIGINT; daemons and kernel configuration stay as they are then."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, open_door: OpenDoor = Door) -> None:
         self._router = router
+        self._surroundings = router.surroundings
         self._host: Host = router.host
         self._settings = router.settings
-        self._door = Door(Path(self._settings.agent_socket), self._answer)
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle")
+        self._door = open_door(Path(self._settings.agent_socket), self._answer)
+        self._worker = self._surroundings.worker()
         self._coalescer = Coalescer(quiet_ms=self._settings.quiet_ms, max_delay_ms=self._settings.max_delay_ms)
         self._backoff = Backoff()
         self._patience = Backoff(first_ms=50, cap_ms=1_000)
         self._doubt: set[str] = {"all"}
         self._outcome: Outcome | None = None
         self._desired: tuple[State, Role, Carriage, Desired] | None = None
-        self._peering = Peering()
+        self._peering = Peering(self._surroundings)
         self._target: str | None = None
         """The carrier that the newest settle asks for."""
         self._settled: deque[tuple[int, int]] = deque(maxlen=KEPT)
@@ -119,7 +127,7 @@ class Agent:
         loop.add_reader(self._peering.fileno(), self._on_beacon)
         self._spawn(self._write())
         await self._learn_role()
-        self._coalescer.urgent(time.monotonic_ns())
+        self._coalescer.urgent(self._surroundings.monotonic_ns())
         self._spawn(self._glance())
         self._spawn(self._announce())
         self._arm()
@@ -219,17 +227,17 @@ class Agent:
                 return {"settled": False, "seq": seq, "differences": self._differences()}
             finally:
                 self._waiting = [each for each in self._waiting if each[1] is not future]
-        verified = next((when for covered, when in self._settled if covered >= seq), time.monotonic_ns())
+        verified = next((when for covered, when in self._settled if covered >= seq), self._surroundings.monotonic_ns())
         return {"settled": True, "seq": seq, "verified_ns": verified}
 
     # Settling -----------------------------------------------------------------------------------
 
     def _notice(self) -> None:
-        self._coalescer.notice(time.monotonic_ns())
+        self._coalescer.notice(self._surroundings.monotonic_ns())
         self._arm()
 
     def _urgent(self) -> None:
-        self._coalescer.urgent(time.monotonic_ns())
+        self._coalescer.urgent(self._surroundings.monotonic_ns())
         self._arm()
 
     def _arm(self) -> None:
@@ -242,7 +250,7 @@ class Agent:
             self._timer = asyncio.get_running_loop().call_at(deadline / 1e9, self._start_settle)
 
     def _start_settle(self) -> None:
-        if self._coalescer.is_due(time.monotonic_ns() + 500_000):
+        if self._coalescer.is_due(self._surroundings.monotonic_ns() + 500_000):
             self._coalescer.started()
             self._spawn(self._settle())
         else:
@@ -302,7 +310,7 @@ class Agent:
         self._counters["glances"] += not outcome.operations
         for what in outcome.drift:
             self._counters["drift"] += 1
-            self._drift.append({"time": time.time(), "what": what})
+            self._drift.append({"time": self._surroundings.time_ns() / 1e9, "what": what})
             LOG.warning("repaired drift: %s", what)
         self._watch_daemons()
         self._tell_deaths()
@@ -310,7 +318,7 @@ class Agent:
             self._backoff.succeeded()
             self._patience.succeeded()
             if not self._settled or self._settled[-1][0] != seq:
-                self._settled.append((seq, time.monotonic_ns()))
+                self._settled.append((seq, self._surroundings.monotonic_ns()))
             for wanted, future in self._waiting:
                 if wanted <= seq and not future.done():
                     future.set_result(None)
@@ -318,7 +326,7 @@ class Agent:
         for fault in outcome.faults:
             if fault not in before:
                 LOG.error("%s", fault)
-        now_ns = time.monotonic_ns()
+        now_ns = self._surroundings.monotonic_ns()
         retry_ns = (self._backoff if outcome.faults else self._patience).failed(now_ns)
         if self._retry is not None:
             self._retry.cancel()
@@ -328,8 +336,8 @@ class Agent:
         """Look for what nobody notifies of: files, sysctls; now and then at everything."""
         while True:
             await asyncio.sleep(GLANCE_S)
-            if time.monotonic() - self._last_full >= self._settings.verify_interval_s:
-                self._last_full = time.monotonic()
+            if self._surroundings.monotonic() - self._last_full >= self._settings.verify_interval_s:
+                self._last_full = self._surroundings.monotonic()
                 self._doubt.add("all")
             if self._retry is None or self._retry.when() <= asyncio.get_running_loop().time():
                 self._notice()

@@ -19,11 +19,13 @@ from typing import Any
 from vpcrouter.client import MAX_MESSAGE_BYTES, socket_address
 from vpcrouter.errors import VpcRouterError
 
+Answer = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
 
 class Door:
     """Listens on `path` from `open` to `close`; `answer` makes the answer to one request."""
 
-    def __init__(self, path: Path, answer: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> None:
+    def __init__(self, path: Path, answer: Answer) -> None:
         self._path = path
         self._answer = answer
         self._server: asyncio.AbstractServer | None = None

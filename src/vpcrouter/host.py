@@ -15,21 +15,17 @@ event loop reads. It knows no state, no journal and no command.
 
 from __future__ import annotations
 
-import select
-import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from attrs import evolve, field, frozen
 
-from vpcrouter.appliers.daemons import DaemonApplier
-from vpcrouter.appliers.kernel import KernelApplier
 from vpcrouter.appliers.monitor import LinkMonitor
-from vpcrouter.appliers.nftables import NftablesApplier
 from vpcrouter.appliers.notify import NotifyFifo, RoleReport
 from vpcrouter.errors import HostError
 from vpcrouter.plan import Operation
 from vpcrouter.plan.kernel import KernelPlan, Sysctl, plan_kernel, repair_virtual
+from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.values.carriage import FoundElector
 from vpcrouter.values.desired import Desired, Kernel
 from vpcrouter.values.networks import is_ipv6
@@ -101,10 +97,11 @@ class _Pass:
 class Host:
     """The machine, or the network namespace, that this process runs in."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._kernel = KernelApplier()
-        self._nftables = NftablesApplier()
-        self._daemons = DaemonApplier(settings)
+    def __init__(self, settings: Settings, surroundings: Surroundings = HERE) -> None:
+        self._surroundings = surroundings
+        self._kernel = surroundings.kernel()
+        self._nftables = surroundings.nftables()
+        self._daemons = surroundings.daemons(settings)
         self._verified: Desired | None = None
         """What the machine was equal to when it was last settled: what has to be done to it again is drift."""
         self._known_kernel: Kernel | None = None
@@ -121,14 +118,14 @@ class Host:
     def notifications(self) -> NotifyFifo:
         """What keepalived says; readable when it has said something."""
         if self._notifications is None:
-            self._notifications = NotifyFifo(self._settings.notify_fifo)
+            self._notifications = self._surroundings.notifications(self._settings.notify_fifo)
         return self._notifications
 
     @property
     def monitor(self) -> LinkMonitor:
         """What changes in the kernel; readable when something has."""
         if self._monitor is None:
-            self._monitor = LinkMonitor()
+            self._monitor = self._surroundings.monitor()
         return self._monitor
 
     def reports(self) -> list[RoleReport]:
@@ -160,7 +157,7 @@ class Host:
 
     def wait(self, seconds: float) -> None:
         """Wait until keepalived or the kernel says something, `seconds` at most."""
-        select.select([self.notifications.fileno(), self.monitor.fileno()], [], [], seconds)
+        self._surroundings.wait_readable([self.notifications.fileno(), self.monitor.fileno()], seconds)
         self.monitor.drain()
 
     # Settling -----------------------------------------------------------------------------------
@@ -233,7 +230,7 @@ class Host:
         observed = self._kernel.observe(kernel)
         plan = plan_kernel(kernel, observed)
         self._note_awaited(kernel, plan, is_drift=is_drift)
-        has_waited = self._awaited is not None and time.monotonic() - self._awaited.since >= GRACE_S
+        has_waited = self._awaited is not None and self._surroundings.monotonic() - self._awaited.since >= GRACE_S
         if self._awaited is not None and has_waited and is_current() and self._keepalived_agrees(kernel):
             repair = repair_virtual(kernel, observed)
             notes.did(repair, is_drift=self._awaited.is_drift)
@@ -260,7 +257,7 @@ class Host:
         if not plan.awaited:
             self._awaited = None
         elif self._awaited is None or self._awaited.serving is not kernel.serving:
-            self._awaited = _Awaited(serving=kernel.serving, since=time.monotonic(), is_drift=is_drift)
+            self._awaited = _Awaited(serving=kernel.serving, since=self._surroundings.monotonic(), is_drift=is_drift)
 
     # Comparing ----------------------------------------------------------------------------------
 

@@ -7,13 +7,11 @@ it only lets the two move their carriers at nearly the same time, and hold an el
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterable
 from typing import Any
 
-from vpcrouter.appliers.beacons import BeaconSockets
 from vpcrouter.machines.peer import Heard, PeerMachine
+from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.carriage import Elector, PeerCarriage
 
@@ -25,9 +23,10 @@ _ANSWER_NS = 20_000_000
 class Peering:
     """The other router, as this one hears it."""
 
-    def __init__(self) -> None:
-        self._sockets = BeaconSockets()
-        self._peer = PeerMachine(os.urandom(_NONCE_BYTES))
+    def __init__(self, surroundings: Surroundings = HERE) -> None:
+        self._surroundings = surroundings
+        self._sockets = surroundings.beacons()
+        self._peer = PeerMachine(surroundings.random_bytes(_NONCE_BYTES))
         self._key = b""
         self._said: Saying | None = None
         self._answered_ns = 0
@@ -44,7 +43,7 @@ class Peering:
     def announce(self, saying: Saying) -> None:
         """Send what this router has to say, by every device."""
         self._said = saying
-        self._sockets.send(self._peer.beacon(saying, self._key, os.urandom(_NONCE_BYTES)))
+        self._sockets.send(self._peer.beacon(saying, self._key, self._surroundings.random_bytes(_NONCE_BYTES)))
 
     def says(self, saying: Saying) -> bool:
         """Whether that is what was announced last."""
@@ -54,7 +53,7 @@ class Peering:
         """Take in what has come; whether the peer said something new."""
         is_news = False
         for datagram in self._sockets.read():
-            now_ns = time.monotonic_ns()
+            now_ns = self._surroundings.monotonic_ns()
             heard = self._peer.hear(datagram, self._key, now_ns)
             is_news = is_news or heard is Heard.NEWS
             if heard is Heard.GREETING and self._said is not None and now_ns - self._answered_ns >= _ANSWER_NS:
@@ -65,11 +64,11 @@ class Peering:
     @property
     def carriage(self) -> PeerCarriage | None:
         """What is known of the peer's electors; None if it was never heard."""
-        return self._peer.carriage(time.monotonic_ns())
+        return self._peer.carriage(self._surroundings.monotonic_ns())
 
     def describe(self) -> dict[str, Any] | None:
         """What the status says of it."""
-        return self._peer.describe(time.monotonic_ns())
+        return self._peer.describe(self._surroundings.monotonic_ns())
 
     def close(self) -> None:
         """Say and hear nothing more."""

@@ -9,7 +9,6 @@ out is immutable and may go anywhere.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +30,7 @@ from vpcrouter.receipt import Receipt
 from vpcrouter.revert import commands_between
 from vpcrouter.state import Draft, State
 from vpcrouter.state_codec import SCHEMA, pack_state, unpack_state
+from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.values.carriage import Carriage, Elector, FoundElector, PeerCarriage
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
@@ -102,9 +102,10 @@ def _configuration_report(state: State) -> Report:
 class Router:
     """One router on one journal, which it alone may write."""
 
-    def __init__(self, journal: Journal, settings: Settings) -> None:
+    def __init__(self, journal: Journal, settings: Settings, surroundings: Surroundings = HERE) -> None:
         """For `open`. Folds the whole journal."""
         self.settings = settings
+        self.surroundings = surroundings
         self.journal = journal
         self._host: Host | None = None
         self._roles = RoleMachine()
@@ -126,14 +127,16 @@ class Router:
         *,
         settings: Settings | None = None,
         owner: Mapping[str, str] | None = None,
+        surroundings: Surroundings = HERE,
     ) -> Router:
         """Open a journal (a new one is made), replay it and take the single-writer lock.
 
-        `owner` is told to whoever finds the lock taken. Raises LockedJournalError or DamagedJournalError.
+        `owner` is told to whoever finds the lock taken; `surroundings` is the world that it is a router of.
+        Raises LockedJournalError or DamagedJournalError.
         """
-        journal = Journal.open(Path(directory), owner=owner)
+        journal = Journal.open(Path(directory), owner=owner, disk=surroundings.disk())
         try:
-            return cls(journal, settings or Settings())
+            return cls(journal, settings or Settings(), surroundings)
         except BaseException:
             journal.close()
             raise
@@ -260,7 +263,7 @@ class Router:
 
     def _append(self, happened: Sequence[Event], origin: str, command_id: str = "") -> None:
         entries = [Entry(event=event, origin=origin, command_id=command_id) for event in happened]
-        self.journal.append(entries, time_ns=time.time_ns())
+        self.journal.append(entries, time_ns=self.surroundings.time_ns())
 
     # Snapshots ----------------------------------------------------------------------------------
 
@@ -274,7 +277,7 @@ class Router:
         self._snapshot_seq = self.seq
         return Snapshot(
             seq=self.seq,
-            time_ns=time.time_ns(),
+            time_ns=self.surroundings.time_ns(),
             chain=self.journal.chain,
             schema=SCHEMA,
             digest=self.digest,
@@ -289,17 +292,17 @@ class Router:
 
     def hear(self, device: str, role: Role, reason: str) -> RoleChange | None:
         """Take in what one elector reports: of the carrier, it is the role of the router."""
-        self.electors.observe(device, role, time.monotonic_ns())
+        self.electors.observe(device, role, self.surroundings.monotonic_ns())
         return self.observe(Report.of_role(role), reason) if device == self.electors.carrier else None
 
     def learn(self, found: Iterable[FoundElector]) -> RoleChange | None:
         """Take in what a keepalived that runs already says when it is asked."""
-        self.electors.learned(found, time.monotonic_ns())
+        self.electors.learned(found, self.surroundings.monotonic_ns())
         return self._follow_carrier()
 
     def carriage(self, peer: PeerCarriage | None) -> Carriage:
         """What keepalived is to run with now."""
-        return self.electors.next(electors(self._state), peer, time.monotonic_ns())
+        return self.electors.next(electors(self._state), peer, self.surroundings.monotonic_ns())
 
     def loaded(self, carriage: Carriage, tiers: Sequence[Elector]) -> RoleChange | None:
         """Take in that keepalived runs with this now."""
@@ -332,7 +335,7 @@ class Router:
         if self._host is None:
             from vpcrouter.host import Host
 
-            self._host = Host(self.settings)
+            self._host = Host(self.settings, self.surroundings)
         return self._host
 
     def settle(self, timeout: float = 5.0) -> Outcome:
@@ -342,7 +345,7 @@ class Router:
         """
         from vpcrouter.materialise import materialise
 
-        deadline = time.monotonic() + timeout
+        deadline = self.surroundings.monotonic() + timeout
         self._note(self.learn(self.host.find_electors()))
         while True:
             for each in self.host.reports():
@@ -353,7 +356,7 @@ class Router:
                 self._note(self.loaded(carriage, tiers))
             if outcome.settled and self.carriage(None) == carriage and (carriage.carrier or not tiers):
                 return outcome
-            left = deadline - time.monotonic()
+            left = deadline - self.surroundings.monotonic()
             if left <= 0:
                 raise SettleTimeoutError(
                     f"the machine does not equal the state after {timeout:g} s",

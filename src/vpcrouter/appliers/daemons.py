@@ -26,7 +26,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from vpcrouter.appliers import _process
-from vpcrouter.appliers._daemon_kinds import keepalived_directory, kinds
+from vpcrouter.appliers._daemon_kinds import DaemonKind, keepalived_directory, kinds
 from vpcrouter.appliers._generated import GeneratedFiles
 from vpcrouter.appliers._supervised import Supervised
 from vpcrouter.appliers.keepalived import InstanceReport, ask_instances
@@ -44,10 +44,18 @@ _DEATHS_KEPT = 32
 class DaemonApplier:
     """Starts, reloads and stops the daemons of the router with these settings."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        supervise: Callable[[DaemonKind, Settings], Supervised] = Supervised,
+        files: GeneratedFiles | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
-        self._supervised = {name: Supervised(kind, settings) for name, kind in kinds().items()}
-        self._files = GeneratedFiles()
+        self._supervised = {name: supervise(kind, settings) for name, kind in kinds().items()}
+        self._files = files or GeneratedFiles()
+        self._monotonic = monotonic
         self._deaths: dict[str, list[float]] = {name: [] for name in self._supervised}
         self.counters: Counter[str] = Counter()
         """How often each was started, reloaded, restarted, stopped, and died: `keepalived_reloads`."""
@@ -160,7 +168,7 @@ class DaemonApplier:
                 self._died(name)
 
     def _hold_back(self, name: str) -> None:
-        wait = wait_s(self._deaths[name], time.monotonic())
+        wait = wait_s(self._deaths[name], self._monotonic())
         if wait > 0:
             raise ApplierError(
                 f"died {len(self._deaths[name])} times, is started again in {wait:.2f} s",
@@ -170,7 +178,7 @@ class DaemonApplier:
 
     def _died(self, name: str) -> None:
         self.counters[f"{name}_deaths"] += 1
-        self._deaths[name] = [*self._deaths[name], time.monotonic()][-_DEATHS_KEPT:]
+        self._deaths[name] = [*self._deaths[name], self._monotonic()][-_DEATHS_KEPT:]
 
     def _did(self, operation: Operation, notes: _Pass) -> None:
         notes.operations.append(operation)

@@ -1,0 +1,108 @@
+"""What a router finds outside of its own memory: time, chance, the disk, the machine it is on, the peer's voice.
+
+`Router`, `Host`, `Peering` and the agent take all of it from here and import neither clock nor chance themselves (an
+import contract holds that), so that another world can be put in the place of this one: `simulation` does, and the
+same code runs there. Nothing here decides anything. Each import waits until its part is needed: a client verb must
+not pay for what it does not use.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from vpcrouter.appliers.beacons import BeaconSockets
+    from vpcrouter.appliers.daemons import DaemonApplier
+    from vpcrouter.appliers.kernel import KernelApplier
+    from vpcrouter.appliers.monitor import LinkMonitor
+    from vpcrouter.appliers.nftables import NftablesApplier
+    from vpcrouter.appliers.notify import NotifyFifo
+    from vpcrouter.journal.disk import Disk
+    from vpcrouter.values.settings import Settings
+
+
+class Surroundings:
+    """The world as it is."""
+
+    # Time and chance ----------------------------------------------------------------------------
+
+    def monotonic_ns(self) -> int:
+        """A clock that never jumps."""
+        return time.monotonic_ns()
+
+    def monotonic(self) -> float:
+        """The same in seconds."""
+        return self.monotonic_ns() / 1e9
+
+    def time_ns(self) -> int:
+        """The time of day, since 1970; somebody may set it."""
+        return time.time_ns()
+
+    def random_bytes(self, count: int) -> bytes:
+        """Bytes that nobody can guess."""
+        return os.urandom(count)
+
+    def wait_readable(self, descriptors: Sequence[int], seconds: float) -> None:
+        """Wait until one of them is readable, `seconds` at most."""
+        select.select(descriptors, [], [], seconds)
+
+    def worker(self) -> Executor:
+        """A thread for work that waits."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle")
+
+    # The machine --------------------------------------------------------------------------------
+
+    def disk(self) -> Disk:
+        """What the journal is written with."""
+        from vpcrouter.journal.disk import Disk
+
+        return Disk()
+
+    def kernel(self) -> KernelApplier:
+        """Links, addresses, routes, sysctls."""
+        from vpcrouter.appliers.kernel import KernelApplier
+
+        return KernelApplier()
+
+    def nftables(self) -> NftablesApplier:
+        """The ruleset."""
+        from vpcrouter.appliers.nftables import NftablesApplier
+
+        return NftablesApplier()
+
+    def daemons(self, settings: Settings) -> DaemonApplier:
+        """Files and processes."""
+        from vpcrouter.appliers.daemons import DaemonApplier
+
+        return DaemonApplier(settings)
+
+    def notifications(self, fifo: PurePath) -> NotifyFifo:
+        """What keepalived says."""
+        from vpcrouter.appliers.notify import NotifyFifo
+
+        return NotifyFifo(fifo)
+
+    def monitor(self) -> LinkMonitor:
+        """What changes in the kernel."""
+        from vpcrouter.appliers.monitor import LinkMonitor
+
+        return LinkMonitor()
+
+    def beacons(self) -> BeaconSockets:
+        """The way to the other router's agent."""
+        from vpcrouter.appliers.beacons import BeaconSockets
+
+        return BeaconSockets()
+
+
+HERE = Surroundings()
+"""The machine, or the network namespace, that this process runs in."""
