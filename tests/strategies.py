@@ -24,7 +24,7 @@ from vpcrouter.values.config import (
 TIER_NUMBERS = st.integers(2, 6)
 DEVICES = TIER_NUMBERS.map("eth{}".format)
 PUBLIC = st.integers(10, 16).map("203.0.113.{}".format)
-GUESTS = st.tuples(TIER_NUMBERS, st.integers(10, 13)).map("10.1.{0[0]}.{0[1]}".format)
+GUESTS = st.tuples(TIER_NUMBERS, st.sampled_from([10, 11, 12, 13, 2, 3])).map("10.1.{0[0]}.{0[1]}".format)
 MACS = st.integers(1, 6).map("02:00:00:00:00:{:02x}".format)
 CIDRS = st.sampled_from(
     ["0.0.0.0/0", "::/0", "10.1.0.0/16", "198.51.100.0/24", "198.51.100.128/25", "192.0.2.7/32", "2001:db8::/32"]
@@ -167,6 +167,19 @@ any_command: st.SearchStrategy[commands.Command] = st.one_of(
     st.builds(lambda address, mac: commands.RemoveReservation(address=address, mac=mac), GUESTS, MACS),
 )
 """A command that is well formed; it may well contradict the ones before it."""
+
+
+def as_the_peer_gets_it(command: commands.Command) -> commands.Command:
+    """A command of `any_command` as the router whose addresses end in 3 gets it."""
+    match command:
+        case commands.PutTier():
+            return commands.PutTier(tier=tier(int(command.tier.device[3:]), own=3, mtu=command.tier.mtu))
+        case commands.ConfigureRouter():
+            true_source_nat = command.config.source_nat_address is not None
+            boot = config(own=3, redundant=command.config.redundant, true_source_nat=true_source_nat)
+            return commands.ConfigureRouter(config=boot)
+        case _:
+            return command
 
 
 def additive_commands(own: int) -> list[commands.Command]:

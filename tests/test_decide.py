@@ -24,6 +24,8 @@ from vpcrouter.commands import (
 )
 from vpcrouter.decide import Decision, decide
 from vpcrouter.errors import MalformedInputError, RejectedCommandError
+from vpcrouter.projections.digest import digest
+from vpcrouter.projections.effective import effective, pending
 from vpcrouter.references import source_nat_address
 from vpcrouter.state import State, evolve
 from vpcrouter.values.config import (
@@ -179,8 +181,6 @@ def test_a_refused_command_leaves_no_event() -> None:
     ],
 )
 def test_a_reference_to_what_is_not_there_waits_for_it(command: Command, waits: str, arrives: list[Command]) -> None:
-    from vpcrouter.projections.effective import pending
-
     decision = decide(State(), command)
     assert decision.event is not None
     assert decision.pending == (waits,)
@@ -233,8 +233,10 @@ def test_the_marks_of_a_redundant_routers_commands_do_not_move_the_source_nat_ad
     ]
     for order in orders:
         assert source_nat_address(after(*order)) == "203.0.113.10"
-    again = ChangePublicAddresses(put=(public_address("203.0.113.11", marked=False),))
-    assert decide(after(CONFIGURED, first, second), again).event is None
+    dropped = ConfigureRouter(config=config(true_source_nat=False))
+    states = [after(*order, dropped) for order in orders]
+    assert {source_nat_address(state) for state in states} == {"203.0.113.10"}
+    assert len({digest(state) for state in states}) == 1, "what a mark was stored as depends on the order of arrival"
 
 
 def test_without_a_true_one_the_lowest_marked_address_hides_the_vpc() -> None:
@@ -317,3 +319,69 @@ def test_a_shifted_range_for_some_clients_is_bounded() -> None:
         with_changes(wide, last_port=10_999),
     ):
         assert decide(State(), ChangePortForwards(put=(fits,))).event is not None
+
+
+@pytest.mark.parametrize(
+    ("command", "where"),
+    [
+        (
+            ChangePublicAddresses(
+                put=(public_address("203.0.113.11"), with_changes(public_address("203.0.113.11"), device="eth9"))
+            ),
+            "203.0.113.11",
+        ),
+        (ChangePortForwards(put=(forward(), forward(target="10.1.2.12"))), "port forwarding 203.0.113.11 tcp 2201"),
+        (
+            ChangePortForwards(put=(forward(), forward(sources=("198.51.100.0/24",)))),
+            "port forwarding 203.0.113.11 tcp 2201",
+        ),
+        (
+            ChangeStaticNats(put=(*NAT_11.put, StaticNat(address="203.0.113.11", target="10.1.2.12"))),
+            "static NAT 203.0.113.11",
+        ),
+        (
+            ChangeStaticRoutes(put=(*ROUTE.put, StaticRoute(network="198.51.100.0/24", gateway="10.1.2.15"))),
+            "static route 198.51.100.0/24",
+        ),
+    ],
+)
+def test_a_command_that_asks_for_two_things_in_one_place_is_refused(command: Command, where: str) -> None:
+    with pytest.raises(RejectedCommandError, match="two different things") as refused:
+        decide(State(), command)
+    assert refused.value.where == where
+
+
+def test_the_same_thing_twice_in_one_command_is_that_thing() -> None:
+    assert after(ChangePortForwards(put=(forward(), forward()))) == after(FORWARD)
+    assert after(ChangeStaticNats(put=NAT_11.put * 2)) == after(NAT_11)
+
+
+@pytest.mark.parametrize("name", ["data-server", "Data-Server", "data-server.vpc1.example.com"])
+def test_no_guest_takes_the_routers_own_name(name: str) -> None:
+    lease = Reservation(address="10.1.2.11", mac="02:00:00:00:00:01", host_name=name)
+    with pytest.raises(RejectedCommandError, match="is the router's own name in every tier"):
+        decide(after(ETH2), PutReservation(reservation=lease))
+    allowed = with_changes(lease, host_name="data-server-2")
+    assert decide(after(ETH2), PutReservation(reservation=allowed)).event is not None
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        PutReservation(reservation=Reservation(address="10.1.2.3", mac="02:00:00:00:00:01", host_name="x")),
+        ChangePortForwards(put=(forward(target="10.1.2.3"),)),
+        ChangeStaticNats(put=(StaticNat(address="203.0.113.11", target="10.1.2.3"),)),
+        route("198.51.100.0/24", "10.1.2.3"),
+    ],
+)
+def test_what_names_the_own_address_of_one_router_fares_alike_on_both(command: Command) -> None:
+    """Refused on one and stored on the other, it would part their configurations for good."""
+    before: list[Command] = [CONFIGURED, PUBLIC_11]
+    one = [after(*before, PutTier(tier=tier(2, own=own)), command) for own in (2, 3)]
+    assert digest(one[0]) == digest(one[1]) == digest(after(*before, command, PutTier(tier=tier(2, own=3))))
+    works, waits = (effective(state) for state in one)
+    assert [len(works.reservations) + len(works.forwards) + len(works.static_nats) + len(works.routes)] == [1]
+    assert not (waits.reservations or waits.forwards or waits.static_nats or waits.routes)
+    assert [each.waits_for for each in pending(one[1])][1:] == [
+        "another address than this router's own on eth2, 10.1.2.3"
+    ]

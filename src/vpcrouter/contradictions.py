@@ -1,5 +1,9 @@
 """Which two things cannot both be configured, and why.
 
+Only what both routers of a pair have in common is asked about: a command that names an address which one of the two
+has as its own in a tier must fare alike on both, or their configurations part. It is stored on both, and has no
+effect on the router concerned (`references.missing`).
+
 One function for each pair of kinds. Each returns the reason in words, or None. `decide` asks them about the new
 thing and every old one, so that of two contradicting commands the second is refused, whichever that is.
 """
@@ -47,15 +51,15 @@ def tier_and_route(tier: Tier, route: StaticRoute) -> str | None:
     """A route leads away from the tiers, by way of somebody else."""
     if networks.overlap(route.network, tier.network):
         return f"the static route {route.network} covers the tier {tier.network} on {tier.device}"
-    if route.gateway in (tier.gateway, tier.address):
+    if route.gateway == tier.gateway:
         return f"the next hop {route.gateway} of the static route {route.network} is the router itself"
     return _next_hop_in(tier.network, route)
 
 
 def tier_and_reservation(tier: Tier, reservation: Reservation) -> str | None:
-    """A guest's address is a host address that the router does not have."""
+    """A guest's address is a host address that the routers do not share."""
     address = reservation.address
-    if address in (tier.gateway, tier.address):
+    if address == tier.gateway:
         return f"{address}, reserved for the guest {reservation.host_name}, is the router's own on {tier.device}"
     if networks.holds(tier.network, address) and not networks.usable(tier.network, address):
         return f"{address}, reserved for the guest {reservation.host_name}, is not a host address of {tier.network}"
@@ -63,8 +67,8 @@ def tier_and_reservation(tier: Tier, reservation: Reservation) -> str | None:
 
 
 def tier_and_target(tier: Tier, target: str) -> str | None:
-    """What is translated to a guest goes to a host address that the router does not have."""
-    if target in (tier.gateway, tier.address):
+    """What is translated to a guest goes to a host address that the routers do not share."""
+    if target == tier.gateway:
         return f"the guest {target} is the router itself on {tier.device}"
     if networks.holds(tier.network, target) and not networks.usable(tier.network, target):
         return f"the guest {target} is not a host address of {tier.network}"

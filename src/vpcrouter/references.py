@@ -1,8 +1,8 @@
 """What refers to what: where an address lies, and what something still waits for.
 
-A command may refer to what has not arrived yet. It is stored all the same and is *pending* until the rest is
-there: `missing` says what that is, in words for the receipt and the status. `decide` asks it about one thing,
-`projections.effective` about all of them.
+A command may refer to what has not arrived yet, or name an address that is this router's own. It is stored all the
+same and is *pending* until that changes: `missing` says what it waits for, in words for the receipt and the status.
+`decide` asks it about one thing, `projections.effective` about all of them.
 """
 
 from __future__ import annotations
@@ -49,12 +49,23 @@ def missing(view: StateView, thing: Referring) -> str | None:
         case PortForward(address=address, target=target) | StaticNat(address=address, target=target):
             if address not in view.public_addresses:
                 return f"the public address {address}"
-            return None if tier_of(view, target) else f"a tier that holds {target}"
+            return _guest_missing(view, target)
         case StaticRoute(gateway=gateway):
-            there = tier_of(view, gateway) or public_side_of(view, gateway)
-            return None if there else f"a network that holds the next hop {gateway}"
+            if tier := tier_of(view, gateway):
+                return _not_ours(tier, gateway)
+            return None if public_side_of(view, gateway) else f"a network that holds the next hop {gateway}"
         case Reservation(address=address):
-            return None if tier_of(view, address) else f"a tier that holds {address}"
+            return _guest_missing(view, address)
+
+
+def _guest_missing(view: StateView, guest: str) -> str | None:
+    tier = tier_of(view, guest)
+    return f"a tier that holds {guest}" if tier is None else _not_ours(tier, guest)
+
+
+def _not_ours(tier: Tier, address: str) -> str | None:
+    """The own address of a router is its own affair: the peer cannot refuse for it, so neither does this router."""
+    return f"another address than this router's own on {tier.device}, {address}" if address == tier.address else None
 
 
 def describe(thing: Referring) -> str:

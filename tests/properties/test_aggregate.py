@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import additive_commands, any_command
+from tests.strategies import additive_commands, any_command, as_the_peer_gets_it
 from vpcrouter import commands, events
 from vpcrouter.decide import decide
 from vpcrouter.errors import RejectedCommandError
@@ -80,7 +80,8 @@ def test_no_accepted_state_contradicts_itself(stream: list[commands.Command]) ->
         assert state.router is None or networks.covers(state.router.vpc_network, tier.network)
         assert not any(networks.overlap(tier.network, other.network) for other in tiers[index + 1 :])
         assert not any(networks.overlap(tier.network, route.network) for route in state.routes.values())
-        assert not {tier.gateway, tier.address} & set(state.reservations)
+        assert tier.gateway not in state.reservations
+        assert tier.address not in {each.address for found in effective(state).reservations.values() for each in found}
     assert not {a for a, found in state.forwards.items() if found} & set(state.static_nats)
     assert all(state.forwards.values()), "an address without forwardings is not kept"
     targets = [nat.target for nat in state.static_nats.values()]
@@ -122,6 +123,24 @@ def test_two_routers_that_got_the_commands_in_different_orders_agree(
     assert digest(one) == digest(other)
     assert one != other, "their own addresses differ, or the digest proves nothing"
     assert pending(one) == pending(other) == ()
+
+
+@given(streams)
+def test_two_routers_that_got_the_same_commands_agree_on_each(stream: list[commands.Command]) -> None:
+    """Also on those that name an address that only one of them has as its own."""
+    states = [State(), State()]
+    for command in stream:
+        answers = []
+        for index, each in enumerate((command, as_the_peer_gets_it(command))):
+            try:
+                event = decide(states[index], each).event
+            except RejectedCommandError as error:
+                answers.append(f"rejected {error}")
+                continue
+            answers.append("unchanged" if event is None else "accepted")
+            states[index] = states[index] if event is None else evolve(states[index], event)
+        assert answers[0] == answers[1]
+        assert digest(states[0]) == digest(states[1])
 
 
 @given(st.permutations(additive_commands(2)), st.data())

@@ -4,39 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import evolve as with_changes
-
 from vpcrouter import commands, events
 from vpcrouter import contradictions as clash
-from vpcrouter.decide.decision import Decision, Rules, left_waiting, refuse, reject
+from vpcrouter.decide.decision import Decision, Rules, left_waiting, refuse, refuse_two_in_one_place, reject
 from vpcrouter.state import StateView
 from vpcrouter.values.config import PublicAddress
 
 
 def _change_public_addresses(view: StateView, command: commands.ChangePublicAddresses) -> Decision:
-    wanted = {each.address: _with_true_mark(view, each) for each in command.put}
+    refuse_two_in_one_place(command.put, lambda each: each.address, lambda each: str(each.address))
+    wanted = {each.address: each for each in command.put}
     after = {address: each for address, each in view.public_addresses.items() if address not in command.remove}
     after.update(wanted)
     for each in wanted.values():
         _check_public_address(view, each, after.values())
-    put = tuple(
-        each
-        for address, each in wanted.items()
-        if (old := view.public_addresses.get(address)) is None or _with_true_mark(view, old) != each
-    )
+    put = tuple(each for address, each in wanted.items() if view.public_addresses.get(address) != each)
     removed = tuple(a for a in command.remove if a in view.public_addresses and a not in wanted)
     if not put and not removed:
         return Decision()
     event = events.PublicAddressesChanged(put=put, removed=removed)
     return Decision(event=event, pending=left_waiting(view, event) if removed else ())
-
-
-def _with_true_mark(view: StateView, each: PublicAddress) -> PublicAddress:
-    """A public address marked as the source NAT address only if it is the one that the boot parameters name."""
-    true = view.router.source_nat_address if view.router is not None else None
-    if true is None or each.private_gateway:
-        return each
-    return with_changes(each, source_nat=each.address == true)
 
 
 def _check_public_address(view: StateView, each: PublicAddress, all_of_them: Iterable[PublicAddress]) -> None:

@@ -39,6 +39,14 @@ def refuse(reason: str | None, where: str) -> None:
         raise reject(reason, where)
 
 
+def refuse_two_in_one_place(things: Iterable[Any], key: Callable[[Any], object], words: Callable[[Any], str]) -> None:
+    """Raise RejectedCommandError for a command that wants two different things in one place: which is meant?"""
+    wanted: dict[object, Any] = {}
+    for thing in things:
+        if wanted.setdefault(key(thing), thing) != thing:
+            raise reject("the command asks for two different things here", words(thing), "name each once")
+
+
 def waiting(view: StateView, things: Iterable[references.Referring]) -> tuple[str, ...]:
     """Which of these things wait, and for what, in words."""
     return tuple(

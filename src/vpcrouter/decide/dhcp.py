@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from vpcrouter import commands, events, references
 from vpcrouter import contradictions as clash
-from vpcrouter.decide.decision import Decision, Rules, refuse, waiting
+from vpcrouter.decide.decision import Decision, Rules, refuse, reject, waiting
 from vpcrouter.state import StateView
+
+OWN_NAMES = frozenset({"data-server"})
+"""What guests find the router's metadata service by."""
 
 
 def _put_reservation(view: StateView, command: commands.PutReservation) -> Decision:
@@ -13,6 +16,8 @@ def _put_reservation(view: StateView, command: commands.PutReservation) -> Decis
     if view.reservations.get(new.address) == new:
         return Decision(pending=waiting(view, (new,)))
     where = references.describe(new)
+    if new.host_name.partition(".")[0].lower() in OWN_NAMES:
+        raise reject(f"{new.host_name} is the router's own name in every tier", where, "give the guest another name")
     if view.router is not None:
         refuse(clash.guest_and_config(new.address, view.router), where)
     for tier in view.tiers.values():

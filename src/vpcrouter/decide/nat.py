@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from vpcrouter import commands, events, references
 from vpcrouter import contradictions as clash
-from vpcrouter.decide.decision import Decision, Rules, refuse, reject, waiting
+from vpcrouter.decide.decision import Decision, Rules, refuse, refuse_two_in_one_place, reject, waiting
 from vpcrouter.state import StateView, forward_key, same_forward
 from vpcrouter.values.config import PortForward
 
@@ -26,7 +26,11 @@ def _change_port_forwards(view: StateView, command: commands.ChangePortForwards)
     for address in addresses:
         after[address] = [each for each in after[address] if forward_key(each) not in repeated]
     for new in command.put:
-        after[new.address] = [each for each in after[new.address] if not same_forward(each, new)]
+        if new in after[new.address]:
+            continue
+        if any(same_forward(each, new) for each in after[new.address]):
+            what = "the command asks for two different things for these ports and clients"
+            raise reject(what, references.describe(new), "name each once")
         _check_forward(view, new, after[new.address])
         after[new.address].append(new)
     removed = tuple(each for address in addresses for each in before[address] if each not in after[address])
@@ -59,6 +63,7 @@ def _check_target(view: StateView, target: str, where: str) -> None:
 
 
 def _change_static_nats(view: StateView, command: commands.ChangeStaticNats) -> Decision:
+    refuse_two_in_one_place(command.put, lambda nat: nat.address, references.describe)
     after = {address: nat for address, nat in view.static_nats.items() if address not in command.remove}
     for new in command.put:
         if view.forwards.get(new.address):

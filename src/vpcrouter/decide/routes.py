@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from vpcrouter import commands, events, references
 from vpcrouter import contradictions as clash
-from vpcrouter.decide.decision import Decision, Rules, refuse, reject, waiting
+from vpcrouter.decide.decision import Decision, Rules, refuse, refuse_two_in_one_place, reject, waiting
 from vpcrouter.state import StateView
 from vpcrouter.values import networks
 from vpcrouter.values.config import StaticRoute
 
 
 def _change_static_routes(view: StateView, command: commands.ChangeStaticRoutes) -> Decision:
+    refuse_two_in_one_place(command.put, lambda route: route.network, references.describe)
     for route in command.put:
         _check_route(view, route)
     put = tuple(route for route in command.put if view.routes.get(route.network) != route)

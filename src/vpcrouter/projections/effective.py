@@ -134,6 +134,8 @@ def _referring(view: StateView) -> Iterator[references.Referring]:
 def _routes(view: StateView) -> Iterator[RoutedVia]:
     for network in sorted(view.routes):
         route = view.routes[network]
+        if references.missing(view, route) is not None:
+            continue
         if tier := references.tier_of(view, route.gateway):
             yield RoutedVia(network=network, gateway=route.gateway, device=tier.device, virtual=False)
         elif public := references.public_side_of(view, route.gateway):
@@ -143,7 +145,8 @@ def _routes(view: StateView) -> Iterator[RoutedVia]:
 def _reservations(view: StateView) -> dict[str, tuple[Reservation, ...]]:
     by_device: dict[str, list[Reservation]] = {device: [] for device in sorted(view.tiers, key=device_number)}
     for reservation in view.reservations.values():
-        if tier := references.tier_of(view, reservation.address):
+        tier = references.tier_of(view, reservation.address)
+        if tier is not None and references.missing(view, reservation) is None:
             by_device[tier.device].append(reservation)
     return {
         device: tuple(sorted(found, key=lambda each: networks.parse_address(each.address)))
