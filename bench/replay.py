@@ -21,7 +21,7 @@ from bench import samples
 from bench.row import Measurement, Reach, Row, side_by_side
 from vpcrouter.events import Event
 from vpcrouter.events.codec import encode
-from vpcrouter.journal import Entry, Journal, read_journal
+from vpcrouter.journal import Entry, Journal, read_events
 from vpcrouter.state import State, replay
 
 _GROUP = 1_000
@@ -52,7 +52,7 @@ def rows(smoke: bool) -> Iterable[Row]:
         raw, peer, ours = side_by_side(
             _rate(count, lambda: _raw_decode(directory / "packed")),
             _rate(peer_count, sqlite),
-            _rate(count, lambda: replay(State(), (record.event for record in read_journal(directory / "journal")))),
+            _rate(count, lambda: replay(State(), (event for _, _, event in read_events(directory / "journal")))),
             rounds=1 if smoke else 5,
         )
     what = f"replay of {count:,} events"

@@ -16,6 +16,9 @@ CONTRACTS = tomllib.loads(PYPROJECT.read_text("utf-8"))["tool"]["importlinter"][
 FOLDERS = ("src", "tests", "bench", "tools")
 TOUCHES_THE_WORLD = {"open", "print", "input", "exec", "eval", "compile", "breakpoint", "__import__"}
 
+WRITES_FUNCTIONS = "src/vpcrouter/events/schema.py"
+"""The one module that may write a function out and `exec` it, of identifiers of this program only."""
+
 
 def modules(*folders: Path) -> list[Path]:
     return sorted(path for folder in folders for path in (folder.rglob("*.py") if folder.is_dir() else [folder]))
@@ -55,4 +58,6 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
 @pytest.mark.parametrize("path", pure_modules(), ids=name_of)
 def test_pure_modules_open_nothing_and_know_only_pure_paths(path: Path) -> None:
     found = set(calls_and_imports(ast.parse(path.read_text("utf-8"))))
+    if name_of(path) == WRITES_FUNCTIONS:
+        found.remove("exec")
     assert not {each for each in found if each in TOUCHES_THE_WORLD or each.startswith("pathlib")}

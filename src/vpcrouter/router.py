@@ -21,7 +21,7 @@ from vpcrouter.decide import Decision, decide
 from vpcrouter.errors import CallerError, RejectedCommandError, SettleTimeoutError
 from vpcrouter.events import Event, RoleChanged
 from vpcrouter.events.codec import event_name
-from vpcrouter.journal import Entry, Journal, Snapshot, find_snapshot, proven_seq, read_journal, require_records
+from vpcrouter.journal import Entry, Journal, Snapshot, find_snapshot, proven_seq, read_events, require_records
 from vpcrouter.machines.carriage import CarriageMachine
 from vpcrouter.machines.role import Report, RoleChange, RoleMachine
 from vpcrouter.projections.digest import digest
@@ -60,11 +60,11 @@ def replay(directory: Path, *, until: int | None = None, until_ns: int | None = 
     proven = proven_seq(directory)
     start = _newest_snapshot(directory, until) if until_ns is None else Past(seq=0, state=State())
     draft, seq = Draft(start.state), start.seq
-    for record in read_journal(directory, start.seq):
-        if (until is not None and record.seq > until) or (until_ns is not None and record.time_ns > until_ns):
+    for number, time_ns, event in read_events(directory, start.seq):
+        if (until is not None and number > until) or (until_ns is not None and time_ns > until_ns):
             break
-        draft.apply(record.event)
-        seq = record.seq
+        draft.apply(event)
+        seq = number
     else:
         require_records(directory, seq, proven)
     return Past(seq=seq, state=draft.finish())
@@ -113,8 +113,8 @@ class Router:
         """The VRRP instances, and which of them carries."""
         start = _newest_snapshot(journal.directory)
         draft = Draft(start.state)
-        for record in journal.records(start.seq):
-            draft.apply(record.event)
+        for _, _, event in journal.events(start.seq):
+            draft.apply(event)
         self._state = draft.finish()
         self._snapshot_seq = start.seq
         self._digest: tuple[State, str] | None = None

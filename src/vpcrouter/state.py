@@ -8,6 +8,7 @@ nothing here refuses anything, and an event that changes nothing is not an error
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Protocol
 
@@ -178,7 +179,11 @@ def sources_meet(one: PortForward, other: PortForward) -> bool:
 
 def sort_forwards(forwards: Iterable[PortForward]) -> tuple[PortForward, ...]:
     """The order in which the forwardings of one address are kept: it does not tell in which order they came."""
-    return tuple(sorted(forwards, key=lambda f: (f.protocol, f.first_port, f.last_port, f.sources)))
+    return tuple(sorted(forwards, key=_place_among_forwards))
+
+
+def _place_among_forwards(forward: PortForward) -> tuple[str, int, int, tuple[str, ...]]:
+    return forward.protocol, forward.first_port, forward.last_port, forward.sources
 
 
 def _router_configured(draft: Draft, event: events.RouterConfigured) -> None:
@@ -208,8 +213,7 @@ def _tier_put(draft: Draft, event: events.TierAdded | events.TierChanged) -> Non
 def _tier_removed(draft: Draft, event: events.TierRemoved) -> None:
     draft.own("tiers").pop(event.device, None)
     draft.own("acls").pop(event.device, None)
-    for address in event.reservations:
-        _forget_reservation(draft, address)
+    _forget_reservations(draft.own("reservations"), draft.own("leases"), event.reservations)
     draft.released |= {event.device}
 
 
@@ -230,10 +234,11 @@ def _port_forwards_changed(draft: Draft, event: events.PortForwardsChanged) -> N
         if each in changed[each.address]:
             changed[each.address].remove(each)
     for each in event.put:
-        changed[each.address].append(each)
+        # Sorting a thousand anew for each that comes would be most of the work of a replay.
+        insort(changed[each.address], each, key=_place_among_forwards)
     for address, found in changed.items():
         if found:
-            forwards[address] = sort_forwards(found)
+            forwards[address] = tuple(found)
         else:
             forwards.pop(address, None)
 
@@ -255,20 +260,23 @@ def _static_routes_changed(draft: Draft, event: events.StaticRoutesChanged) -> N
 
 
 def _reservation_put(draft: Draft, event: events.ReservationPut) -> None:
-    for address in (*event.displaced, event.reservation.address):
-        _forget_reservation(draft, address)
-    draft.own("reservations")[event.reservation.address] = event.reservation
-    draft.own("leases")[event.reservation.mac] = event.reservation.address
+    new, reservations, leases = event.reservation, draft.own("reservations"), draft.own("leases")
+    _forget_reservations(reservations, leases, (*event.displaced, new.address))
+    reservations[new.address] = new
+    leases[new.mac] = new.address
 
 
 def _reservation_removed(draft: Draft, event: events.ReservationRemoved) -> None:
-    _forget_reservation(draft, event.address)
+    _forget_reservations(draft.own("reservations"), draft.own("leases"), (event.address,))
 
 
-def _forget_reservation(draft: Draft, address: str) -> None:
-    gone = draft.own("reservations").pop(address, None)
-    if gone is not None:
-        draft.own("leases").pop(gone.mac, None)
+def _forget_reservations(
+    reservations: MutableMapping[str, Reservation], leases: MutableMapping[str, str], addresses: Iterable[str]
+) -> None:
+    for address in addresses:
+        gone = reservations.pop(address, None)
+        if gone is not None:
+            leases.pop(gone.mac, None)
 
 
 _EVOLVE: Mapping[type, Callable[[Draft, Any], None]] = {

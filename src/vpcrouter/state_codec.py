@@ -62,7 +62,7 @@ def _state(
         by_address.setdefault(each.address, []).append(each)
     leases = {each.address: each for each in _all(registry.RESERVATION, reservations)}
     return State(
-        router=None if router is None else registry.ROUTER_CONFIG.unpack(router, trusted=True),
+        router=None if router is None else registry.ROUTER_CONFIG.restore(router),
         public_addresses={each.address: each for each in _all(registry.PUBLIC_ADDRESS, public_addresses)},
         tiers={each.device: each for each in _all(registry.TIER, tiers)},
         acls={each.device: each for each in _all(registry.ACL, acls)},
@@ -76,4 +76,4 @@ def _state(
 
 
 def _all(record: Record, packed: Iterable[Any]) -> Iterator[Any]:
-    return (record.unpack(each, trusted=True) for each in packed)
+    return map(record.restore, packed)

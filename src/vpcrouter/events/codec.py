@@ -40,36 +40,46 @@ def encode(event: Event) -> bytes:
     return packed
 
 
-def decode(payload: bytes, *, trusted: bool = False) -> Event:
+def decode(payload: bytes) -> Event:
     """The event of these bytes, brought to the newest version.
 
-    Raises MalformedInputError for anything that is not such an event. `trusted`: the bytes were checked before they
-    were stored, and their checksum is good; see `schema`.
+    Raises MalformedInputError for anything that is not such an event.
     """
+    record, fields = _stored(payload)
+    event: Event = record.unpack(fields)
+    return event
+
+
+def restore(payload: bytes | memoryview) -> Event:
+    """As `decode`, for bytes that `encode` made and whose checksum is good; see `schema`."""
+    record, fields = _stored(payload)
+    event: Event = record.restore(fields)
+    return event
+
+
+def _stored(payload: bytes | memoryview) -> tuple[Record, Any]:
     if len(payload) > MAX_EVENT_BYTES:
         raise MalformedInputError(f"{len(payload)} bytes are more than an event has", where="event")
     try:
-        stored = msgpack.unpackb(payload, strict_map_key=True, max_ext_len=0, use_list=True)
-    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        raise MalformedInputError(f"not msgpack: {error}", where="event") from None
-    if type(stored) is not list or len(stored) != 3:
-        raise MalformedInputError("not a stored event", where="event")
-    name, version, fields = stored
-    return _build(name, version, fields, trusted=trusted)
-
-
-def _build(name: Any, version: Any, fields: Any, *, trusted: bool) -> Event:
-    try:
-        while (upcast := UPCASTERS.get((name, version))) is not None:
-            fields, version = upcast(fields), version + 1
+        name, version, fields = msgpack.unpackb(payload, strict_map_key=True, max_ext_len=0, use_list=True)
         record = EVENTS.get((name, version))
-    except TypeError:
-        record = None
+        if record is None or (name, version) in UPCASTERS:
+            record, fields = _upcast(name, version, fields)
+    except MalformedInputError:
+        raise
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise MalformedInputError(f"not a stored event: {error}", where="event") from None
+    return record, fields
+
+
+def _upcast(name: Any, version: Any, fields: Any) -> tuple[Record, Any]:
+    while (upcast := UPCASTERS.get((name, version))) is not None:
+        fields, version = upcast(fields), version + 1
+    record = EVENTS.get((name, version))
     if record is None:
         raise MalformedInputError(
             f"event {name!r} version {version!r} is not known to this version of vpcrouter",
             where="event",
             hint="it was written by a newer version; read the journal with that one",
         )
-    event: Event = record.unpack(fields, trusted=trusted)
-    return event
+    return record, fields

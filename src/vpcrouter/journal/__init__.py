@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 from vpcrouter.journal.exchange import export_lines, import_lines
-from vpcrouter.journal.reader import read_journal
+from vpcrouter.journal.reader import read_events, read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.repair import Repair, repair
 from vpcrouter.journal.snapshots import PassedOver, Snapshot, find_snapshot, proven_seq, require_records, write_snapshot
@@ -40,6 +40,7 @@ __all__ = [
     "import_lines",
     "lock_owner",
     "proven_seq",
+    "read_events",
     "read_journal",
     "repair",
     "require_records",

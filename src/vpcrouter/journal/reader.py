@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vpcrouter.errors import DamagedJournalError, JournalError, MalformedInputError
-from vpcrouter.events.codec import decode
-from vpcrouter.journal.layout import FIRST_CHAIN, Frame
+from vpcrouter.events import Event
+from vpcrouter.events.codec import restore
+from vpcrouter.journal.layout import FIRST_CHAIN, HEAD, TAIL, Frame
 from vpcrouter.journal.records import JournalRecord
 from vpcrouter.journal.segments import Segment, gap, list_segments, missing
 from vpcrouter.journal.tail import is_unfinished, judge
@@ -29,6 +30,21 @@ def read_journal(directory: Path, after: int = 0) -> Iterator[JournalRecord]:
         for frame in frames:
             if frame.seq > after:
                 yield decoded(walk.segment, walk.data, frame)
+
+
+def read_events(directory: Path, after: int = 0) -> Iterator[tuple[int, int, Event]]:
+    """As `read_journal`, without the labels: sequence number, time in nanoseconds since 1970, event. For replays."""
+    for walk, frames in walk_journal(directory, after):
+        data = memoryview(walk.data)
+        for frame in frames:
+            start, stop, seq, time_ns, _, origin_bytes, command_id_bytes = frame
+            if seq > after:
+                payload = data[start + HEAD.size + origin_bytes + command_id_bytes : stop - TAIL.size]
+                try:
+                    event = restore(payload)
+                except MalformedInputError as error:
+                    raise _unreadable(walk.segment, frame, error.what) from error
+                yield seq, time_ns, event
 
 
 def walk_journal(directory: Path, after: int = 0) -> Iterator[tuple[Walk, list[Frame]]]:
@@ -59,7 +75,7 @@ def decoded(segment: Segment, data: bytes, frame: Frame) -> JournalRecord:
     """The record of a frame."""
     try:
         origin, command_id = frame.origin(data).decode(), frame.command_id(data).decode()
-        event = decode(frame.payload(data), trusted=True)
+        event = restore(frame.payload(data))
     except UnicodeDecodeError as error:
         raise _unreadable(segment, frame, str(error)) from error
     except MalformedInputError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vpcrouter.errors import DamagedJournalError
-from vpcrouter.journal.layout import CHAIN_BYTES, HEADER_BYTES, TAIL, Chain, Frame, sound_groups
+from vpcrouter.journal.layout import CHAIN_BYTES, HEADER_BYTES, TAIL, Chain, Frame, sound_groups, sound_record
 from vpcrouter.journal.segments import Segment, checked_header, damaged
 from vpcrouter.journal.tail import judge
 
@@ -27,19 +27,33 @@ class Walk:
 
     def groups(self) -> Iterator[list[Frame]]:
         """The records from `end` on, some whole groups at a time, each batch checked before it is handed out."""
+        while frames := sound_groups(self.data, self.end, self.next_seq, checksums=False):
+            if self._is_linked(frames):
+                self._step(frames)
+                yield frames
+            else:
+                yield from self._one_by_one()
+                return
+
+    def _one_by_one(self) -> Iterator[list[Frame]]:
+        """As `groups`, where something is wrong: finds the place."""
         while frames := sound_groups(self.data, self.end, self.next_seq):
             broken = self._first_unlinked(frames)
             if broken is not None:
                 frames = frames[: broken.seq - broken.position - self.next_seq]
             if frames:
-                last = frames[-1]
-                self.end = last.stop
-                self.next_seq = last.seq + 1
-                self.last_group = frames[-1 - last.position].start
+                self._step(frames)
                 yield frames
             if broken is not None:
                 reason = "its chain value does not follow from what is before it"
                 raise damaged(self.segment, broken.start, broken.seq, reason, sound_until=self.next_seq - 1)
+
+    def _step(self, frames: list[Frame]) -> None:
+        """Go on after these."""
+        last = frames[-1]
+        self.end = last.stop
+        self.next_seq = last.seq + 1
+        self.last_group = frames[-1 - last.position].start
 
     @property
     def chain_value(self) -> bytes:
@@ -60,25 +74,32 @@ class Walk:
         self.data = fresh
         return changed
 
-    def _first_unlinked(self, frames: list[Frame]) -> Frame | None:
-        """The first frame whose chain value is wrong; takes the bytes before it into the chain.
+    def _is_linked(self, frames: list[Frame]) -> bool:
+        """Whether the chain value of the last frame, itself sound, vouches for all bytes before it.
 
-        The last value vouches for all bytes before it. Only if it is wrong are the others looked at, one by one.
+        Then no other checksum needs to be looked at, and the bytes are taken into the chain.
         """
         view = memoryview(self.data)
-        after = self.chain.copy()
         last = frames[-1]
+        if sound_record(self.data, last.start) is None:
+            return False
+        after = self.chain.copy()
         after.add(view[frames[0].start : last.stop - TAIL.size])
-        if after.value == last.chain(self.data):
-            after.add(view[last.stop - TAIL.size : last.stop])
-            self.chain = after
-            return None
+        if after.value != last.chain(self.data):
+            return False
+        after.add(view[last.stop - TAIL.size : last.stop])
+        self.chain = after
+        return True
+
+    def _first_unlinked(self, frames: list[Frame]) -> Frame | None:
+        """The first frame whose chain value is wrong; takes the bytes before it into the chain."""
+        view = memoryview(self.data)
         for frame in frames:
             self.chain.add(view[frame.start : frame.stop - TAIL.size])
             if self.chain.value != frame.chain(self.data):
                 return frame
             self.chain.add(view[frame.stop - TAIL.size : frame.stop])
-        return last
+        return None
 
 
 def refusal(walk: Walk) -> DamagedJournalError:

@@ -19,11 +19,12 @@ from types import TracebackType
 from typing import Self
 
 from vpcrouter.errors import JournalError, JournalWriteError, MalformedInputError
+from vpcrouter.events import Event
 from vpcrouter.journal.command_ids import CommandIds
 from vpcrouter.journal.disk import Disk, make_durable_directory, write_whole
 from vpcrouter.journal.group import Prepared, pack_group, prepare
 from vpcrouter.journal.layout import CHAIN_BYTES, FIRST_CHAIN, TAIL, Chain, Header
-from vpcrouter.journal.reader import read_journal
+from vpcrouter.journal.reader import read_events, read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.recovery import recover
 from vpcrouter.journal.segments import SEGMENT_BYTES, Segment, segment_path
@@ -100,6 +101,10 @@ class Journal:
     def records(self, after: int = 0) -> Iterator[JournalRecord]:
         """The records after number `after`, oldest first."""
         return read_journal(self.directory, after)
+
+    def events(self, after: int = 0) -> Iterator[tuple[int, int, Event]]:
+        """Number, time and event of each record after number `after`, oldest first: what a replay needs."""
+        return read_events(self.directory, after)
 
     def find_command(self, command_id: str) -> tuple[JournalRecord, ...]:
         """The records of the first command that had this id; empty if there was none."""
