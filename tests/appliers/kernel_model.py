@@ -4,6 +4,7 @@
   promotes secondaries
 - a route needs its gateway inside a network of its device, and the device up
 - a device that goes down loses its routes
+- a rule is there once for each protocol
 - adding a route replaces the first one of the same network, table and metric
 """
 
@@ -13,8 +14,16 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_interface
 
 from vpcrouter.errors import ApplierError
-from vpcrouter.plan.kernel import ConnectedRoute, KernelOperation, ObservedKernel, RouteEntry, Sysctl, wanted_sysctls
-from vpcrouter.values.desired import InterfaceAddress, Kernel, Link
+from vpcrouter.plan.kernel import (
+    ConnectedRoute,
+    KernelOperation,
+    ObservedKernel,
+    RouteEntry,
+    RuleEntry,
+    Sysctl,
+    wanted_sysctls,
+)
+from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, Route
 
 _DEVICE_SYSCTLS = ("promote_secondaries", "rp_filter", "arp_ignore")
 
@@ -30,6 +39,7 @@ class KernelModel:
         self.links: dict[str, Link] = {}
         self.addresses: list[InterfaceAddress] = []
         self.routes: list[RouteEntry] = []
+        self.rules: list[RuleEntry] = []
         self.deleted: set[tuple[str, str]] = set()
         """Networks whose connected route somebody deleted."""
         self.sysctls: dict[str, str] = {"net/ipv4/ip_forward": "0"}
@@ -47,6 +57,7 @@ class KernelModel:
             addresses=tuple(self.addresses),
             routes=tuple(self.routes),
             connected=frozenset(self._connected()),
+            rules=tuple(self.rules),
             sysctls=tuple(Sysctl(path=path, value=self.sysctls[path]) for path in paths if path in self.sysctls),
         )
 
@@ -79,6 +90,8 @@ class KernelModel:
             (self.remove_address if removal else self.add_address)(item)
         elif isinstance(item, ConnectedRoute):
             self.deleted.discard((item.network, item.device))
+        elif isinstance(item, RuleEntry):
+            (self.remove_rule if removal else self.put_rule)(item)
         else:
             (self.remove_route if removal else self.put_route)(item)
 
@@ -111,7 +124,7 @@ class KernelModel:
             return
         if not self.links[device].up:
             raise RefusedError("Device for nexthop is not up")
-        if not any(self._reaches(each, entry.route.gateway) for each in self.addresses if each.device == device):
+        if entry.route.gateway and not self._is_reachable(entry.route):
             raise RefusedError("Nexthop has invalid gateway")
         for index, each in enumerate(self.routes):
             if _key(each) == _key(entry):
@@ -123,13 +136,24 @@ class KernelModel:
         """Remove exactly this route."""
         self.routes = [each for each in self.routes if each != entry]
 
+    def _is_reachable(self, route: Route) -> bool:
+        direct = [each.route for each in self.routes if each.route.gateway == "" and each.route.device == route.device]
+        networks = [each.network for each in direct if each.table == route.table]
+        networks += [each.address for each in self.addresses if each.device == route.device]
+        return any(ip_address(route.gateway) in ip_interface(each).network for each in networks)
+
+    def put_rule(self, entry: RuleEntry) -> None:
+        """Add a rule, unless it is there."""
+        if entry not in self.rules:
+            self.rules.append(entry)
+
+    def remove_rule(self, entry: RuleEntry) -> None:
+        """Remove exactly this rule."""
+        self.rules = [each for each in self.rules if each != entry]
+
     def remove_connected(self, network: str, device: str) -> None:
         """The route that was made for an address goes; the address stays."""
         self.deleted.add((network, device))
-
-    @staticmethod
-    def _reaches(address: InterfaceAddress, gateway: str) -> bool:
-        return ip_address(gateway) in ip_interface(address.address).network
 
 
 def _same_subnet(one: InterfaceAddress, other: InterfaceAddress) -> bool:

@@ -15,7 +15,7 @@ from attrs import evolve
 from tests.appliers.kernel_model import KernelModel
 from tests.appliers.private_network import PrivateNetwork, private_network
 from vpcrouter.appliers.kernel import KernelApplier
-from vpcrouter.plan.kernel import KernelOperation, KernelPlan, ObservedKernel, RouteEntry, plan_kernel
+from vpcrouter.plan.kernel import KernelOperation, KernelPlan, ObservedKernel, RouteEntry, RuleEntry, plan_kernel
 from vpcrouter.values.desired import InterfaceAddress, Kernel
 
 
@@ -42,6 +42,9 @@ class Kernels(Protocol):
 
     def put_route(self, entry: RouteEntry) -> None:
         """Add a route by hand."""
+
+    def put_rule(self, entry: RuleEntry) -> None:
+        """Add a policy rule by hand."""
 
 
 class RealKernel:
@@ -81,6 +84,10 @@ class RealKernel:
         words = f"{route.network} via {route.gateway} dev {route.device} table {route.table}"
         words += f" proto {entry.protocol} metric {entry.metric}"
         self.network.run("ip", "route", "replace", *words.split())
+
+    def put_rule(self, entry: RuleEntry) -> None:
+        """By hand."""
+        self.network.run("ip", "rule", "add", *entry.words.split(), "protocol", str(entry.protocol))
 
     def remove_connected(self, network: str, device: str) -> None:
         """By hand: the route that the kernel made for an address."""

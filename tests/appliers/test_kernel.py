@@ -14,10 +14,12 @@ from vpcrouter.plan.kernel import (
     OUR_PROTOCOL,
     KernelOperation,
     RouteEntry,
+    RuleEntry,
     plan_kernel,
     repair_virtual,
+    rule_words,
 )
-from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, Route
+from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, PolicyRule, Route
 
 
 def _address(text: str) -> InterfaceAddress:
@@ -309,3 +311,56 @@ def test_a_route_does_not_take_the_place_of_the_one_that_the_kernel_made(kernel:
     plan = plan_kernel(hostile, kernel.observe(hostile))
     kernel.apply(plan.early)
     assert ("10.1.2.0/24", "eth2") in kernel.observe(hostile).connected
+
+
+# Policy rules and the tables that they ask --------------------------------------------------------
+
+WAY = PolicyRule(mark=1002, table=1002, priority=1000)
+TWO_WAYS = evolve(
+    TIER,
+    rules=(WAY, PolicyRule(mark=1001, table=1001, priority=1000)),
+    routes=(
+        Route(network="192.0.2.0/24", gateway="", device="eth2", table=1002),
+        Route(network="0.0.0.0/0", gateway="192.0.2.1", device="eth2", table=1002),
+    ),
+)
+
+
+def _entry(rule: PolicyRule, protocol: int) -> RuleEntry:
+    return RuleEntry(rule=rule, table=rule.table, protocol=protocol, words=rule_words(rule))
+
+
+def test_a_table_of_its_own_needs_no_address_to_lead_out_of_a_device(kernel: Kernels) -> None:
+    plan = plan_kernel(TWO_WAYS, kernel.observe(TWO_WAYS))
+    assert _subjects(plan.early)[-4:] == [
+        "kernel: add route 192.0.2.0/24 dev eth2 table 1002",
+        "kernel: add route 0.0.0.0/0 via 192.0.2.1 dev eth2 table 1002",
+        "kernel: add rule priority 1000 fwmark 1002 lookup 1002",
+        "kernel: add rule priority 1000 fwmark 1001 lookup 1001",
+    ]
+    assert settle(kernel, TWO_WAYS).is_settled
+    assert {entry.rule for entry in kernel.observe(TWO_WAYS).rules} == set(TWO_WAYS.rules)
+
+
+def test_rules_go_when_they_are_not_wanted_any_more(kernel: Kernels) -> None:
+    settle(kernel, TWO_WAYS)
+    plan = plan_kernel(TIER, kernel.observe(TIER))
+    assert _subjects(plan.late)[0] == "kernel: remove rule priority 1000 fwmark 1002 lookup 1002"
+    assert settle(kernel, TIER).is_settled
+    assert kernel.observe(TIER).rules == ()
+
+
+def test_rules_of_others_stay_unless_they_ask_a_table_of_ours(kernel: Kernels) -> None:
+    settle(kernel, TWO_WAYS)
+    theirs = _entry(PolicyRule(mark=7, table=500, priority=220), 3)
+    intruder = _entry(PolicyRule(mark=7, table=1001, priority=5), 3)
+    twin = _entry(WAY, 3)
+    for each in (theirs, intruder, twin):
+        kernel.put_rule(each)
+    removed = [each.subject for each in plan_kernel(TWO_WAYS, kernel.observe(TWO_WAYS)).late]
+    assert removed[0] == "rule priority 5 fwmark 7 lookup 1001"
+    assert removed.count("rule priority 1000 fwmark 1002 lookup 1002") == 1
+    assert settle(kernel, TWO_WAYS).is_settled
+    found = kernel.observe(TWO_WAYS).rules
+    assert theirs.rule in {entry.rule for entry in found}
+    assert len(found) == 3

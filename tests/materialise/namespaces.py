@@ -188,6 +188,10 @@ class Network:
     def pings(self, sender: str, address: str) -> bool:
         """Whether one ICMP echo is answered."""
         argv = ["ip", "netns", "exec", self.name(sender), "ping", "-c1", "-W1", "-q", address]
+        return self.succeeds(argv)
+
+    def succeeds(self, argv: list[str]) -> bool:
+        """Whether a program says so."""
         return subprocess.run(argv, capture_output=True, check=False, timeout=10).returncode == 0
 
 
@@ -198,4 +202,7 @@ def _kernel_commands(kernel: Kernel) -> Iterator[str]:
     for each in (*kernel.addresses, *(kernel.virtual_addresses if kernel.serving else ())):
         yield f"address add {each.address} dev {each.device}"
     for route in (*kernel.routes, *(kernel.virtual_routes if kernel.serving else ())):
-        yield f"route add {route.network} via {route.gateway} dev {route.device} table {route.table}"
+        via = f" via {route.gateway}" if route.gateway else ""
+        yield f"route add {route.network}{via} dev {route.device} table {route.table}"
+    for rule in kernel.rules:
+        yield f"rule add priority {rule.priority} fwmark {rule.mark} lookup {rule.table}"

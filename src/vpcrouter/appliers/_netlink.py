@@ -1,6 +1,6 @@
 """rtnetlink messages become values and back, with pyroute2's message classes; nothing else imports pyroute2.
 
-Used by the kernel applier. It knows the kernel's encoding of links, addresses and routes, and nothing of what is
+Used by the kernel applier. It knows the kernel's encoding of links, addresses, routes and rules, and nothing of what is
 desired. pyroute2 gives the layouts and attributes; `_sockets` carries the bytes (there stands why).
 
 Importing any part of pyroute2 runs its root, which imports all of it: 12.5 MB and 0.1 s for three message classes
@@ -43,7 +43,8 @@ def _put_off_root(name: str) -> None:
 
 _put_off_root("pyroute2")
 
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg  # noqa: E402 - after its root was put off
+from pyroute2.netlink.rtnl.fibmsg import fibmsg  # noqa: E402 - after its root was put off
+from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg  # noqa: E402
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg  # noqa: E402
 from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: E402
 
@@ -51,6 +52,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: E402
 RTM_SETLINK, RTM_GETLINK = 19, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 _AF_INET, _AF_INET6 = 2, 10
 _IFF_UP = 0x1
@@ -59,11 +61,16 @@ _RT_TABLE_LOCAL = 255
 _RT_TABLE_COMPAT = 252  # in the one-byte field, for a number that only the attribute can hold
 _RTPROT_KERNEL = 2
 _RTN_UNICAST = 1
+_FR_ACT_TO_TBL = 1  # linux/fib_rules.h
+_ALL_BITS = 0xFFFFFFFF
 _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RT_SCOPE_NOWHERE = 0, 253, 255
 _RTM_F_CLONED = 0x200
 _RTEXT_FILTER_SKIP_STATS = 8
 _IPV6_DEFAULT_METRIC = 1024
 _HEADER_SIZE = 16
+_OF_A_PLAIN_RULE = frozenset(
+    {"FRA_PRIORITY", "FRA_FWMARK", "FRA_FWMASK", "FRA_TABLE", "FRA_PROTOCOL", "FRA_SUPPRESS_PREFIXLEN"}
+)
 _REMEMBERED = 16384
 """Decoded messages that are kept, about 0.5 kB each."""
 
@@ -107,6 +114,20 @@ class RouteRecord:
         return self.protocol == _RTPROT_KERNEL
 
 
+@frozen
+class RuleRecord:
+    """An IPv4 policy rule. `mark` is None where it selects by anything but the whole mark of a packet.
+
+    `payload` is the message that describes it, which also removes it.
+    """
+
+    priority: int
+    mark: int | None
+    table: int
+    protocol: int
+    payload: bytes
+
+
 def link_query() -> bytes:
     """The payload of a dump of all links, without their statistics."""
     return _payload(ifinfmsg, {}, [("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS)])
@@ -120,6 +141,11 @@ def address_query(version: int) -> bytes:
 def route_query(version: int) -> bytes:
     """The payload of a dump of all routes of an IP version, whatever their table."""
     return _payload(rtmsg, {"family": _family(version)}, [])
+
+
+def rule_query() -> bytes:
+    """The payload of a dump of all IPv4 rules."""
+    return _payload(fibmsg, {"family": _AF_INET}, [])
 
 
 def link_change(index: int, *, up: bool, mtu: int | None) -> bytes:
@@ -159,6 +185,23 @@ def route_change(record: RouteRecord, *, removal: bool = False) -> bytes:
     return _payload(rtmsg, fields, attributes)
 
 
+def rule_change(priority: int, mark: int, table: int, protocol: int) -> bytes:
+    """The payload that adds or removes an IPv4 rule for one mark."""
+    fields = {
+        "family": _AF_INET,
+        "table": table if table < 256 else _RT_TABLE_COMPAT,
+        "action": _FR_ACT_TO_TBL,
+    }
+    attributes = [
+        ("FRA_PRIORITY", priority),
+        ("FRA_FWMARK", mark),
+        ("FRA_FWMASK", _ALL_BITS),
+        ("FRA_TABLE", table),
+        ("FRA_PROTOCOL", protocol),
+    ]
+    return _payload(fibmsg, fields, attributes)
+
+
 def links(dump: list[tuple[int, bytes]]) -> Iterator[LinkRecord]:
     """The links of a dump."""
     for _, payload in dump:
@@ -190,6 +233,33 @@ def routes(dump: list[tuple[int, bytes]]) -> Iterator[RouteRecord]:
             record = _route(payload)
             if record is not None:
                 yield record
+
+
+def rules(dump: list[tuple[int, bytes]]) -> Iterator[RuleRecord]:
+    """The rules of a dump, but for the three that the kernel itself made."""
+    for _, payload in dump:
+        record = _rule(payload)
+        if record.protocol != _RTPROT_KERNEL:
+            yield record
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _rule(payload: bytes) -> RuleRecord:
+    message = _decoded(fibmsg, payload)
+    given = {name for name, _ in message["attrs"]}
+    mark = message.get("FRA_FWMARK")
+    is_plain = given <= _OF_A_PLAIN_RULE and message["action"] == _FR_ACT_TO_TBL and not message["flags"]
+    has_lengths = message["src_len"] or message["dst_len"] or message["tos"]
+    is_whole = message.get("FRA_FWMASK") == _ALL_BITS
+    # Suppression and the like are given with values that mean none.
+    suppresses = message.get("FRA_SUPPRESS_PREFIXLEN") not in (None, _ALL_BITS)
+    return RuleRecord(
+        priority=message.get("FRA_PRIORITY") or 0,
+        mark=mark if is_plain and is_whole and not has_lengths and not suppresses else None,
+        table=message.get("FRA_TABLE") or message["table"],
+        protocol=message.get("FRA_PROTOCOL") or 0,
+        payload=payload,
+    )
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -1,7 +1,7 @@
-"""Links, addresses, routes and sysctls of this network namespace: look, do, say what was refused.
+"""Links, addresses, routes, policy rules and sysctls of this network namespace: look, do, say what was refused.
 
 Called by `router.py`, which plans in between (`plan.kernel`). It knows what an operation means to the kernel and
-nothing of why it is wanted. Looking costs one dump of links, addresses and routes; doing costs one acknowledged
+nothing of why it is wanted. Looking costs one dump of links, addresses, routes and rules; doing costs one acknowledged
 message for each operation, many to a system call. rtnetlink has no transactions: each operation succeeds or fails
 alone, all are tried, and what was refused is one ApplierError. Look again to be sure.
 
@@ -30,10 +30,12 @@ from vpcrouter.plan.kernel import (
     KernelOperation,
     ObservedKernel,
     RouteEntry,
+    RuleEntry,
     Sysctl,
+    rule_words,
     wanted_sysctls,
 )
-from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, Route
+from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, PolicyRule, Route
 
 _GONE = {errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENOENT}
 _ALREADY_TRUE = {"add": {errno.EEXIST, errno.ENODEV}, "set": {errno.ENODEV}, "remove": _GONE}
@@ -68,6 +70,7 @@ class KernelApplier:
             addresses=addresses,
             routes=routes,
             connected=connected,
+            rules=tuple(self._rules()),
             sysctls=self.sysctls(desired),
         )
 
@@ -109,6 +112,16 @@ class KernelApplier:
                 route = Route(network=record.network, gateway=record.gateway, device=device, table=record.table)
                 entries.append(RouteEntry(route=route, protocol=record.protocol, metric=record.metric))
         return tuple(entries), frozenset(connected)
+
+    def _rules(self) -> Iterator[RuleEntry]:
+        for record in _netlink.rules(self._dump(_netlink.RTM_GETRULE, _netlink.rule_query())):
+            rule = None
+            if record.mark is not None:
+                rule = PolicyRule(mark=record.mark, table=record.table, priority=record.priority)
+            words = f"priority {record.priority} lookup {record.table}" if rule is None else rule_words(rule)
+            yield RuleEntry(
+                rule=rule, table=record.table, protocol=record.protocol, words=words, payload=record.payload
+            )
 
     def sysctls(self, desired: Kernel) -> tuple[Sysctl, ...]:
         """The present values of those that `desired` is about: nobody notifies of a change, and looking is cheap."""
@@ -155,9 +168,11 @@ class KernelApplier:
 
 
 def _message(
-    action: str, item: Link | InterfaceAddress | RouteEntry | ConnectedRoute, indexes: dict[str, int]
+    action: str, item: Link | InterfaceAddress | RouteEntry | ConnectedRoute | RuleEntry, indexes: dict[str, int]
 ) -> _Message | None:
     """The netlink message of an operation; None if its device is not there any more."""
+    if isinstance(item, RuleEntry):
+        return _rule_message(action, item)
     device = _device(item)
     if device not in indexes:
         try:
@@ -201,6 +216,16 @@ def _message(
     # Only what was seen may be replaced: a route that the kernel made stands under the same key.
     how = _netlink.NLM_F_REPLACE if action == "set" else _netlink.NLM_F_EXCL
     return _netlink.RTM_NEWROUTE, _netlink.NLM_F_CREATE | how, payload
+
+
+def _rule_message(action: str, item: RuleEntry) -> _Message | None:
+    if action == "remove":
+        return _netlink.RTM_DELRULE, 0, item.payload
+    if item.rule is None:
+        return None  # only rules for a mark are ever wanted
+    rule = item.rule
+    payload = _netlink.rule_change(rule.priority, rule.mark, rule.table, item.protocol)
+    return _netlink.RTM_NEWRULE, _netlink.NLM_F_CREATE | _netlink.NLM_F_EXCL, payload
 
 
 def _device(item: Link | InterfaceAddress | RouteEntry | ConnectedRoute) -> str:

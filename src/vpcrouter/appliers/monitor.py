@@ -1,4 +1,4 @@
-"""Hears that links, addresses, routes or the nftables ruleset of this network namespace changed.
+"""Hears that links, addresses, routes, policy rules or the nftables ruleset of this network namespace changed.
 
 The agent's loop watches `fileno()` and calls `drain()` when it is readable; what it learns is only *that* something
 changed, its own changes included: then it looks. Nothing is decoded, so a thousand new addresses cost a thousand
@@ -7,8 +7,6 @@ short reads.
 A full receive buffer loses notifications; `drain` says "lost" then, and everything has to be looked at. To make
 that rare, the kernel filters for us: of an nftables transaction, which announces every rule, only the new
 generation gets through.
-
-Known hole: IPv6 routes are not watched, the timer's full comparison finds them.
 """
 
 from __future__ import annotations
@@ -24,7 +22,8 @@ from contextlib import suppress
 from vpcrouter.appliers._sockets import NETLINK_NETFILTER, NFT_MSG_NEWGEN
 from vpcrouter.errors import ApplierError
 
-_RTMGRP_LINK, _RTMGRP_IPV4_ADDRESS, _RTMGRP_IPV4_ROUTE, _RTMGRP_IPV6_ADDRESS = 0x1, 0x10, 0x40, 0x100
+# linux/rtnetlink.h: links; addresses, routes and rules of IPv4; addresses and routes of IPv6.
+_RTMGRP_ALL = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400
 _NFNLGRP_NFTABLES = 7
 _SO_ATTACH_FILTER = 26
 _SO_RCVBUFFORCE = 33
@@ -38,9 +37,8 @@ class LinkMonitor:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._sockets: dict[str, socket.socket] = {}
-        groups = _RTMGRP_LINK | _RTMGRP_IPV4_ADDRESS | _RTMGRP_IPV4_ROUTE | _RTMGRP_IPV6_ADDRESS
         try:
-            self._subscribe("kernel", socket.NETLINK_ROUTE, groups)
+            self._subscribe("kernel", socket.NETLINK_ROUTE, _RTMGRP_ALL)
             self._subscribe("nftables", NETLINK_NETFILTER, 1 << _NFNLGRP_NFTABLES - 1)
         except OSError as error:
             self.close()

@@ -1,4 +1,4 @@
-"""State and role → links, addresses, routes and sysctls. Pure.
+"""State and role → links, addresses, routes, policy rules and sysctls. Pure.
 
 Called by `materialise`. What differs between master and backup is keepalived's to set; the role shows in `serving`
 alone. The public devices of a redundant pair have the same MAC and are up on both routers, so a router without the
@@ -40,6 +40,7 @@ def kernel(effective: Effective, placement: Placement, election: Election | None
             *(InterfaceAddress(device=each.device, address=f"{each.source}/32") for each in held),
         ),
         routes=(*placement.routes, *bridges),
+        rules=placement.rules,
         sysctls=tuple(sorted(_sysctls(effective, held))),
         virtual_addresses=placement.virtual_addresses,
         virtual_routes=placement.virtual_routes,

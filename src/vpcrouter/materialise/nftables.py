@@ -24,6 +24,7 @@ from vpcrouter.materialise.election import Election
 from vpcrouter.materialise.nat import nat_chains, nat_sets
 from vpcrouter.materialise.placement import private_gateways, public_devices
 from vpcrouter.materialise.rendering import word
+from vpcrouter.materialise.reply import reply_chains, reply_sets
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.beacon import BEACON_GROUP, BEACON_PORT
 from vpcrouter.values.config import Acl, RouterConfig
@@ -43,12 +44,18 @@ def ruleset(effective: Effective, role: Role, election: Election | None = None) 
         return Ruleset(table=TABLE)
     return Ruleset(
         table=TABLE,
-        sets=(*_device_sets(effective, role, election), *nat_sets(effective), *_dispatch(effective)),
+        sets=(
+            *_device_sets(effective, role, election),
+            *nat_sets(effective),
+            *reply_sets(effective),
+            *_dispatch(effective),
+        ),
         chains=(
             *_acl_chains(effective, config),
             *_input_chains(config, election),
             *_forward_chains(config),
             *nat_chains(),
+            *reply_chains(),
         ),
     )
 

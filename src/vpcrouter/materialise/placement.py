@@ -6,19 +6,30 @@ they are its own. The order matters in both lists: the first address of a subnet
 the source address of what the router itself sends. So the own address comes before the gateway, and the source NAT
 address before the other public ones.
 
-Known hole: packets that came in by a second public device are answered by the default route of the first.
+Each device with public addresses, private gateways included, has a routing table of its own, which a mark selects
+(`reply`): its networks, the static routes by way of it, its default route. These tables stand on both routers, for
+nothing but a mark leads there; a failover has nothing to do.
+
+Known hole: a device with addresses of two public networks has the default gateway of one of them only.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.config import PublicAddress, Tier
-from vpcrouter.values.desired import InterfaceAddress, Route
+from vpcrouter.values.desired import InterfaceAddress, PolicyRule, Route
+from vpcrouter.values.fields import device_number
 from vpcrouter.values.networks import prefix_length
 
 ANYWHERE = "0.0.0.0/0"
+_OWN_TABLES = 1000
+"""The table of ethN, and the mark that leads there, is 1000 + N: the kernel's own tables are 253 to 255."""
+_RULE_PRIORITY = 1000
+"""After strongSwan's table (priority 220), before the main one (32766)."""
 
 
 @frozen(kw_only=True)
@@ -27,6 +38,7 @@ class Placement:
 
     addresses: tuple[InterfaceAddress, ...]
     routes: tuple[Route, ...]
+    rules: tuple[PolicyRule, ...]
     virtual_addresses: tuple[InterfaceAddress, ...]
     virtual_routes: tuple[Route, ...]
 
@@ -43,7 +55,7 @@ def place(effective: Effective) -> Placement:
         own.append(_on_tier(tier, tier.address))
         if tier.is_gateway and tier.gateway != tier.address:
             (shared if redundant else own).append(_on_tier(tier, tier.gateway))
-    public = sorted(effective.public_addresses, key=lambda each: each.address != effective.source_nat_address)
+    public = _source_nat_first(effective, effective.public_addresses)
     (shared if redundant else own).extend(_on_public_device(each) for each in public)
 
     own_routes = [
@@ -59,12 +71,34 @@ def place(effective: Effective) -> Placement:
     if (uplink := way_out(effective)) is not None:
         default = Route(network=ANYWHERE, gateway=uplink.gateway, device=uplink.device)
         (shared_routes if redundant else own_routes).insert(0, default)
+    own_routes += _own_tables(effective)
+    marks = sorted({way_mark(device) for device in public_devices(effective)})
     return Placement(
         addresses=tuple(own),
         routes=tuple(own_routes),
+        rules=tuple(PolicyRule(mark=mark, table=mark, priority=_RULE_PRIORITY) for mark in marks),
         virtual_addresses=tuple(shared),
         virtual_routes=tuple(shared_routes),
     )
+
+
+def way_mark(device: str) -> int:
+    """The mark of what has to leave by a device, and the number of the device's routing table."""
+    return _OWN_TABLES + device_number(device)
+
+
+def _own_tables(effective: Effective) -> Iterator[Route]:
+    """The routes of all devices' tables; in each the networks first, for the gateway must be reachable."""
+    for device in public_devices(effective):
+        there = _source_nat_first(effective, (each for each in effective.public_addresses if each.device == device))
+        behind = ((route.network, route.gateway) for route in effective.routes if route.device == device)
+        networks = ((network, "") for network in sorted({each.network for each in there}))
+        for network, gateway in (*networks, *behind, (ANYWHERE, there[0].gateway)):
+            yield Route(network=network, gateway=gateway, device=device, table=way_mark(device))
+
+
+def _source_nat_first(effective: Effective, addresses: Iterable[PublicAddress]) -> list[PublicAddress]:
+    return sorted(addresses, key=lambda each: each.address != effective.source_nat_address)
 
 
 def way_out(effective: Effective) -> PublicAddress | None:

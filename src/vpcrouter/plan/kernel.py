@@ -1,18 +1,18 @@
-"""Links, addresses, routes and sysctls: which operations make the observed ones equal to the desired ones. Pure.
+"""Links, addresses, routes, rules and sysctls: which operations make the observed ones equal to the desired ones. Pure.
 
 The applier observes and does; nothing here knows netlink. A plan has two parts, because keepalived works on the
 same devices and stands between them:
 
-    early   sysctls → links up → own addresses → own routes        before keepalived is reloaded
-    late    routes, addresses away → links down                     after it was reloaded
+    early   sysctls → links up → own addresses → own routes → rules    before keepalived is reloaded
+    late    rules, routes, addresses away → links down                  after it was reloaded
 
 A link that goes down under a running instance puts that into fault, and an address that vanishes before its
 successor is there loses packets. So everything is added early and removed late.
 
 What is ours: on the devices in `Kernel.links` every address, and every route in the tables that are used, except
-those of FOREIGN_PROTOCOLS; everywhere else only routes with OUR_PROTOCOL. Virtual addresses and routes are
-keepalived's: the plan never touches them, it lists those that are awaited. `repair_virtual` is for a keepalived
-that does not do its part.
+those of FOREIGN_PROTOCOLS; everywhere else only routes with OUR_PROTOCOL; the policy rules with that number, and
+whoever's that ask a table of ours. Virtual addresses and routes are keepalived's: the plan never touches them, it
+lists those that are awaited. `repair_virtual` is for a keepalived that does not do its part.
 
 Deleting the first IPv4 address of a subnet takes the others of that subnet along unless promote_secondaries is
 set, so the plan sets it on every device the router owns. The router's own addresses come first, that is how they
@@ -27,10 +27,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from vpcrouter.plan import Operation
-from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, Route
+from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, PolicyRule, Route
 from vpcrouter.values.networks import is_ipv6, network_of
 
 OUR_PROTOCOL = 77
@@ -51,6 +51,20 @@ class RouteEntry:
     route: Route
     protocol: int
     metric: int = 0
+
+
+@frozen(kw_only=True, order=True)
+class RuleEntry:
+    """A policy rule as it stands in the kernel. `rule` is None if it selects packets by anything but a whole mark.
+
+    `payload` is the kernel's own description, by which any rule can be removed.
+    """
+
+    rule: PolicyRule | None
+    table: int
+    protocol: int
+    words: str
+    payload: bytes = field(default=b"", repr=False)
 
 
 @frozen(kw_only=True, order=True)
@@ -82,14 +96,16 @@ class ObservedKernel:
     addresses: tuple[InterfaceAddress, ...] = ()
     routes: tuple[RouteEntry, ...] = ()
     connected: frozenset[tuple[str, str]] = frozenset()
+    rules: tuple[RuleEntry, ...] = ()
+    """IPv4's, but for the three that the kernel itself made."""
     sysctls: tuple[Sysctl, ...] = ()
 
 
 @frozen(kw_only=True)
 class KernelOperation(Operation):
-    """One change of the kernel. `add` and `remove` of an address or a route, `set` of a link, a route or a sysctl."""
+    """One change: `add` and `remove` of an address, a route or a rule, `set` of a link, a route or a sysctl."""
 
-    item: Link | InterfaceAddress | RouteEntry | ConnectedRoute | Sysctl
+    item: Link | InterfaceAddress | RouteEntry | ConnectedRoute | RuleEntry | Sysctl
 
 
 @frozen(kw_only=True)
@@ -125,6 +141,7 @@ def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
     set_sysctls, missing_sysctls = _sysctls(desired, observed, present)
     early_addresses, late_addresses = _addresses(desired, observed, up)
     early_routes, late_routes = _routes(desired, observed, up)
+    early_rules, late_rules = _rules(desired, observed)
     return KernelPlan(
         early=(
             *set_sysctls,
@@ -132,8 +149,9 @@ def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
             *early_addresses,
             *_connected_routes(desired, observed, present),
             *early_routes,
+            *early_rules,
         ),
-        late=(*late_routes, *late_addresses, *_links_down(desired, present)),
+        late=(*late_rules, *late_routes, *late_addresses, *_links_down(desired, present)),
         awaited=tuple(f"{each.subject} {_AWAITED[each.action]}" for each in repair_virtual(desired, observed)),
         missing_links=tuple(link.name for link in desired.links if link.up and link.name not in present),
         missing_sysctls=missing_sysctls,
@@ -306,6 +324,36 @@ def _our_routes(desired: Kernel) -> Callable[[RouteEntry], bool]:
         )
 
     return is_ours
+
+
+def _rules(
+    desired: Kernel, observed: ObservedKernel
+) -> tuple[tuple[KernelOperation, ...], tuple[KernelOperation, ...]]:
+    standing = {entry.rule for entry in observed.rules if entry.protocol == OUR_PROTOCOL}
+    tables = {rule.table for rule in desired.rules}
+    kept: set[PolicyRule] = set()
+    surplus = []
+    for entry in observed.rules:
+        ours = entry.protocol == OUR_PROTOCOL
+        if ours and entry.rule in desired.rules and entry.rule not in kept:
+            kept.add(entry.rule)
+        elif ours or entry.table in tables:
+            surplus.append(_rule("remove", entry))
+    added = tuple(
+        _rule("add", RuleEntry(rule=rule, table=rule.table, protocol=OUR_PROTOCOL, words=rule_words(rule)))
+        for rule in desired.rules
+        if rule not in standing
+    )
+    return added, tuple(surplus)
+
+
+def rule_words(rule: PolicyRule) -> str:
+    """As `ip rule` has it."""
+    return f"priority {rule.priority} fwmark {rule.mark} lookup {rule.table}"
+
+
+def _rule(action: str, entry: RuleEntry) -> KernelOperation:
+    return KernelOperation(target="kernel", action=action, subject=f"rule {entry.words}", item=entry)
 
 
 def _link(link: Link, words: str) -> KernelOperation:

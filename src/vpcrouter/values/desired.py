@@ -37,9 +37,18 @@ class Route:
     table: int = 254
 
 
+@frozen(kw_only=True, order=True)
+class PolicyRule:
+    """An IPv4 policy rule: packets with this mark are routed by this table. Rules are asked in order of priority."""
+
+    mark: int
+    table: int
+    priority: int
+
+
 @frozen(kw_only=True)
 class Kernel:
-    """Links, addresses, routes and sysctls.
+    """Links, addresses, routes, policy rules and sysctls.
 
     `links` lists every device the router owns: on those, an address or route that is not listed is drift.
     Devices that are not listed are left alone. `virtual_*` are keepalived's to set: they must be there while
@@ -49,6 +58,7 @@ class Kernel:
     links: tuple[Link, ...] = ()
     addresses: tuple[InterfaceAddress, ...] = ()
     routes: tuple[Route, ...] = ()
+    rules: tuple[PolicyRule, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     """Paths below /proc/sys with slashes (`net/ipv4/ip_forward`), and their values."""
     virtual_addresses: tuple[InterfaceAddress, ...] = ()
