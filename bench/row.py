@@ -25,6 +25,7 @@ class Reach:
 
     at_most: float | None = None
     """In the row's unit."""
+    at_least: float | None = None
     at_most_times: float | None = None
     """Of the peer's figure."""
     at_least_times: float | None = None
@@ -32,6 +33,7 @@ class Reach:
     def __str__(self) -> str:
         bounds = (
             (self.at_most, "≤ {:g}"),
+            (self.at_least, "≥ {:,.0f}"),
             (self.at_most_times, "≤ {:g} ×"),
             (self.at_least_times, "≥ {:g} ×"),
         )
@@ -62,6 +64,7 @@ class Row:
         ratio = self.ratio
         return (
             (self.reach.at_most is None or self.ours <= self.reach.at_most)
+            and (self.reach.at_least is None or self.ours >= self.reach.at_least)
             and (self.reach.at_most_times is None or (ratio is not None and ratio <= self.reach.at_most_times))
             and (self.reach.at_least_times is None or (ratio is not None and ratio >= self.reach.at_least_times))
         )

@@ -82,15 +82,9 @@ def history(count: int) -> Iterator[events.Event]:
         if kind == 0:
             yield events.AclReplaced(acl=Acl(device="eth2", ingress=many_rules[octet - 1 : octet + 9]))
         elif kind == 1:
-            forward = PortForward(
-                address="203.0.113.10",
-                protocol="tcp",
-                first_port=8000 + octet,
-                last_port=8000 + octet,
-                target=f"10.1.1.{octet}",
-                target_port=80,
-            )
-            yield events.PortForwardsChanged(put=(forward,))
+            lap = number // 4000
+            before = (_forward(octet, lap - 1),) if lap else ()
+            yield events.PortForwardsChanged(put=(_forward(octet, lap),), removed=before)
         elif kind == 2:
             nat = StaticNat(address=f"203.0.113.{octet + 20}", target=f"10.1.2.{octet}")
             yield events.StaticNatsChanged(put=(nat,))
@@ -99,6 +93,19 @@ def history(count: int) -> Iterator[events.Event]:
             yield events.StaticRoutesChanged(put=(route,))
         else:
             yield next(leases)
+
+
+def _forward(octet: int, lap: int) -> PortForward:
+    """Of one public port, to another port of its guest in each lap."""
+    port = 8000 + octet
+    return PortForward(
+        address="203.0.113.10",
+        protocol="tcp",
+        first_port=port,
+        last_port=port,
+        target=f"10.1.1.{octet}",
+        target_port=80 + lap % 2,
+    )
 
 
 def state(*, rule_count: int = 0, reservation_count: int = 0, redundant: bool = True) -> State:

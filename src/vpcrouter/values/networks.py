@@ -51,7 +51,23 @@ def prefix_length(cidr: str) -> int:
 
 def holds(cidr: str, address: str) -> bool:
     """Whether the address lies in the network; of different families it never does."""
-    return parse_address(address) in parse_network(cidr)
+    version, first, last = _span(cidr)
+    found, number = _number(address)
+    return version == found and first <= number <= last
+
+
+@lru_cache(maxsize=65536)
+def _span(cidr: str) -> tuple[int, int, int]:
+    """IP version, first and last address as numbers."""
+    network = parse_network(cidr)
+    return network.version, int(network.network_address), int(network.broadcast_address)
+
+
+@lru_cache(maxsize=65536)
+def _number(address: str) -> tuple[int, int]:
+    """IP version and the address as a number."""
+    parsed = ip_address(address)
+    return parsed.version, int(parsed)
 
 
 def covers(outer: str, inner: str) -> bool:
@@ -73,11 +89,11 @@ def usable(cidr: str, address: str) -> bool:
     """Whether a host may have the address in that network: inside, and neither its number nor its broadcast."""
     if not holds(cidr, address):
         return False
-    net = parse_network(cidr)
-    if net.prefixlen >= net.max_prefixlen - 1:
+    version, first, last = _span(cidr)
+    if last - first <= 1:
         return True
-    ends = (net.network_address, net.broadcast_address) if net.version == 4 else (net.network_address,)
-    return parse_address(address) not in ends
+    number = _number(address)[1]
+    return number != first and not (version == 4 and number == last)
 
 
 def is_ipv6(text: str) -> bool:
