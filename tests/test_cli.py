@@ -14,6 +14,7 @@ import pytest
 
 from vpcrouter.client import find_agent
 from vpcrouter.cloudstack.status import router_status
+from vpcrouter.journal import Keys
 from vpcrouter.router import Router
 
 SAMPLES = Path(__file__).parent / "data/cloudstack"
@@ -147,8 +148,42 @@ def test_secrets_are_shown_nowhere_but_in_an_export(filled: Cli, tmp_path: Path)
     shown += b"".join(path.read_bytes() for path in out.iterdir())
     assert b"203.0.113.10" in shown
     assert SECRET.encode() not in shown
-    assert SECRET.encode() in filled("journal", "export").stdout
+    exported = filled("journal", "export")
+    assert exported.returncode == 0
+    shown += exported.stdout + b"".join(path.read_bytes() for path in filled.journal.rglob("*") if path.is_file())
+    assert b"10.1.2.0/24" in shown
+    assert SECRET.encode() not in shown
+    assert SECRET.encode() in filled("journal", "export", "--reveal-secrets").stdout
     assert filled.journal.stat().st_mode & 0o777 == 0o700
+    assert Keys.beside(filled.journal).path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_journal_without_its_keys_says_what_is_missing(cli: Cli) -> None:
+    cli.lines("submit", BURST[0])
+    (key,) = cli.one("--json", "journal", "rotate-key")["key_ids"][:1]
+    keys = Keys.beside(cli.journal).path
+    for is_there in (True, False):
+        keys.chmod(0o644)
+        if not is_there:
+            keys.unlink()
+        for verb in (["state"], ["submit", BURST[1]], ["journal", "verify"]):
+            done = cli(*verb)
+            assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
+            assert str(keys).encode() in done.stdout + done.stderr
+            assert SECRET.encode() not in done.stdout + done.stderr
+        assert cli("log").returncode == 0
+        assert cli("journal", "stats").returncode == 0
+    assert key.encode() in cli("state").stderr
+
+
+def test_secrets_stand_in_clear_after_off(cli: Cli) -> None:
+    assert cli.one("--json", "journal", "rotate-key", "--off") == {
+        "path": str(cli.journal) + ".keys",
+        "key_id": None,
+        "key_ids": [],
+    }
+    cli.lines("submit", BURST[0])
+    assert SECRET.encode() in b"".join(path.read_bytes() for path in cli.journal.glob("*.journal"))
 
 
 def test_render_writes_every_generated_file(filled: Cli, tmp_path: Path) -> None:
@@ -171,7 +206,9 @@ def test_journal_verify_stats_export_and_import(filled: Cli, cli: Cli) -> None:
     assert (found["sound"], found["fault"]) == (True, None)
     assert filled.one("--json", "journal", "stats")["kinds"]["tier-added"] == 5
     exported = filled("journal", "export").stdout
-    assert cli("journal", "import", "-", data=exported).returncode == 0
+    assert cli("journal", "import", "-", data=exported).returncode == 1
+    keys = Keys.beside(filled.journal).path
+    assert cli("journal", "import", "-", "--keys", keys, data=exported).returncode == 0
     assert cli.one("--json", "state")["digest"] == filled.one("--json", "state")["digest"]
     assert cli.one("--json", "journal", "verify")["sound_until"] == found["sound_until"]
 

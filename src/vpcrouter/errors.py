@@ -8,6 +8,7 @@
     ├── JournalError               the journal's: look at the disk
     │   ├── DamagedJournalError    bytes that were acknowledged are not there any more
     │   ├── LockedJournalError     another process writes this journal
+    │   ├── KeyFileError           the keys of the journal's secrets are not there, or anybody could read them
     │   └── JournalWriteError      the disk refused; nothing was acknowledged
     └── HostError                  the machine's: a kernel call or a daemon failed
         ├── MissingProgramError    a program of the distribution is not installed
@@ -64,6 +65,18 @@ class DamagedJournalError(JournalError):
 
 class LockedJournalError(JournalError):
     """Another process holds the single-writer lock of this journal."""
+
+
+class KeyFileError(JournalError):
+    """The key file cannot be used, or lacks a key: then `key_id` is that key's number in hexadecimal."""
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "", key_id: str = "") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.key_id = key_id
+
+    def of_record(self, seq: int) -> KeyFileError:
+        """The same, told of the record that cannot be read for it."""
+        return KeyFileError(f"record {seq}: {self.what}", where=self.where, hint=self.hint, key_id=self.key_id)
 
 
 class JournalWriteError(JournalError):

@@ -15,13 +15,14 @@ from vpcrouter.errors import MalformedInputError
 from vpcrouter.events import registry
 from vpcrouter.events.schema import Record
 from vpcrouter.state import State, sort_forwards
+from vpcrouter.values.config import Secret
 
 SCHEMA = 1
 """The number of this form."""
 
 
 def pack_state(state: State) -> bytes:
-    """The bytes of a state; equal states pack to equal bytes."""
+    """The bytes of a state, its secrets in clear: a snapshot is sealed as a whole. Equal states pack to equal bytes."""
     packed: bytes = msgpack.packb(
         [
             None if state.router is None else registry.ROUTER_CONFIG.pack(state.router),
@@ -33,7 +34,8 @@ def pack_state(state: State) -> bytes:
             [registry.STATIC_ROUTE.pack(each) for _, each in sorted(state.routes.items())],
             [registry.RESERVATION.pack(each) for _, each in sorted(state.reservations.items())],
             sorted(state.released),
-        ]
+        ],
+        default=Secret.reveal,
     )
     return packed
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tests.journal.samples import EVERY_KIND, segments
 from vpcrouter.errors import JournalError
 from vpcrouter.events import Event
 from vpcrouter.events.codec import encode, event_name
-from vpcrouter.journal import Entry, Journal, JournalRecord, TornTail, read_journal
+from vpcrouter.journal import Entry, Journal, JournalRecord, Keys, Snapshot, TornTail, read_journal, write_snapshot
 from vpcrouter.journal.layout import HEADER_BYTES, Chain, pack_record, sound_groups
 from vpcrouter.projections.digest import digest
 from vpcrouter.state import State, replay
@@ -30,6 +31,7 @@ ROOM = Path(__file__).parents[2] / "journal"
 GOLDEN = ROOM / "golden"
 DAMAGED = ROOM / "damaged"
 MANIFEST = "expected.json"
+KEY_FILE = "keys"
 
 
 def plain(value: Any) -> Any:
@@ -95,6 +97,33 @@ def golden_manifest(directory: Path) -> dict[str, Any]:
         "digest": digest(replay(State(), (record.event for record in records))),
         "records": [plain_record(record) for record in records],
     }
+
+
+def lay_out(golden: Path, directory: Path) -> None:
+    """A golden journal as a journal: its key file, where there is one, beside it and for its owner alone."""
+    shutil.copytree(golden, directory, ignore=shutil.ignore_patterns(MANIFEST, KEY_FILE))
+    if (golden / KEY_FILE).exists():
+        keys = Keys.beside(directory).path
+        shutil.copy(golden / KEY_FILE, keys)
+        keys.chmod(0o600)
+
+
+def write_sealed(directory: Path) -> None:
+    """Secrets in clear, sealed with one key, sealed with the next, and a sealed snapshot."""
+    with Journal.open(directory, segment_bytes=1500) as journal:
+        journal.keys.store_in_clear()
+        for _ in range(3):
+            entries = [Entry(event=event, command_id="c") for event in EVERY_KIND]
+            journal.append(entries, time_ns=1_700_000_000_000_000_000)
+            write_snapshot(directory, _opaque_snapshot(journal.seq, journal.chain))
+            journal.keys.rotate()
+        keys = journal.keys.path
+    keys.rename(directory / KEY_FILE)
+    (directory / "lock").unlink()
+
+
+def _opaque_snapshot(seq: int, chain: bytes) -> Snapshot:
+    return Snapshot(seq=seq, time_ns=5, chain=chain, schema=7, digest="d", body=b"state of that time")
 
 
 def write_every_kind(directory: Path) -> None:
@@ -324,6 +353,13 @@ def main() -> None:
         write_every_kind(golden)
         _write_manifest(golden, golden_manifest(golden))
         print("wrote", golden.name)
+    sealed = GOLDEN / "format-1-sealed"
+    if not sealed.exists():
+        write_sealed(sealed)
+        with tempfile.TemporaryDirectory() as room:
+            lay_out(sealed, Path(room) / "copy")
+            _write_manifest(sealed, golden_manifest(Path(room) / "copy"))
+        print("wrote", sealed.name)
     for kind in KINDS:
         directory = DAMAGED / kind.__name__.replace("_", "-")
         if not directory.exists():

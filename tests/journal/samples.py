@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.journal.disks import HastyDisk
 from vpcrouter import events
 from vpcrouter.events import Event
-from vpcrouter.journal import Entry, Journal, JournalRecord
+from vpcrouter.journal import Entry, Journal, JournalRecord, Keys
 from vpcrouter.values import config
 from vpcrouter.values.role import Role
 
@@ -152,6 +153,13 @@ def prefixes(records: list[JournalRecord], groups: Sequence[int]) -> list[list[J
     """Everything that a journal of these groups may hold after a crash: its first 0, 1, 2 … groups."""
     ends = [sum(groups[:count]) for count in range(len(groups) + 1)]
     return [records[:end] for end in ends]
+
+
+def lend_keys(owner: Path, other: Path) -> None:
+    """Let a journal be read with the keys of another."""
+    keys = Keys.beside(owner).path
+    if keys.exists():
+        shutil.copy(keys, Keys.beside(other).path)
 
 
 def segments(directory: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.journal.disks import HastyDisk
-from tests.journal.samples import EVERY_KIND, entries, expected, prefixes, segments, write
+from tests.journal.samples import EVERY_KIND, entries, expected, lend_keys, prefixes, segments, write
 from vpcrouter.errors import DamagedJournalError, JournalError
 from vpcrouter.journal import Journal, JournalRecord, read_journal
 from vpcrouter.journal.layout import HEADER_BYTES, Chain, pack_record, sound_groups
@@ -108,6 +108,7 @@ def test_sectors_lost_in_any_combination_leave_the_groups_before(tmp_path: Path)
                     torn[low:high] = bytes(high - low)
             del torn[len(torn) - short :]
             place(tmp_path / "lost", bytes(torn))
+            lend_keys(tmp_path / "long", tmp_path / "lost")
             journal, records = reopened(tmp_path / "lost")
             journal.close()
             kept = 13 if not any(lost) and not short else 1

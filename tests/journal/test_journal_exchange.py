@@ -16,12 +16,13 @@ from vpcrouter.journal import Journal, exchange, export_lines, import_lines, rea
 
 def test_what_was_exported_comes_back(tmp_path: Path) -> None:
     golden = GOLDEN / "format-1-every-kind"
-    lines = list(export_lines(golden))
-    with Journal.open(tmp_path) as journal:
+    lines = list(export_lines(golden, reveal_secrets=True))
+    there = tmp_path / "there"
+    with Journal.open(there) as journal:
         assert import_lines(journal, [*lines, "", "\n"]) == len(lines)
-    assert list(read_journal(tmp_path)) == list(read_journal(golden))
-    assert list(export_lines(tmp_path)) == lines
-    assert verify(tmp_path).fault is None
+    assert list(read_journal(there)) == list(read_journal(golden))
+    assert list(export_lines(there, reveal_secrets=True)) == lines
+    assert verify(there).fault is None
 
 
 def test_an_import_goes_on_where_the_journal_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +61,7 @@ def nested(depth: int) -> str:
         (json.dumps({**GOOD, "event": ["tier-added", 1, [[]]]}), "line 2: Tier: not a stored Tier"),
         (json.dumps({**GOOD, "event": [2**70]}), "line 2: not a stored event"),
         (json.dumps({**GOOD, "event": ["\ud800"]}), "line 2: not a stored event"),
-        (nested(600), "line 2: Tier: not a stored Tier"),
+        (nested(600), "line 2: not a stored event"),
         (nested(100_000), "line 2: not JSON"),
     ],
 )

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from tests.journal.disks import FaultyDisk, HastyDisk, RecordingDisk
-from tests.journal.samples import EVERY_KIND, entries, expected, prefixes, segments
+from tests.journal.samples import EVERY_KIND, entries, expected, lend_keys, prefixes, segments
 from vpcrouter.errors import JournalError, JournalWriteError
 from vpcrouter.journal import Journal, read_journal
 from vpcrouter.journal.disk import Disk
@@ -127,6 +127,7 @@ def test_power_may_fail_after_any_call_and_writes_may_be_reordered(tmp_path: Pat
             shutil.rmtree(image, ignore_errors=True)
             image.mkdir()
             disk.after_power_failure(image, random)
+            lend_keys(root, image)
             possible = prefixes(records, groups)
             with Journal.open(image, segment_bytes=1500, disk=HastyDisk()) as journal:
                 found = list(journal.records())
@@ -178,6 +179,7 @@ def test_power_may_fail_while_a_torn_tail_is_cut(tmp_path: Path) -> None:
                 shutil.rmtree(image, ignore_errors=True)
                 image.mkdir()
                 disk.after_power_failure(image, random)
+                lend_keys(root, image)
                 with Journal.open(image, disk=HastyDisk()) as journal:
                     assert list(journal.records()) == records[:2]
                     cut = segments(image)[0].read_bytes()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journal.recorded import DAMAGED, GOLDEN, KINDS, MANIFEST, golden_manifest, outcome
+from tests.journal.recorded import DAMAGED, GOLDEN, KINDS, MANIFEST, golden_manifest, lay_out, outcome
 from tests.journal.samples import EVERY_KIND
 from vpcrouter.events.codec import encode
 from vpcrouter.events.registry import EVENTS
@@ -18,8 +18,8 @@ from vpcrouter.journal import Journal, read_journal
 @pytest.mark.parametrize("directory", sorted(GOLDEN.iterdir()), ids=lambda path: path.name)
 def test_a_golden_journal_replays_to_what_it_promised(directory: Path, tmp_path: Path) -> None:
     promised = json.loads((directory / MANIFEST).read_text())
-    assert golden_manifest(directory) == promised
-    shutil.copytree(directory, tmp_path / "copy")
+    lay_out(directory, tmp_path / "copy")
+    assert golden_manifest(tmp_path / "copy") == promised
     with Journal.open(tmp_path / "copy") as journal:
         assert journal.torn_tail is None
         assert journal.seq == len(promised["records"])

@@ -107,14 +107,19 @@ def snapshot(ctx: typer.Context) -> None:
 
 
 @app.command("export")
-def export(ctx: typer.Context) -> None:
-    """Print every record as a JSON line. Secrets are in clear: give the file mode 0600.
+def export(
+    ctx: typer.Context,
+    reveal_secrets: Annotated[
+        bool, typer.Option("--reveal-secrets", help="Print secrets in clear: give the file mode 0600.")
+    ] = False,
+) -> None:
+    """Print every record as a JSON line. Secrets stay sealed: to import them, the key file is needed.
 
-    Example: (umask 077; vpcrouter journal export > journal.jsonl)
+    Example: vpcrouter journal export > journal.jsonl
     """
     from vpcrouter.journal import export_lines
 
-    for line in export_lines(existing(options(ctx).journal)):
+    for line in export_lines(existing(options(ctx).journal), reveal_secrets=reveal_secrets):
         say(line)
 
 
@@ -122,14 +127,45 @@ def export(ctx: typer.Context) -> None:
 def import_(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE|-", help="What `journal export` printed; - is standard input.")],
+    keys: Annotated[
+        Path | None, typer.Option("--keys", metavar="FILE", help="The key file of the journal that was exported.")
+    ] = None,
 ) -> None:
-    """Append exported records to the journal, which must end where they begin; it is made if it is not there."""
-    from vpcrouter.journal import Journal, import_lines
+    """Append exported records to the journal, which must end where they begin; it is made if it is not there.
+
+    Sealed secrets are opened with --keys, or with the journal's own keys, and sealed anew with those.
+    """
+    from vpcrouter.journal import Journal, Keys, import_lines
 
     try:
         lines = sys.stdin if str(file) == "-" else file.open(encoding="utf-8")
     except OSError as error:
         fail(f"{file}: {error.strerror}")
     with lines, Journal.open(options(ctx).journal) as journal:
-        seq = import_lines(journal, lines)
+        seq = import_lines(journal, lines, Keys(keys) if keys is not None else None)
     note(f"the journal ends with record {seq}")
+
+
+@app.command("rotate-key")
+def rotate_key(
+    ctx: typer.Context,
+    off: Annotated[bool, typer.Option("--off", help="No new key: new secrets stand in clear from now on.")] = False,
+) -> None:
+    """Add a key to the key file beside the journal; new secrets are sealed with it, also by a running agent.
+
+    Older keys stay, since older records need them. Works before the journal is there, too.
+    """
+    from vpcrouter.journal import Keys
+
+    keys = Keys.beside(options(ctx).journal)
+    if off:
+        keys.store_in_clear()
+    else:
+        keys.rotate()
+    found = {"path": str(keys.path), "key_id": keys.current, "key_ids": list(keys.ids())}
+    if options(ctx).json:
+        say_json(found)
+    elif off:
+        say(f"{keys.path}: new secrets stand in clear from now on")
+    else:
+        say(f"{keys.path}: new secrets are sealed with key {keys.current}; make a copy of the file")

@@ -48,13 +48,14 @@ def log(
 ) -> None:
     """Print the events, newest last; secrets are masked."""
     from vpcrouter.events.codec import event_name, event_names
+    from vpcrouter.events.sealing import Hidden
     from vpcrouter.journal import read_journal
     from vpcrouter.projections.listing import plain
 
     if kind and kind not in event_names():
         raise typer.BadParameter(f"{kind!r} is no event; there are {', '.join(sorted(event_names()))}")
     seq, time_ns = _point(since) if since else (None, None)
-    for record in read_journal(existing(options(ctx).journal)):
+    for record in read_journal(existing(options(ctx).journal), sealer=Hidden()):
         if (seq is not None and record.seq < seq) or (time_ns is not None and record.time_ns < time_ns):
             continue
         name = event_name(record.event)

@@ -1,7 +1,8 @@
 """Bytes become an event or a MalformedInputError; nothing else leaves.
 
 An event is stored as the msgpack array [name, version, fields]: name and version are looked up in `registry`,
-`fields` is the array of that version's fields. The same event always packs to the same bytes.
+`fields` is the array of that version's fields. The same event always packs to the same bytes, but for its secrets
+where these are sealed (see `sealing`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Any
 import msgpack
 
 from vpcrouter.errors import MalformedInputError
-from vpcrouter.events import Event
+from vpcrouter.events import Event, sealing
 from vpcrouter.events.registry import EVENTS, UPCASTERS
 from vpcrouter.events.schema import Record
+from vpcrouter.events.sealing import Sealer
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024
 """No event is larger: an ACL of 10,000 rules packs to about 0.5 MB."""
@@ -33,35 +35,39 @@ def event_names() -> frozenset[str]:
     return frozenset(name for name, _ in EVENTS)
 
 
-def encode(event: Event) -> bytes:
-    """The bytes of an event in the newest version of its kind."""
+def encode(event: Event, *, seq: int = 0, sealer: Sealer | None = None) -> bytes:
+    """The bytes of an event in the newest version of its kind, as record `seq`; no sealer: with secrets in clear."""
     name, version, record = _LATEST[type(event)]
-    packed: bytes = msgpack.packb([name, version, record.pack(event)])
-    return packed
+    return sealing.pack([name, version, record.pack(event)], seq, sealer)
 
 
-def decode(payload: bytes) -> Event:
-    """The event of these bytes, brought to the newest version.
+def holds_secrets(event: Event) -> bool:
+    """Whether any field of the event is a secret."""
+    return sealing.holds_secrets(_LATEST[type(event)][2].pack(event))
 
-    Raises MalformedInputError for anything that is not such an event.
+
+def decode(payload: bytes, *, seq: int = 0, sealer: Sealer | None = None) -> Event:
+    """The event of these bytes, which are record `seq`, brought to the newest version.
+
+    Raises MalformedInputError for anything that is not such an event, and what the sealer raises for want of a key.
     """
-    record, fields = _stored(payload)
+    record, fields = _stored(payload, seq, sealer)
     event: Event = record.unpack(fields)
     return event
 
 
-def restore(payload: bytes | memoryview) -> Event:
+def restore(payload: bytes | memoryview, seq: int = 0, sealer: Sealer | None = None) -> Event:
     """As `decode`, for bytes that `encode` made and whose checksum is good; see `schema`."""
-    record, fields = _stored(payload)
+    record, fields = _stored(payload, seq, sealer)
     event: Event = record.restore(fields)
     return event
 
 
-def _stored(payload: bytes | memoryview) -> tuple[Record, Any]:
+def _stored(payload: bytes | memoryview, seq: int, sealer: Sealer | None) -> tuple[Record, Any]:
     if len(payload) > MAX_EVENT_BYTES:
         raise MalformedInputError(f"{len(payload)} bytes are more than an event has", where="event")
     try:
-        name, version, fields = msgpack.unpackb(payload, strict_map_key=True, max_ext_len=0, use_list=True)
+        name, version, fields = sealing.unpack(payload, seq, sealer)
         record = EVENTS.get((name, version))
         if record is None or (name, version) in UPCASTERS:
             record, fields = _upcast(name, version, fields)

@@ -15,16 +15,24 @@ from vpcrouter.values import config
 from vpcrouter.values.role import Role
 
 
+def _kept(secret: Any) -> config.Secret:
+    """A secret is packed by `sealing`, which sees all of the event."""
+    if not isinstance(secret, config.Secret):
+        raise TypeError(f"{type(secret).__name__} is not a Secret")
+    return secret
+
+
 def _pair(packed: Any) -> tuple[Any, Any]:
     key, value = packed
     return key, value
 
 
-_SECRET = By(lambda value: value.reveal(), lambda packed: config.Secret(text=packed))
+_SECRET = By(_kept, lambda packed: config.Secret(text=packed))
+"""A field of this codec, alone or in Maybe, Many and so on, is sealed in the journal."""
 _ROLE = By(lambda role: role.value, Role)
 _PAIR = By(list, _pair)
 _SECRET_PAIR = By(
-    lambda pair: [pair[0], pair[1].reveal()], lambda packed: (_pair(packed)[0], config.Secret(text=packed[1]))
+    lambda pair: [pair[0], _kept(pair[1])], lambda packed: (_pair(packed)[0], config.Secret(text=packed[1]))
 )
 
 ROUTER_CONFIG = Record(

@@ -9,6 +9,7 @@
     verify, repair, stats,              care
     exchange, snapshots
     command_ids                         exactly once
+    keys                                secrets: sealed in records and snapshots
 
 `layout` is the format as pure functions; `tail` tells a torn group from a damaged one; `segments` are the files.
 """
@@ -16,6 +17,7 @@
 from __future__ import annotations
 
 from vpcrouter.journal.exchange import export_lines, import_lines
+from vpcrouter.journal.keys import Keys
 from vpcrouter.journal.reader import read_events, read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.repair import Repair, repair
@@ -29,6 +31,7 @@ __all__ = [
     "Entry",
     "Journal",
     "JournalRecord",
+    "Keys",
     "PassedOver",
     "Repair",
     "Snapshot",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from vpcrouter.errors import MalformedInputError
 from vpcrouter.events.codec import encode
+from vpcrouter.events.sealing import Sealer
 from vpcrouter.journal.layout import MAX_LABEL_BYTES, Chain, pack_record
 from vpcrouter.journal.records import Entry, JournalRecord
 
@@ -23,10 +24,16 @@ class Prepared(NamedTuple):
     event: bytes
 
 
-def prepare(entry: Entry | JournalRecord, time_ns: int) -> Prepared:
-    """Encode an entry; raises MalformedInputError if a label does not fit."""
+def prepare(entry: Entry | JournalRecord, time_ns: int, seq: int, sealer: Sealer) -> Prepared:
+    """Encode an entry as record `seq`.
+
+    Raises MalformedInputError if a label does not fit, and KeyFileError if a secret cannot be sealed.
+    """
     return Prepared(
-        time_ns, _label(entry.origin, "origin"), _label(entry.command_id, "command_id"), encode(entry.event)
+        time_ns,
+        _label(entry.origin, "origin"),
+        _label(entry.command_id, "command_id"),
+        encode(entry.event, seq=seq, sealer=sealer),
     )
 
 

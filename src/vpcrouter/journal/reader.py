@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vpcrouter.errors import DamagedJournalError, JournalError, MalformedInputError
+from vpcrouter.errors import DamagedJournalError, JournalError, KeyFileError, MalformedInputError
 from vpcrouter.events import Event
 from vpcrouter.events.codec import restore
+from vpcrouter.events.sealing import Sealer
+from vpcrouter.journal.keys import Keys
 from vpcrouter.journal.layout import FIRST_CHAIN, HEAD, TAIL, Frame
 from vpcrouter.journal.records import JournalRecord
 from vpcrouter.journal.segments import Segment, gap, list_segments, missing
@@ -20,20 +22,24 @@ from vpcrouter.journal.tail import is_unfinished, judge
 from vpcrouter.journal.walk import Walk, refusal
 
 
-def read_journal(directory: Path, after: int = 0) -> Iterator[JournalRecord]:
+def read_journal(directory: Path, after: int = 0, sealer: Sealer | None = None) -> Iterator[JournalRecord]:
     """The records after number `after`, oldest first, as far as whole groups are there when it starts.
 
+    Sealed secrets are opened with the keys beside the journal, if there is no other `sealer`.
+
     Raises DamagedJournalError at the first record that is not what was written, JournalError if the files cannot
-    be read or an event is of a newer version. Nothing is ever modified.
+    be read or an event is of a newer version, KeyFileError if a key is missing. Nothing is ever modified.
     """
+    sealer = sealer or Keys.beside(directory)
     for walk, frames in walk_journal(directory, after):
         for frame in frames:
             if frame.seq > after:
-                yield decoded(walk.segment, walk.data, frame)
+                yield decoded(walk.segment, walk.data, frame, sealer)
 
 
-def read_events(directory: Path, after: int = 0) -> Iterator[tuple[int, int, Event]]:
+def read_events(directory: Path, after: int = 0, sealer: Sealer | None = None) -> Iterator[tuple[int, int, Event]]:
     """As `read_journal`, without the labels: sequence number, time in nanoseconds since 1970, event. For replays."""
+    sealer = sealer or Keys.beside(directory)
     for walk, frames in walk_journal(directory, after):
         data = memoryview(walk.data)
         for frame in frames:
@@ -41,9 +47,9 @@ def read_events(directory: Path, after: int = 0) -> Iterator[tuple[int, int, Eve
             if seq > after:
                 payload = data[start + HEAD.size + origin_bytes + command_id_bytes : stop - TAIL.size]
                 try:
-                    event = restore(payload)
-                except MalformedInputError as error:
-                    raise _unreadable(walk.segment, frame, error.what) from error
+                    event = restore(payload, seq, sealer)
+                except (MalformedInputError, KeyFileError) as error:
+                    raise _unreadable(walk.segment, frame, error) from error
                 yield seq, time_ns, event
 
 
@@ -71,19 +77,20 @@ def walk_journal(directory: Path, after: int = 0) -> Iterator[tuple[Walk, list[F
         chain_before = walk.chain_value
 
 
-def decoded(segment: Segment, data: bytes, frame: Frame) -> JournalRecord:
+def decoded(segment: Segment, data: bytes, frame: Frame, sealer: Sealer) -> JournalRecord:
     """The record of a frame."""
     try:
         origin, command_id = frame.origin(data).decode(), frame.command_id(data).decode()
-        event = restore(frame.payload(data))
-    except UnicodeDecodeError as error:
-        raise _unreadable(segment, frame, str(error)) from error
-    except MalformedInputError as error:
-        raise _unreadable(segment, frame, error.what) from error
+        event = restore(frame.payload(data), frame.seq, sealer)
+    except (UnicodeDecodeError, MalformedInputError, KeyFileError) as error:
+        raise _unreadable(segment, frame, error) from error
     return JournalRecord(seq=frame.seq, time_ns=frame.time_ns, origin=origin, command_id=command_id, event=event)
 
 
-def _unreadable(segment: Segment, frame: Frame, reason: str) -> JournalError:
+def _unreadable(segment: Segment, frame: Frame, error: Exception) -> JournalError:
+    if isinstance(error, KeyFileError):
+        return error.of_record(frame.seq)
+    reason = error.what if isinstance(error, MalformedInputError) else str(error)
     return JournalError(
         f"record {frame.seq} is intact, but cannot be read: {reason}",
         where=f"{segment.path} at byte {frame.start}",

@@ -15,6 +15,7 @@ from pathlib import Path
 from attrs import frozen
 
 from vpcrouter.errors import DamagedJournalError, JournalError
+from vpcrouter.events.sealing import Hidden
 from vpcrouter.journal.aside import cut_tail, move_whole
 from vpcrouter.journal.disk import Disk
 from vpcrouter.journal.reader import decoded, walk_journal
@@ -76,7 +77,7 @@ def _cut_damage(disk: Disk, directory: Path) -> tuple[Path, ...]:
         for walk, frames in walk_journal(directory):
             sound = walk
             for frame in frames:
-                decoded(walk.segment, walk.data, frame)
+                decoded(walk.segment, walk.data, frame, Hidden())
     except DamagedJournalError:
         return _move_after(disk, segments, sound)
     return ()

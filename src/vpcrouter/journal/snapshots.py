@@ -3,7 +3,8 @@
 The body is the caller's: opaque bytes, with the number of the schema they are in and the digest of the state they
 stand for. A snapshot counts only if its own hash is right, its schema is the one asked for, and the journal has
 that record with the very chain value it had then: so it belongs to this journal and to no other history. What
-does not count is passed over and named; it costs time, never truth. The file format is in journal/FORMAT.md.
+does not count is passed over and named; it costs time, never truth. Where the journal's secrets are sealed, so is
+the whole body. The file format is in journal/FORMAT.md.
 
 Called by `router`, also from a thread beside the writer: it touches no segment.
 """
@@ -14,17 +15,20 @@ import hashlib
 import struct
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vpcrouter.errors import DamagedJournalError, JournalError, MalformedInputError
 from vpcrouter.journal.disk import Disk, make_durable_directory, write_whole
+from vpcrouter.journal.keys import Keys
 from vpcrouter.journal.reader import walk_journal
 
 SNAPSHOTS = "snapshots"
 """The directory beside the segments."""
 SUFFIX = ".snapshot"
 MAGIC = b"\x89VPCS\r\n\x1a"
-VERSION = 1
+CLEAR, SEALED = 1, 2
+"""The versions: the body in clear, and sealed."""
+_DOMAIN = b"vpcrouter snapshot 1\0"
 _HEAD = struct.Struct("<8sHHIQQ16sQ")
 """magic, version, length of the digest, schema, seq, time, chain value, length of the body."""
 _HASH_BYTES = 32
@@ -59,7 +63,7 @@ def write_snapshot(directory: Path, snapshot: Snapshot, *, keep: int = 2, disk: 
     path = directory / SNAPSHOTS / f"{snapshot.seq:020d}{SUFFIX}"
     try:
         make_durable_directory(disk, path.parent)
-        write_whole(disk, path, _pack(snapshot))
+        write_whole(disk, path, _pack(snapshot, Keys.beside(directory)))
         for old in snapshot_files(directory)[keep:]:
             if old != path:
                 disk.remove(old)
@@ -79,8 +83,9 @@ def find_snapshot(
         if until is not None and int(path.stem) > until:
             continue
         try:
-            snapshot = _unpack(path.read_bytes())
-            reason = _objection(directory, path, snapshot, schema)
+            found = _unpack(path.read_bytes())
+            reason = _objection(directory, path, found.snapshot, schema)
+            snapshot = found.open(Keys.beside(directory)) if not reason else found.snapshot
         except (OSError, JournalError, MalformedInputError) as error:
             reason = str(error)
         else:
@@ -97,7 +102,7 @@ def proven_seq(directory: Path) -> int:
     """
     for path in snapshot_files(directory):
         try:
-            return _unpack(path.read_bytes()).seq
+            return _unpack(path.read_bytes()).snapshot.seq
         except (OSError, MalformedInputError):
             continue
     return 0
@@ -140,27 +145,63 @@ def _objection(directory: Path, path: Path, snapshot: Snapshot, schema: int) -> 
     return "" if chain == snapshot.chain else "it belongs to another history"
 
 
-def _pack(snapshot: Snapshot) -> bytes:
+@frozen(kw_only=True)
+class _Stored:
+    """What a file holds; the body of `snapshot` is still sealed if `place` is not empty."""
+
+    snapshot: Snapshot
+    place: bytes
+
+    def open(self, keys: Keys) -> Snapshot:
+        """The snapshot. Raises KeyFileError, and MalformedInputError if it was changed or belongs elsewhere."""
+        if not self.place:
+            return self.snapshot
+        return evolve(self.snapshot, body=keys.open_bytes(self.snapshot.body, self.place))
+
+
+def _pack(snapshot: Snapshot, keys: Keys) -> bytes:
     digest = snapshot.digest.encode()
-    head = _HEAD.pack(
-        MAGIC, VERSION, len(digest), snapshot.schema, snapshot.seq, snapshot.time_ns, snapshot.chain, len(snapshot.body)
-    )
-    data = b"".join((head, digest, snapshot.body))
+    version, body = CLEAR, snapshot.body
+    if keys.current is not None:
+        sealed = keys.seal_bytes(body, _place(_head(snapshot, digest, SEALED, 0), digest))
+        if sealed is not None:
+            version, body = SEALED, sealed
+    data = b"".join((_head(snapshot, digest, version, len(body)), digest, body))
     return data + _hash(data)
 
 
-def _unpack(data: bytes) -> Snapshot:
-    """The snapshot, or a MalformedInputError."""
+def _head(snapshot: Snapshot, digest: bytes, version: int, body_bytes: int) -> bytes:
+    return _HEAD.pack(
+        MAGIC, version, len(digest), snapshot.schema, snapshot.seq, snapshot.time_ns, snapshot.chain, body_bytes
+    )
+
+
+def _place(head: bytes, digest: bytes) -> bytes:
+    """What a sealed body is bound to: the head with no size of a body, and the digest."""
+    return _DOMAIN + head + digest
+
+
+def _unpack(data: bytes) -> _Stored:
+    """What the file holds, or a MalformedInputError."""
     if len(data) < _HEAD.size + _HASH_BYTES or not data.startswith(MAGIC):
         raise MalformedInputError("it is no snapshot")
     if _hash(memoryview(data)[:-_HASH_BYTES]) != data[-_HASH_BYTES:]:
         raise MalformedInputError("its hash is wrong")
     _, version, digest_bytes, schema, seq, time_ns, chain, body_bytes = _HEAD.unpack_from(data)
     middle = _HEAD.size + digest_bytes
-    if version != VERSION or middle + body_bytes + _HASH_BYTES != len(data):
+    if version not in (CLEAR, SEALED) or middle + body_bytes + _HASH_BYTES != len(data):
         raise MalformedInputError(f"it is of format {version}")
-    digest = data[_HEAD.size : middle].decode(errors="replace")
-    return Snapshot(seq=seq, time_ns=time_ns, chain=chain, schema=schema, digest=digest, body=data[middle:-_HASH_BYTES])
+    digest = data[_HEAD.size : middle]
+    snapshot = Snapshot(
+        seq=seq,
+        time_ns=time_ns,
+        chain=chain,
+        schema=schema,
+        digest=digest.decode(errors="replace"),
+        body=data[middle:-_HASH_BYTES],
+    )
+    sealed = version == SEALED
+    return _Stored(snapshot=snapshot, place=_place(_head(snapshot, digest, SEALED, 0), digest) if sealed else b"")
 
 
 def _hash(data: bytes | memoryview) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from attrs import frozen
 
 from vpcrouter.events.codec import event_name
+from vpcrouter.events.sealing import Hidden
 from vpcrouter.journal.aside import ASIDE
 from vpcrouter.journal.reader import decoded, walk_journal
 from vpcrouter.journal.segments import list_segments
@@ -49,7 +50,7 @@ def stats(directory: Path, after: int = 0) -> Stats:
             if frame.seq <= after:
                 continue
             size = frame.stop - frame.start
-            kind = event_name(decoded(walk.segment, walk.data, frame).event)
+            kind = event_name(decoded(walk.segment, walk.data, frame, Hidden()).event)
             kinds[kind] += 1
             sizes[kind] += size
             largest = max(largest, size)

@@ -1,6 +1,6 @@
-"""Is the journal sound, and how far: every checksum, every chain value, every event, nothing modified.
+"""Is the journal sound, and how far: every checksum, every chain value, every event and secret.
 
-Called by whoever wants to know before relying on it, beside an active writer too.
+Nothing is modified. Called by whoever wants to know before relying on it, beside an active writer too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import frozen
 
 from vpcrouter.errors import DamagedJournalError, JournalError
+from vpcrouter.journal.keys import Keys
 from vpcrouter.journal.layout import FIRST_CHAIN
 from vpcrouter.journal.reader import decoded, walk_journal
 from vpcrouter.journal.segments import list_segments
@@ -40,10 +41,11 @@ def verify(directory: Path, after: int = 0) -> Verification:
     segments, proven = list_segments(directory), proven_seq(directory)
     sound_until, chain, torn = after, FIRST_CHAIN, 0
     fault: JournalError | None = None
+    keys = Keys.beside(directory)
     try:
         for walk, frames in walk_journal(directory, after):
             for frame in frames:
-                decoded(walk.segment, walk.data, frame)
+                decoded(walk.segment, walk.data, frame, keys)
                 sound_until = frame.seq
                 chain = frame.chain(walk.data)
             torn = len(walk.data) - walk.end

@@ -23,6 +23,7 @@ from vpcrouter.events import Event
 from vpcrouter.journal.command_ids import CommandIds
 from vpcrouter.journal.disk import Disk, make_durable_directory, write_whole
 from vpcrouter.journal.group import Prepared, pack_group, prepare
+from vpcrouter.journal.keys import Keys
 from vpcrouter.journal.layout import CHAIN_BYTES, FIRST_CHAIN, TAIL, Chain, Header
 from vpcrouter.journal.reader import read_events, read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
@@ -40,6 +41,7 @@ class Journal:
         self.directory = directory
         self.seq = 0
         self.torn_tail: TornTail | None = None
+        self.keys = Keys.beside(directory)
         self._lock = lock
         self._disk = disk
         self._segment_bytes = segment_bytes
@@ -87,24 +89,26 @@ class Journal:
 
         Raises JournalWriteError if the disk refuses; nothing was acknowledged then, and nothing more can be
         appended before the journal is opened anew. MalformedInputError (a label over 255 bytes, a group that is
-        too large) changes nothing.
+        too large) changes nothing, nor does KeyFileError.
         """
-        return self._append([prepare(entry, time_ns) for entry in entries])
+        return self._append(
+            [prepare(each, time_ns, seq, self.keys) for seq, each in enumerate(entries, start=self.seq + 1)]
+        )
 
     def append_records(self, records: Sequence[JournalRecord]) -> int:
         """As `append`, for records of another journal that keep their own times; their numbers must go on from here."""
         for number, record in enumerate(records, start=self.seq + 1):
             if record.seq != number:
                 raise MalformedInputError(f"record {record.seq} stands where record {number} is due", where="seq")
-        return self._append([prepare(record, record.time_ns) for record in records])
+        return self._append([prepare(record, record.time_ns, record.seq, self.keys) for record in records])
 
     def records(self, after: int = 0) -> Iterator[JournalRecord]:
         """The records after number `after`, oldest first."""
-        return read_journal(self.directory, after)
+        return read_journal(self.directory, after, self.keys)
 
     def events(self, after: int = 0) -> Iterator[tuple[int, int, Event]]:
         """Number, time and event of each record after number `after`, oldest first: what a replay needs."""
-        return read_events(self.directory, after)
+        return read_events(self.directory, after, self.keys)
 
     def find_command(self, command_id: str) -> tuple[JournalRecord, ...]:
         """The records of the first command that had this id; empty if there was none."""

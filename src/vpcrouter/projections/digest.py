@@ -18,6 +18,7 @@ import msgpack
 from vpcrouter.events import registry
 from vpcrouter.references import source_nat_address
 from vpcrouter.state import StateView
+from vpcrouter.values.config import Secret
 
 _LOCAL_PARAMETERS = frozenset(
     {"authorized_key", "eth0ip6", "eth0ip6prelen", "localgw", "nic_macs", "redundant_primary", "template"}
@@ -27,7 +28,7 @@ _LOCAL_PARAMETERS = frozenset(
 
 def digest(view: StateView) -> str:
     """SHA-256 of the shared part, in hexadecimal."""
-    return hashlib.sha256(msgpack.packb(_shared(view))).hexdigest()
+    return hashlib.sha256(msgpack.packb(_shared(view), default=Secret.reveal)).hexdigest()
 
 
 def _shared(view: StateView) -> list[Any]:
