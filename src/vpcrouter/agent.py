@@ -42,6 +42,7 @@ from vpcrouter.projections.effective import pending
 from vpcrouter.projections.electors import electors
 from vpcrouter.receipt import Receipt, rejection
 from vpcrouter.router import Router
+from vpcrouter.standby import Standby
 from vpcrouter.state import State
 from vpcrouter.submission import Submitted, read_submission
 from vpcrouter.values.beacon import Saying
@@ -97,6 +98,7 @@ class Agent:
         self._outcome: Outcome | None = None
         self._desired: tuple[State, Role, Carriage, Desired] | None = None
         self._peering = Peering(self._surroundings)
+        self._standby = Standby(self._surroundings)
         self._target: str | None = None
         """The carrier that the newest settle asks for."""
         self._settled: deque[tuple[int, int]] = deque(maxlen=KEPT)
@@ -130,6 +132,7 @@ class Agent:
         self._coalescer.urgent(self._surroundings.monotonic_ns())
         self._spawn(self._glance())
         self._spawn(self._announce())
+        self._spawn(self._compare_connections())
         self._arm()
         ready()
         try:
@@ -142,6 +145,7 @@ class Agent:
             self._worker.shutdown(wait=True)
             loop.remove_reader(self._peering.fileno())
             self._peering.close()
+            self._standby.close()
         if self._failure is not None:
             raise self._failure
 
@@ -314,6 +318,12 @@ class Agent:
             LOG.warning("repaired drift: %s", what)
         self._watch_daemons()
         self._tell_deaths()
+        if any(each.target == "conntrackd" and each.action not in ("write", "remove") for each in outcome.operations):
+            self._standby.doubt()
+            if self._router.role is Role.MASTER:
+                self._in_background(self._host.share_connections)
+            elif self._router.role is Role.BACKUP:
+                self._in_background(self._host.resync_connections)
         if outcome.settled:
             self._backoff.succeeded()
             self._patience.succeeded()
@@ -384,6 +394,30 @@ class Agent:
         self._peering.listen((*electors(self._router.state), *carriage.held), derive_key(password, config.vpc_network))
         self._peering.announce(self._saying())
 
+    async def _compare_connections(self) -> None:
+        """Tell the peer of the connections here, or see whether those that it tells of are here too."""
+        while True:
+            await asyncio.sleep(self._standby.pause_s)
+            wanted = await self._standby.look(self._router.role, self._peering.heard)
+            if wanted.resync:
+                self._in_background(self._host.resync_connections)
+            if wanted.share:
+                self._in_background(self._host.share_connections)
+            if wanted.repeat:
+                self._in_background(self._host.repeat_connections)
+            self._consider()
+
+    def _lacks(self) -> tuple[str, ...] | None:
+        """Why this router is not ready to take over; None unless it is backup."""
+        if self._router.role is not Role.BACKUP:
+            return None
+        return self._standby.lacks(
+            self._peering.heard,
+            self._router.digest,
+            settled=self._is_settled(),
+            synchronises="conntrackd" in self._watched,
+        )
+
     def _saying(self) -> Saying:
         router, peer = self._router, self._peering.carriage
         return Saying(
@@ -394,6 +428,9 @@ class Agent:
             role=router.role,
             seq=router.seq,
             digest=router.digest,
+            ready=self._lacks() == (),
+            missing=self._standby.missing,
+            sample=self._standby.sample,
         )
 
     def _on_beacon(self) -> None:
@@ -470,11 +507,18 @@ class Agent:
     def _differences(self) -> list[str]:
         return list(self._outcome.differences) if self._outcome is not None else ["not settled yet"]
 
+    def _is_settled(self) -> bool:
+        return (
+            self._outcome is not None
+            and self._outcome.settled
+            and bool(self._settled)
+            and self._settled[-1][0] == self._router.seq
+        )
+
     def status(self) -> dict[str, Any]:
         """What `vpcrouter status` prints."""
         router, outcome = self._router, self._outcome
-        settled_seq = self._settled[-1][0] if self._settled else 0
-        settled = outcome is not None and outcome.settled and settled_seq == router.seq
+        settled, lacks = self._is_settled(), self._lacks()
         return {
             "role": router.role.value,
             "role_reason": router.role_reason,
@@ -482,7 +526,10 @@ class Agent:
             "seq": router.seq,
             "digest": router.digest,
             "settled": settled,
-            "settled_seq": settled_seq,
+            "settled_seq": self._settled[-1][0] if self._settled else 0,
+            "ready": None if lacks is None else not lacks,
+            "not_ready": list(lacks or ()),
+            "connections": self._standby.total,
             "electors": {device: role.value for device, role in router.electors.roles.items()},
             "held": [each.device for each in self._carriage().held],
             "peer": self._peering.describe(),

@@ -294,6 +294,10 @@ class Host:
         """Tell the peer's conntrackd all connections that the kernel has, those taken over from it included."""
         self._daemons.share_connections()
 
+    def repeat_connections(self) -> None:
+        """Tell the peer's conntrackd once more all connections that ours knows."""
+        self._daemons.repeat_connections()
+
     def pidfds(self) -> dict[str, int]:
         """A descriptor for each running daemon, readable when it has died."""
         return dict(self._daemons.pidfds())

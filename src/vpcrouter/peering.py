@@ -66,6 +66,11 @@ class Peering:
         """What is known of the peer's electors; None if it was never heard."""
         return self._peer.carriage(self._surroundings.monotonic_ns())
 
+    @property
+    def heard(self) -> Saying | None:
+        """What the peer said last; None if it is silent, or was never heard."""
+        return self._peer.saying(time.monotonic_ns())
+
     def describe(self) -> dict[str, Any] | None:
         """What the status says of it."""
         return self._peer.describe(self._surroundings.monotonic_ns())

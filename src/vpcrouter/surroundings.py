@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from vpcrouter.appliers.beacons import BeaconSockets
+    from vpcrouter.appliers.connections import ConnectionTable
     from vpcrouter.appliers.daemons import DaemonApplier
     from vpcrouter.appliers.kernel import KernelApplier
     from vpcrouter.appliers.monitor import LinkMonitor
@@ -84,6 +85,12 @@ class Surroundings:
         from vpcrouter.appliers.daemons import DaemonApplier
 
         return DaemonApplier(settings)
+
+    def connections(self) -> ConnectionTable:
+        """The kernel's connection table."""
+        from vpcrouter.appliers.connections import ConnectionTable
+
+        return ConnectionTable()
 
     def notifications(self, fifo: PurePath) -> NotifyFifo:
         """What keepalived says."""

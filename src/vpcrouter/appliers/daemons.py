@@ -224,6 +224,13 @@ class DaemonApplier:
         self._tell_conntrackd("-R")
         self._tell_conntrackd("-B")
 
+    def repeat_connections(self) -> None:
+        """Send the peer's conntrackd once more all connections that ours knows, so that its kernel does not drop them.
+
+        Does nothing if ours does not run.
+        """
+        self._tell_conntrackd("-B")
+
     def _tell_conntrackd(self, request: str) -> None:
         supervised = self._supervised["conntrackd"]
         if supervised.process is not None and supervised.process.is_alive():

@@ -25,6 +25,7 @@ from attrs import frozen
 
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.carriage import PeerCarriage
+from vpcrouter.values.connections import SAMPLE_SIZE, ConnectionSample
 from vpcrouter.values.role import Role
 
 _VERSION = 1
@@ -79,7 +80,7 @@ class PeerMachine:
         fields = [
             _VERSION, self._instance, self._number, nonce, self._echo,
             list(saying.tiers), saying.carrier, saying.target, None if saying.heard is None else list(saying.heard),
-            saying.role.value, saying.seq, saying.digest,
+            saying.role.value, saying.seq, saying.digest, saying.ready, saying.missing, _pack_sample(saying.sample),
         ]  # fmt: skip
         body: bytes = msgpack.packb(fields)
         return body + hmac.digest(key, body, "sha256")
@@ -118,6 +119,10 @@ class PeerMachine:
             is_silent=self._is_silent(now_ns),
         )
 
+    def saying(self, now_ns: int) -> Saying | None:
+        """What it said last; None if it is silent, or was never heard."""
+        return None if self._last is None or self._is_silent(now_ns) else self._last.saying
+
     def describe(self, now_ns: int) -> dict[str, Any] | None:
         """What a status says of it; None if it was never heard."""
         if self._last is None:
@@ -129,6 +134,8 @@ class PeerMachine:
             "tiers": list(saying.tiers),
             "seq": saying.seq,
             "digest": saying.digest,
+            "ready": saying.ready,
+            "connections": None if saying.sample is None else saying.sample.total,
             "heard_ms_ago": (now_ns - self._heard_ns) // 1_000_000,
             "silent": self._is_silent(now_ns),
         }
@@ -145,7 +152,23 @@ def _decode(datagram: bytes, key: bytes) -> _Beacon | None:
     if not hmac.compare_digest(hmac.digest(key, body, "sha256"), mac):
         return None
     try:
-        version, instance, number, nonce, echo, tiers, carrier, target, heard, role, seq, digest = msgpack.unpackb(body)
+        (
+            version,
+            instance,
+            number,
+            nonce,
+            echo,
+            tiers,
+            carrier,
+            target,
+            heard,
+            role,
+            seq,
+            digest,
+            ready,
+            missing,
+            sample,
+        ) = msgpack.unpackb(body)
         if version != _VERSION:
             return None
         return _Beacon(
@@ -161,7 +184,30 @@ def _decode(datagram: bytes, key: bytes) -> _Beacon | None:
                 role=Role(role),
                 seq=int(seq),
                 digest=str(digest),
+                ready=bool(ready),
+                missing=int(missing),
+                sample=_unpack_sample(sample),
             ),
         )
     except (ValueError, TypeError, msgpack.UnpackException):
         return None
+
+
+def _pack_sample(sample: ConnectionSample | None) -> list[Any] | None:
+    if sample is None:
+        return None
+    return [sample.number, sample.epoch, sample.total, b"".join(each.to_bytes(4) for each in sample.hashes)]
+
+
+def _unpack_sample(packed: Any) -> ConnectionSample | None:
+    if packed is None:
+        return None
+    number, epoch, total, hashes = packed
+    if len(hashes) > 4 * SAMPLE_SIZE:
+        raise ValueError("a sample of too many")
+    return ConnectionSample(
+        number=int(number),
+        epoch=int(epoch),
+        total=int(total),
+        hashes=tuple(int.from_bytes(hashes[start : start + 4]) for start in range(0, len(hashes), 4)),
+    )

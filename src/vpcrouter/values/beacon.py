@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from vpcrouter.values.connections import ConnectionSample
 from vpcrouter.values.role import Role
 
 BEACON_GROUP = "225.0.0.51"
@@ -24,3 +25,9 @@ class Saying:
     role: Role = Role.INIT
     seq: int = 0
     digest: str = ""
+    ready: bool = False
+    """A backup that could take over now, connections included."""
+    missing: int = 0
+    """Connections of the peer's last sample that a backup does not have."""
+    sample: ConnectionSample | None = None
+    """Some of its connections, by which the peer sees whether it has them too."""
