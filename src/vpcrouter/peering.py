@@ -69,7 +69,7 @@ class Peering:
     @property
     def heard(self) -> Saying | None:
         """What the peer said last; None if it is silent, or was never heard."""
-        return self._peer.saying(time.monotonic_ns())
+        return self._peer.saying(self._surroundings.monotonic_ns())
 
     def describe(self) -> dict[str, Any] | None:
         """What the status says of it."""

@@ -139,22 +139,36 @@ class TransferReport:
 
 
 class Transfer:
-    """A paced download under way from a host to a guest; leaving the `with` block ends it."""
+    """A paced download under way from one host to another; leaving the `with` block ends it.
 
-    def __init__(self, laboratory: Laboratory, server: str, client: str, *, bytes_per_s: int) -> None:
+    `port` is the server's (0: any free one). A client that reaches it by a translated address names that, and the
+    port there: `("203.0.113.11", 80)`.
+    """
+
+    def __init__(
+        self,
+        laboratory: Laboratory,
+        server: str,
+        client: str,
+        *,
+        bytes_per_s: int,
+        port: int = 0,
+        by: tuple[str, int] | None = None,
+    ) -> None:
         self._laboratory = laboratory
         self._server_node, self._client_node = check_node(server), check_node(client)
-        self._bytes_per_s = bytes_per_s
+        self._bytes_per_s, self._port, self._by = bytes_per_s, port, by
         self._ends = ExitStack()
 
     def __enter__(self) -> Transfer:
         address, module = address_of(self._server_node), "vpcrouter.lab.transfer"
         with ExitStack() as ends:
-            words = ("serve", address, "0", str(self._bytes_per_s))
+            words = ("serve", address, str(self._port), str(self._bytes_per_s))
             self._server = ends.enter_context(Companion(self._laboratory, self._server_node, module, *words))
-            port = str(self._server.first_line()["port"])
+            port = self._server.first_line()["port"]
+            public, public_port = self._by or (address, port)
             self._client = ends.enter_context(
-                Companion(self._laboratory, self._client_node, module, "fetch", address, port)
+                Companion(self._laboratory, self._client_node, module, "fetch", public, str(public_port))
             )
             self._client.first_line()
             self._ends = ends.pop_all()
