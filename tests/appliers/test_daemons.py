@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.appliers.daemon_router import DaemonRouter, daemon_router, until, words
-from vpcrouter.appliers import _files
+from vpcrouter.appliers import _files, _process
 from vpcrouter.appliers.notify import NotifyFifo
 from vpcrouter.errors import ApplierError
 from vpcrouter.values.desired import Daemon
@@ -372,3 +372,24 @@ def test_connections_are_asked_for_only_if_conntrackd_runs(router: DaemonRouter)
 def test_an_unknown_daemon_is_refused_by_name(router: DaemonRouter) -> None:
     with pytest.raises(ApplierError, match="httpd: is not a daemon that this version knows"):
         router.settle(router.applier(), Daemon(name="httpd"))
+
+
+def test_a_copy_that_somebody_starts_by_hand_is_ended(router: DaemonRouter) -> None:
+    """It has taken the control socket, so what we ask conntrackd for would go to it."""
+    applier = router.applier()
+    desired = router.configurations.all()
+    router.settle(applier, *desired)
+    config = Path(router.settings.config_dir, "conntrackd.conf")
+    Path(router.settings.run_dir, "conntrackd.lock").unlink()
+    router.do(lambda: subprocess.run(["conntrackd", "-C", str(config), "-d"], check=True, capture_output=True))
+    assert until(lambda: len(_copies(config)) == 2)
+    assert words(router.settle(applier, *desired)) == ["conntrackd restart"]
+    assert len(_copies(config)) == 1
+    assert words(router.settle(applier, *desired)) == []
+
+
+def _copies(config: Path) -> list[int]:
+    found = _process.find_users("conntrackd", str(config))
+    for each in found:
+        each.close()
+    return [each.pid for each in found]

@@ -40,10 +40,7 @@ FLOWS: Mapping[str, Mapping[str, Any]] = {
 def flows(pair: Laboratory) -> Iterator[dict[str, Transfer]]:
     """A TCP stream of each kind of translation."""
     with ExitStack() as stack:
-        yield {
-            name: stack.enter_context(Transfer(pair, bytes_per_s=100_000, **each))
-            for name, each in FLOWS.items()
-        }
+        yield {name: stack.enter_context(Transfer(pair, bytes_per_s=100_000, **each)) for name, each in FLOWS.items()}
 
 
 def assert_alive(streams: Mapping[str, Transfer]) -> None:

@@ -46,6 +46,8 @@ class DaemonKind:
     leftovers: frozenset[str] = frozenset()
     """Files in the run directory that keep it from starting, or mislead, after a crash."""
     environment: Callable[[Settings], Mapping[str, str]] = lambda _: {}
+    control_socket: str = ""
+    """The name of the socket that it makes in the run directory. If another one is there, so is another daemon."""
 
 
 def kinds() -> Mapping[str, DaemonKind]:
@@ -93,6 +95,7 @@ CONNTRACKD = DaemonKind(
     ready=b"starting in console mode",
     watches_devices=True,
     leftovers=frozenset({"conntrackd.lock", "conntrackd.ctl"}),
+    control_socket="conntrackd.ctl",
 )
 
 # It follows devices and addresses by itself (bind-dynamic). It reads its files again as the user it runs as. It

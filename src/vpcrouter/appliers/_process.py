@@ -19,7 +19,7 @@ import select
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -204,6 +204,15 @@ def find_processes(argv: Sequence[str]) -> tuple[Process, ...]:
 
     The program may be named by its path in one of the two; all other words must be the same.
     """
+    return _find(Path(argv[0]).name, lambda words: words == list(argv[1:]))
+
+
+def find_users(program: str, path: str) -> tuple[Process, ...]:
+    """All living processes of a program that a word of their command line points to this file, however started."""
+    return _find(program, lambda words: any(word.rpartition("=")[2] == path for word in words))
+
+
+def _find(program: str, is_it: Callable[[list[str]], bool]) -> tuple[Process, ...]:
     found = []
     for directory in Path("/proc").iterdir():
         if not directory.name.isdecimal():
@@ -212,7 +221,7 @@ def find_processes(argv: Sequence[str]) -> tuple[Process, ...]:
             words = (directory / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
         except OSError:
             continue  # ended since the listing
-        if words[1:] != list(argv[1:]) or not words or Path(words[0]).name != Path(argv[0]).name:
+        if not words or Path(words[0]).name != program or not is_it(words[1:]):
             continue
         if (process := open_process(int(directory.name))) is not None:
             found.append(process)

@@ -3,9 +3,9 @@
 Used by `daemons`. Which of it is due is decided by `plan.daemons`; what is particular is in `_daemon_kinds`.
 
 A process is ours if the record beside its pid names it by pid and start time, or if its command line is the one that
-we would give it: that names this router's files. What has that command line and is not the recorded process or its
-child is a leftover (an agent that died between a start and its record, a child that outlived its parent) and is
-ended before another one starts.
+we would give it: that names this router's files. What runs with this router's file and is not the recorded process or
+its child is a leftover (an agent that died between a start and its record, a child that outlived its parent, a copy
+that somebody started by hand) and is ended before another one starts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from attrs import evolve
 
 from vpcrouter.appliers import _files, _process
 from vpcrouter.appliers._daemon_kinds import DaemonKind
@@ -155,6 +157,10 @@ class Supervised:
                     f"is not at work {self.kind.ready_s:g} s after its start: {self._last_words()}",
                     where=self.kind.name,
                 )
+        if self._record is not None and (path := self._control_socket()) is not None:
+            number = _files.inode_number(path) or 0
+            self._record = evolve(self._record, surroundings={**self._record.surroundings, path.name: number})
+            write_record(self._record_path, self._record)
 
     def reload(self, daemon: Daemon) -> None:
         """Have it read its reload files again."""
@@ -196,6 +202,9 @@ class Supervised:
     def _fifos(self) -> Mapping[str, Path]:
         return self.kind.fifos(self._settings)
 
+    def _control_socket(self) -> Path | None:
+        return self._run_dir / self.kind.control_socket if self.kind.control_socket else None
+
     def _said(self) -> bytes:
         return _files.read_file(self._output) or b""
 
@@ -203,7 +212,7 @@ class Supervised:
         return " / ".join(self._said().decode(errors="replace").splitlines()[-_LAST_LINES:]) or "no message"
 
     def _end_leftovers(self) -> None:
-        for process in _process.find_processes(self._argv()):
+        for process in _process.find_users(self.kind.name, str(self._settings.config_dir / self.kind.config)):
             process.send(signal.SIGKILL)
             process.wait(self.kind.stop_s)
             process.close()
@@ -240,6 +249,9 @@ class Supervised:
         for name, path in self._fifos().items():
             if (number := _files.inode_number(path)) is not None:
                 found[name] = number
+        # One that is gone is another one too: whoever took its place has taken it along.
+        if (socket_path := self._control_socket()) is not None:
+            found[socket_path.name] = _files.inode_number(socket_path) or 0
         return found
 
     def _words_of(self, daemon: Daemon) -> frozenset[str]:

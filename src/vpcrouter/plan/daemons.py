@@ -125,7 +125,7 @@ def _due(daemon: Daemon, observed: ObservedDaemon) -> tuple[str, str] | None:
     if changed:
         return reload, f"{changed[0].path} changed"
     if observed.surroundings_changed:
-        return reload, "a network device or its FIFO is another one than before"
+        return reload, "a network device, its FIFO or its socket is another one than before"
     return None
 
 
