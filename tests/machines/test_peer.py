@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from vpcrouter.machines.peer import SILENT_NS, Heard, PeerMachine, derive_key
 from vpcrouter.values.beacon import Saying
+from vpcrouter.values.connections import SAMPLE_SIZE, ConnectionSample
 from vpcrouter.values.role import Role
 
 KEY = derive_key("secret", "10.1.0.0/16")
@@ -127,3 +128,21 @@ def test_whoever_has_the_key_can_do_no_more_than_lie(content: object) -> None:
     _, other, _ = met()
     body: bytes = msgpack.packb(content)
     assert other.hear(body + hmac.new(KEY, body, hashlib.sha256).digest(), KEY, NOW) is Heard.NOTHING
+
+
+@pytest.mark.parametrize("hashes", [(), (1,), tuple(range(2**32 - SAMPLE_SIZE, 2**32))])
+def test_a_sample_of_connections_arrives_as_it_was(hashes: tuple[int, ...]) -> None:
+    one, other, nonce = met()
+    sample = ConnectionSample(number=5, epoch=2**40, total=100_000, hashes=hashes)
+    saying = Saying(role=Role.MASTER, ready=True, missing=3, sample=sample)
+    assert other.hear(one.beacon(saying, KEY, nonce()), KEY, NOW) is Heard.NEWS
+    assert other.saying(NOW) == saying
+    assert other.saying(NOW + SILENT_NS) is None
+
+
+def test_the_longest_beacon_fits() -> None:
+    devices = tuple(f"eth{number}" for number in range(2, 66))
+    sample = ConnectionSample(number=2**40, epoch=2**40, total=2**20, hashes=(2**32 - 1,) * SAMPLE_SIZE)
+    saying = Saying(tiers=devices, carrier="eth65", target="eth65", heard=devices, digest="f" * 64, sample=sample)
+    one, other, nonce = met()
+    assert other.hear(one.beacon(saying, KEY, nonce()), KEY, NOW) is Heard.NEWS
