@@ -1,8 +1,9 @@
 # make demo   does all the set-up and shows the main job: a burst, a failover, two reboots
 # make test   does all the set-up and runs every test; a laboratory that cannot run is a failure
 # make check  what needs no privileges and no daemon, in less than a minute
+# make fuzz   coverage-guided fuzzing of every decoder, SECONDS=60 of each
 # make bench  the table of figures, ours beside the peer's; SMOKE=1 for a short run
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check fuzz bench clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -28,6 +29,10 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -n auto -m "not lab and not slow"
+
+fuzz: setup
+	@for each in event segment record state exported submission boot_line beacon; do \
+	  $(BIN)/python -m tests.fuzz.guided $$each --seconds $(or $(SECONDS),60) || exit 1; done
 
 bench: setup
 	@$(AS_ROOT) $(BIN)/python -m bench $(if $(SMOKE),--smoke) $(BENCH_ARGS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+
 import msgpack
 import pytest
 from hypothesis import given
@@ -146,3 +148,16 @@ def test_the_longest_beacon_fits() -> None:
     saying = Saying(tiers=devices, carrier="eth65", target="eth65", heard=devices, digest="f" * 64, sample=sample)
     one, other, nonce = met()
     assert other.hear(one.beacon(saying, KEY, nonce()), KEY, NOW) is Heard.NEWS
+
+
+@pytest.mark.parametrize("place", range(15))
+@pytest.mark.parametrize("strange", [2**62, -1, 0.5, None, [[]], {}, b"\xff" * 9, "\0"])
+def test_a_signed_beacon_of_strange_values_is_heard_or_nothing(place: int, strange: object) -> None:
+    """A number where bytes are due once asked for that many bytes of memory, and ended the agent."""
+    _, other, nonce = met()
+    body = PeerMachine(b"a" * 8).beacon(SAYING, KEY, nonce())[:-32]
+    fields = msgpack.unpackb(body)
+    fields[place] = strange
+    forged = msgpack.packb(fields)
+    other.hear(forged + hmac.digest(KEY, forged, "sha256"), KEY, NOW)
+    other.describe(NOW)

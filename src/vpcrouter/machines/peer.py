@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack
 from attrs import frozen
@@ -27,6 +27,8 @@ from vpcrouter.values.beacon import Saying
 from vpcrouter.values.carriage import PeerCarriage
 from vpcrouter.values.connections import SAMPLE_SIZE, ConnectionSample
 from vpcrouter.values.role import Role
+
+_T = TypeVar("_T")
 
 _VERSION = 1
 _MAC_BYTES = 32
@@ -172,20 +174,20 @@ def _decode(datagram: bytes, key: bytes) -> _Beacon | None:
         if version != _VERSION:
             return None
         return _Beacon(
-            instance=bytes(instance),
-            number=int(number),
-            nonce=bytes(nonce),
-            echo=bytes(echo),
+            instance=_is(bytes, instance),
+            number=_is(int, number),
+            nonce=_is(bytes, nonce),
+            echo=_is(bytes, echo),
             saying=Saying(
-                tiers=tuple(map(str, tiers)),
-                carrier=None if carrier is None else str(carrier),
-                target=None if target is None else str(target),
-                heard=None if heard is None else tuple(map(str, heard)),
+                tiers=tuple(_is(str, each) for each in _is(list, tiers)),
+                carrier=None if carrier is None else _is(str, carrier),
+                target=None if target is None else _is(str, target),
+                heard=None if heard is None else tuple(_is(str, each) for each in _is(list, heard)),
                 role=Role(role),
-                seq=int(seq),
-                digest=str(digest),
-                ready=bool(ready),
-                missing=int(missing),
+                seq=_is(int, seq),
+                digest=_is(str, digest),
+                ready=_is(bool, ready),
+                missing=_is(int, missing),
                 sample=_unpack_sample(sample),
             ),
         )
@@ -202,12 +204,19 @@ def _pack_sample(sample: ConnectionSample | None) -> list[Any] | None:
 def _unpack_sample(packed: Any) -> ConnectionSample | None:
     if packed is None:
         return None
-    number, epoch, total, hashes = packed
-    if len(hashes) > 4 * SAMPLE_SIZE:
+    number, epoch, total, hashes = _is(list, packed)
+    if len(_is(bytes, hashes)) > 4 * SAMPLE_SIZE:
         raise ValueError("a sample of too many")
     return ConnectionSample(
-        number=int(number),
-        epoch=int(epoch),
-        total=int(total),
+        number=_is(int, number),
+        epoch=_is(int, epoch),
+        total=_is(int, total),
         hashes=tuple(int.from_bytes(hashes[start : start + 4]) for start in range(0, len(hashes), 4)),
     )
+
+
+def _is(kind: type[_T], value: object) -> _T:
+    """The value, if it is of that type and not merely convertible: `bytes` of a number would be that many bytes."""
+    if type(value) is not kind:
+        raise TypeError(f"{type(value).__name__} instead of {kind.__name__}")
+    return value
