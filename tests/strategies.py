@@ -11,6 +11,8 @@ from vpcrouter import commands
 from vpcrouter.values.config import (
     Acl,
     AclRule,
+    FirewallRule,
+    Ipv6FirewallRule,
     PortForward,
     PublicAddress,
     Reservation,
@@ -19,6 +21,7 @@ from vpcrouter.values.config import (
     StaticNat,
     StaticRoute,
     Tier,
+    TierIpv6,
 )
 
 TIER_NUMBERS = st.integers(2, 6)
@@ -33,7 +36,10 @@ IPV4_CIDRS = CIDRS.filter(lambda cidr: ":" not in cidr)
 NAMES = st.sampled_from(["web-1", "db", "a.b", "x1"])
 
 
-def tier(number: int, *, own: int = 2, mtu: int = 1500) -> Tier:
+IPV6_TIERS = TIER_NUMBERS.map("2001:db8:1:{}::/64".format)
+
+
+def tier(number: int, *, own: int = 2, mtu: int = 1500, ipv6: bool = False) -> Tier:
     """The tier on ethN as the router whose addresses end in `own` has it."""
     return Tier(
         device=f"eth{number}",
@@ -45,10 +51,23 @@ def tier(number: int, *, own: int = 2, mtu: int = 1500) -> Tier:
         resolvers=("203.0.113.53",),
         mtu=mtu,
         network_id=200 + number,
+        ipv6=TierIpv6(
+            network=f"2001:db8:1:{number}::/64",
+            gateway=f"2001:db8:1:{number}::1",
+            address=f"2001:db8:1:{number}::{own:x}",
+            resolvers=("2001:db8::53",),
+            public_network="2001:db8:0:1::/64",
+            public_gateway="2001:db8:0:1::1",
+            public_address="2001:db8:0:1::10",
+        )
+        if ipv6
+        else None,
     )
 
 
-def config(*, own: int = 2, redundant: bool = True, true_source_nat: bool = True) -> RouterConfig:
+def config(
+    *, own: int = 2, redundant: bool = True, true_source_nat: bool = True, filters: bool = False
+) -> RouterConfig:
     """Boot parameters of the router whose addresses end in `own`."""
     return RouterConfig(
         name=f"r-{own}-VM",
@@ -60,7 +79,7 @@ def config(*, own: int = 2, redundant: bool = True, true_source_nat: bool = True
         prefers_master=own == 2,
         source_nat_address="203.0.113.10" if true_source_nat else None,
         password=Secret(text="1029137816800961"),
-        parameters=(("router_id", "7"),),
+        parameters=(("router_id", "7"), *((("vpc_firewall_enabled", "true"),) if filters else ())),
     )
 
 
@@ -132,9 +151,52 @@ reservations = st.builds(
     st.sampled_from([0, 3600]),
 )
 
+PORTS = st.sampled_from([(0, 0), (80, 80), (8000, 8099), (1, 65535)])
+RULE_IDS = st.integers(41, 46)
+firewall_rules = st.builds(
+    lambda number, address, kind, ports, icmp, cidrs: FirewallRule(
+        rule_id=number,
+        address=address,
+        protocol=kind,
+        first_port=ports[0] if kind in ("tcp", "udp") else 0,
+        last_port=ports[1] if kind in ("tcp", "udp") else 0,
+        icmp_type=icmp if kind == "icmp" else -1,
+        sources=tuple(cidrs),
+    ),
+    RULE_IDS,
+    PUBLIC,
+    st.sampled_from(["tcp", "udp", "icmp", "all"]),
+    PORTS,
+    st.integers(-1, 12),
+    st.lists(CIDRS, min_size=1, max_size=3, unique=True),
+)
+ipv6_firewall_rules = st.builds(
+    lambda number, network, ingress, opens, kind, ports, cidrs: Ipv6FirewallRule(
+        rule_id=number,
+        network=network,
+        ingress=ingress,
+        opens=opens or ingress,
+        protocol=kind,
+        first_port=ports[0] if kind in ("tcp", "udp") else 0,
+        last_port=ports[1] if kind in ("tcp", "udp") else 0,
+        sources=tuple(cidrs),
+        destinations=tuple(cidrs),
+    ),
+    RULE_IDS,
+    IPV6_TIERS,
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["tcp", "udp", "icmp", "all"]),
+    PORTS,
+    st.lists(CIDRS, max_size=3, unique=True),
+)
+
 any_command: st.SearchStrategy[commands.Command] = st.one_of(
     st.builds(
-        lambda redundant, true: commands.ConfigureRouter(config=config(redundant=redundant, true_source_nat=true)),
+        lambda redundant, true, filters: commands.ConfigureRouter(
+            config=config(redundant=redundant, true_source_nat=true, filters=filters)
+        ),
+        st.booleans(),
         st.booleans(),
         st.booleans(),
     ),
@@ -144,7 +206,10 @@ any_command: st.SearchStrategy[commands.Command] = st.one_of(
         st.lists(PUBLIC, max_size=1),
     ),
     st.builds(
-        lambda number, mtu: commands.PutTier(tier=tier(number, mtu=mtu)), TIER_NUMBERS, st.sampled_from([1500, 1400])
+        lambda number, mtu, ipv6: commands.PutTier(tier=tier(number, mtu=mtu, ipv6=ipv6)),
+        TIER_NUMBERS,
+        st.sampled_from([1500, 1400]),
+        st.booleans(),
     ),
     TIER_NUMBERS.map(lambda n: commands.RemoveTier(device=f"eth{n}", network=f"10.1.{n}.0/24")),
     acls.map(lambda acl: commands.ReplaceAcl(acl=acl)),
@@ -165,6 +230,16 @@ any_command: st.SearchStrategy[commands.Command] = st.one_of(
     ),
     reservations.map(lambda each: commands.PutReservation(reservation=each)),
     st.builds(lambda address, mac: commands.RemoveReservation(address=address, mac=mac), GUESTS, MACS),
+    st.builds(
+        lambda put, remove: commands.ChangeFirewallRules(put=tuple(put), remove=tuple(remove)),
+        st.lists(firewall_rules, max_size=2, unique_by=lambda rule: rule.rule_id),
+        st.lists(RULE_IDS, max_size=1),
+    ),
+    st.builds(
+        lambda put, remove: commands.ChangeIpv6FirewallRules(put=tuple(put), remove=tuple(remove)),
+        st.lists(ipv6_firewall_rules, max_size=2, unique_by=lambda rule: rule.rule_id),
+        st.lists(RULE_IDS, max_size=1),
+    ),
 )
 """A command that is well formed; it may well contradict the ones before it."""
 
@@ -173,10 +248,16 @@ def as_the_peer_gets_it(command: commands.Command) -> commands.Command:
     """A command of `any_command` as the router whose addresses end in 3 gets it."""
     match command:
         case commands.PutTier():
-            return commands.PutTier(tier=tier(int(command.tier.device[3:]), own=3, mtu=command.tier.mtu))
+            wide = command.tier.ipv6 is not None
+            return commands.PutTier(tier=tier(int(command.tier.device[3:]), own=3, mtu=command.tier.mtu, ipv6=wide))
         case commands.ConfigureRouter():
             true_source_nat = command.config.source_nat_address is not None
-            boot = config(own=3, redundant=command.config.redundant, true_source_nat=true_source_nat)
+            boot = config(
+                own=3,
+                redundant=command.config.redundant,
+                true_source_nat=true_source_nat,
+                filters=command.config.filters_public_addresses,
+            )
             return commands.ConfigureRouter(config=boot)
         case _:
             return command

@@ -40,6 +40,8 @@ NAMES: dict[str, type[Command]] = {
     "change-static-routes": commands.ChangeStaticRoutes,
     "put-reservation": commands.PutReservation,
     "remove-reservation": commands.RemoveReservation,
+    "change-firewall-rules": commands.ChangeFirewallRules,
+    "change-ipv6-firewall-rules": commands.ChangeIpv6FirewallRules,
 }
 """The name of each kind of command."""
 

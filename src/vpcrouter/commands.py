@@ -12,6 +12,8 @@ from vpcrouter.values import fields
 from vpcrouter.values.checks import checked, each, many
 from vpcrouter.values.config import (
     Acl,
+    FirewallRule,
+    Ipv6FirewallRule,
     PortForward,
     PublicAddress,
     Reservation,
@@ -19,6 +21,7 @@ from vpcrouter.values.config import (
     StaticNat,
     StaticRoute,
     Tier,
+    rule_id,
 )
 
 
@@ -98,6 +101,22 @@ class RemoveReservation:
     mac: str = checked(fields.mac)
 
 
+@frozen(kw_only=True)
+class ChangeFirewallRules:
+    """Put rules of public addresses (upsert by number), take others away by number."""
+
+    put: tuple[FirewallRule, ...] = many(FirewallRule)
+    remove: tuple[int, ...] = each(rule_id)
+
+
+@frozen(kw_only=True)
+class ChangeIpv6FirewallRules:
+    """Put rules of guests' IPv6 networks (upsert by number), take others away by number."""
+
+    put: tuple[Ipv6FirewallRule, ...] = many(Ipv6FirewallRule)
+    remove: tuple[int, ...] = each(rule_id)
+
+
 Command = (
     ConfigureRouter
     | ChangePublicAddresses
@@ -109,4 +128,6 @@ Command = (
     | ChangeStaticRoutes
     | PutReservation
     | RemoveReservation
+    | ChangeFirewallRules
+    | ChangeIpv6FirewallRules
 )

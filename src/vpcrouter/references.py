@@ -9,9 +9,19 @@ from __future__ import annotations
 
 from vpcrouter.state import StateView
 from vpcrouter.values import networks
-from vpcrouter.values.config import Acl, PortForward, PublicAddress, Reservation, StaticNat, StaticRoute, Tier
+from vpcrouter.values.config import (
+    Acl,
+    FirewallRule,
+    Ipv6FirewallRule,
+    PortForward,
+    PublicAddress,
+    Reservation,
+    StaticNat,
+    StaticRoute,
+    Tier,
+)
 
-Referring = Acl | PortForward | StaticNat | StaticRoute | Reservation
+Referring = Acl | PortForward | StaticNat | StaticRoute | Reservation | FirewallRule | Ipv6FirewallRule
 """What can be pending."""
 
 
@@ -56,6 +66,18 @@ def missing(view: StateView, thing: Referring) -> str | None:
             return None if public_side_of(view, gateway) else f"a network that holds the next hop {gateway}"
         case Reservation(address=address):
             return _guest_missing(view, address)
+        case FirewallRule(address=address):
+            return _firewall_missing(view, address)
+        case Ipv6FirewallRule(network=network):
+            there = any(tier.ipv6 is not None and tier.ipv6.network == network for tier in view.tiers.values())
+            return None if there else f"a tier with the network {network}"
+
+
+def _firewall_missing(view: StateView, address: str) -> str | None:
+    if view.router is not None and not view.router.filters_public_addresses:
+        return "boot parameters with vpc_firewall_enabled=true"
+    public = view.public_addresses.get(address)
+    return f"the public address {address}" if public is None or public.private_gateway else None
 
 
 def _guest_missing(view: StateView, guest: str) -> str | None:
@@ -84,3 +106,7 @@ def describe(thing: Referring) -> str:
             return f"static route {thing.network}"
         case Reservation():
             return f"reservation {thing.address}"
+        case FirewallRule():
+            return f"firewall rule {thing.rule_id} of {thing.address}"
+        case Ipv6FirewallRule():
+            return f"firewall rule {thing.rule_id} of {thing.network}"

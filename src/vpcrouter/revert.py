@@ -8,12 +8,15 @@ free of contradictions, and so is what is common to both states.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from vpcrouter import commands
 from vpcrouter.commands import Command
 from vpcrouter.errors import RejectedCommandError
 from vpcrouter.state import StateView
 from vpcrouter.values.config import Acl
+
+_Key = TypeVar("_Key", str, int)
 
 
 def commands_between(current: StateView, target: StateView) -> list[Command]:
@@ -44,6 +47,10 @@ def _removals(current: StateView, target: StateView) -> Iterator[Command]:
     for device, tier in current.tiers.items():
         if device not in target.tiers or target.tiers[device].network != tier.network:
             yield commands.RemoveTier(device=device, network=tier.network)
+    if rules := _changed(current.firewall_rules, target.firewall_rules):
+        yield commands.ChangeFirewallRules(remove=rules)
+    if rules := _changed(current.ipv6_firewall_rules, target.ipv6_firewall_rules):
+        yield commands.ChangeIpv6FirewallRules(remove=rules)
     if addresses := _changed(current.public_addresses, target.public_addresses):
         yield commands.ChangePublicAddresses(remove=addresses)
 
@@ -62,8 +69,12 @@ def _additions(current: StateView, target: StateView) -> Iterator[Command]:
     if target.routes:
         yield commands.ChangeStaticRoutes(put=tuple(target.routes.values()))
     yield from (commands.PutReservation(reservation=each) for each in target.reservations.values())
+    if target.firewall_rules:
+        yield commands.ChangeFirewallRules(put=tuple(target.firewall_rules.values()))
+    if target.ipv6_firewall_rules:
+        yield commands.ChangeIpv6FirewallRules(put=tuple(target.ipv6_firewall_rules.values()))
 
 
-def _changed(current: Mapping[str, object], target: Mapping[str, object]) -> tuple[str, ...]:
+def _changed(current: Mapping[_Key, object], target: Mapping[_Key, object]) -> tuple[_Key, ...]:
     """The keys of what is not in the target, or is something else there."""
     return tuple(key for key, thing in current.items() if target.get(key) != thing)

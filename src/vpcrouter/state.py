@@ -18,6 +18,8 @@ from vpcrouter import events
 from vpcrouter.values import networks
 from vpcrouter.values.config import (
     Acl,
+    FirewallRule,
+    Ipv6FirewallRule,
     PortForward,
     PublicAddress,
     Reservation,
@@ -68,6 +70,14 @@ class StateView(Protocol):
         """The reserved address of each MAC: a MAC has one."""
 
     @property
+    def firewall_rules(self) -> Mapping[int, FirewallRule]:
+        """Of public addresses, by number."""
+
+    @property
+    def ipv6_firewall_rules(self) -> Mapping[int, Ipv6FirewallRule]:
+        """Of guests' IPv6 networks, by number."""
+
+    @property
     def released(self) -> frozenset[str]:
         """Devices that were used once and are not any more: the router keeps them bare."""
 
@@ -85,6 +95,8 @@ class State:
     routes: Mapping[str, StaticRoute] = {}
     reservations: Mapping[str, Reservation] = {}
     leases: Mapping[str, str] = {}
+    firewall_rules: Mapping[int, FirewallRule] = {}
+    ipv6_firewall_rules: Mapping[int, Ipv6FirewallRule] = {}
     released: frozenset[str] = frozenset()
 
 
@@ -97,6 +109,8 @@ _MAPPINGS = (
     "routes",
     "reservations",
     "leases",
+    "firewall_rules",
+    "ipv6_firewall_rules",
 )
 
 
@@ -112,6 +126,8 @@ class Draft:
     routes: Mapping[str, StaticRoute]
     reservations: Mapping[str, Reservation]
     leases: Mapping[str, str]
+    firewall_rules: Mapping[int, FirewallRule]
+    ipv6_firewall_rules: Mapping[int, Ipv6FirewallRule]
     released: frozenset[str]
 
     def __init__(self, state: StateView) -> None:
@@ -134,12 +150,12 @@ class Draft:
             **{name: getattr(self, name) for name in _MAPPINGS},
         )
 
-    def own(self, name: str) -> MutableMapping[str, Any]:
+    def own(self, name: str) -> MutableMapping[Any, Any]:
         """The mapping of that name as one that may be written to."""
         if name not in self._owned:
             setattr(self, name, dict(getattr(self, name)))
             self._owned.add(name)
-        mapping: MutableMapping[str, Any] = getattr(self, name)
+        mapping: MutableMapping[Any, Any] = getattr(self, name)
         return mapping
 
 
@@ -279,6 +295,23 @@ def _forget_reservations(
             leases.pop(gone.mac, None)
 
 
+def _firewall_rules_changed(draft: Draft, event: events.FirewallRulesChanged) -> None:
+    _change_rules(draft.own("firewall_rules"), event)
+
+
+def _ipv6_firewall_rules_changed(draft: Draft, event: events.Ipv6FirewallRulesChanged) -> None:
+    _change_rules(draft.own("ipv6_firewall_rules"), event)
+
+
+def _change_rules(
+    rules: MutableMapping[int, Any], event: events.FirewallRulesChanged | events.Ipv6FirewallRulesChanged
+) -> None:
+    for number in event.removed:
+        rules.pop(number, None)
+    for each in event.put:
+        rules[each.rule_id] = each
+
+
 _EVOLVE: Mapping[type, Callable[[Draft, Any], None]] = {
     events.RouterConfigured: _router_configured,
     events.RoleChanged: _role_changed,
@@ -292,4 +325,6 @@ _EVOLVE: Mapping[type, Callable[[Draft, Any], None]] = {
     events.StaticRoutesChanged: _static_routes_changed,
     events.ReservationPut: _reservation_put,
     events.ReservationRemoved: _reservation_removed,
+    events.FirewallRulesChanged: _firewall_rules_changed,
+    events.Ipv6FirewallRulesChanged: _ipv6_firewall_rules_changed,
 }

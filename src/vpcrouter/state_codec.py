@@ -17,7 +17,7 @@ from vpcrouter.events.schema import Record
 from vpcrouter.state import State, sort_forwards
 from vpcrouter.values.config import Secret
 
-SCHEMA = 1
+SCHEMA = 2
 """The number of this form."""
 
 
@@ -34,6 +34,8 @@ def pack_state(state: State) -> bytes:
             [registry.STATIC_ROUTE.pack(each) for _, each in sorted(state.routes.items())],
             [registry.RESERVATION.pack(each) for _, each in sorted(state.reservations.items())],
             sorted(state.released),
+            [registry.FIREWALL_RULE.pack(each) for _, each in sorted(state.firewall_rules.items())],
+            [registry.IPV6_FIREWALL_RULE.pack(each) for _, each in sorted(state.ipv6_firewall_rules.items())],
         ],
         default=Secret.reveal,
     )
@@ -58,6 +60,8 @@ def _state(
     routes: Iterable[Any],
     reservations: Iterable[Any],
     released: Iterable[str],
+    firewall_rules: Iterable[Any],
+    ipv6_firewall_rules: Iterable[Any],
 ) -> State:
     by_address: dict[str, list[Any]] = {}
     for each in _all(registry.PORT_FORWARD, forwards):
@@ -74,6 +78,8 @@ def _state(
         reservations=leases,
         leases={each.mac: each.address for each in leases.values()},
         released=frozenset(released),
+        firewall_rules={each.rule_id: each for each in _all(registry.FIREWALL_RULE, firewall_rules)},
+        ipv6_firewall_rules={each.rule_id: each for each in _all(registry.IPV6_FIREWALL_RULE, ipv6_firewall_rules)},
     )
 
 

@@ -141,6 +141,46 @@ DOCUMENTS: Final[dict[str, dict[str, Any]]] = {
         "type": "staticroutes",
         "delete_from_processed_cache": False,
     },
+    "firewallrules": {
+        "rules": [
+            {
+                "id": 41,
+                "src_ip": "203.0.113.13",
+                "protocol": "tcp",
+                "src_port_range": [80, 443],
+                "revoked": False,
+                "already_added": False,
+                "source_cidr_list": ["198.51.100.0/24"],
+                "dest_cidr_list": [],
+                "purpose": "Firewall",
+                "icmp_type": -1,
+                "icmp_code": -1,
+                "traffic_type": "Ingress",
+                "default_egress_policy": False,
+            }
+        ],
+        "type": "firewallrules",
+        "delete_from_processed_cache": False,
+    },
+    "ipv6firewallrules": {
+        "rules": [
+            {
+                "id": 51,
+                "protocol": "tcp",
+                "src_port_range": [443, 443],
+                "revoked": False,
+                "already_added": False,
+                "source_cidr_list": ["2001:db8:9::/48"],
+                "dest_cidr_list": ["2001:db8:1:2::11/128"],
+                "purpose": "Ipv6Firewall",
+                "traffic_type": "Ingress",
+                "default_egress_policy": False,
+                "guest_ip6_cidr": "2001:db8:1:2::/64",
+            }
+        ],
+        "type": "ipv6firewallrules",
+        "delete_from_processed_cache": False,
+    },
     "dhcpentry": {
         "host_name": "web-1",
         "mac_address": "02:02:00:02:00:0b",

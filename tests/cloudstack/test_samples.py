@@ -9,6 +9,8 @@ import pytest
 from tests.cloudstack.documents import DATA
 from vpcrouter.cloudstack import decode
 from vpcrouter.commands import (
+    ChangeFirewallRules,
+    ChangeIpv6FirewallRules,
     ChangePortForwards,
     ChangePublicAddresses,
     ChangeStaticNats,
@@ -26,6 +28,8 @@ from vpcrouter.submission import read_submission
 from vpcrouter.values.config import (
     Acl,
     AclRule,
+    FirewallRule,
+    Ipv6FirewallRule,
     PortForward,
     PublicAddress,
     Reservation,
@@ -76,6 +80,42 @@ RANGE = forward("tcp", 8000, 8009, "10.1.2.12", 9000)
 WEB = Reservation(address="10.1.2.11", mac="02:02:00:02:00:0b", host_name="web-1")
 
 EXPECTED: dict[str, Command] = {
+    "firewall_rules.add.json": ChangeFirewallRules(
+        put=(
+            FirewallRule(
+                rule_id=41,
+                address="203.0.113.13",
+                protocol="tcp",
+                first_port=80,
+                last_port=443,
+                sources=("0.0.0.0/0",),
+            ),
+            FirewallRule(rule_id=42, address="203.0.113.13", protocol="icmp", sources=("198.51.100.0/24",)),
+        )
+    ),
+    "firewall_rules.remove.json": ChangeFirewallRules(remove=(42,)),
+    "ipv6_firewall_rules.add.json": ChangeIpv6FirewallRules(
+        put=(
+            Ipv6FirewallRule(
+                rule_id=51,
+                network="2001:db8:1:2::/64",
+                protocol="tcp",
+                first_port=443,
+                last_port=443,
+                sources=("::/0",),
+                destinations=("2001:db8:1:2::11/128",),
+            ),
+            Ipv6FirewallRule(
+                rule_id=52,
+                network="2001:db8:1:2::/64",
+                ingress=False,
+                protocol="icmp",
+                sources=("2001:db8:1:2::/64",),
+                destinations=("::/0",),
+            ),
+        )
+    ),
+    "ipv6_firewall_rules.remove.json": ChangeIpv6FirewallRules(remove=(51,)),
     "cmd_line.json": ConfigureRouter(
         config=RouterConfig(
             name="r-21-VM",
@@ -196,13 +236,6 @@ EXPECTED: dict[str, Command] = {
 NOT_BUILT = {
     "bgp_peers.empty.json": "bgppeers",
     "bgp_peers.replace.json": "bgppeers",
-    "dhcp.json": "dhcpconfig",
-    "firewall_rules.add.json": "firewallrules",
-    "firewall_rules.remove.json": "firewallrules",
-    "ip_aliases.add.json": "ipaliases",
-    "ip_aliases.remove.json": "ipaliases",
-    "ipv6_firewall_rules.add.json": "ipv6firewallrules",
-    "ipv6_firewall_rules.remove.json": "ipv6firewallrules",
     "load_balancer.empty.json": "loadbalancer",
     "load_balancer.replace.json": "loadbalancer",
     "monitor_service.health_refresh.json": "monitorservice",
@@ -218,8 +251,21 @@ NOT_BUILT = {
 }
 
 
+NOT_FOR_A_VPC = {
+    "dhcp.json": "dhcpconfig is for shared networks",
+    "ip_aliases.add.json": "ipaliases are for shared networks",
+    "ip_aliases.remove.json": "ipaliases are for shared networks",
+}
+
+
+@pytest.mark.parametrize("name", NOT_FOR_A_VPC)
+def test_sample_of_a_type_that_has_no_meaning_here_is_refused_with_the_reason(name: str) -> None:
+    with pytest.raises(UnsupportedTypeError, match=f"^type: {NOT_FOR_A_VPC[name]}"):
+        decode((DATA / name).read_bytes(), name=name)
+
+
 def test_every_sample_has_an_expectation() -> None:
-    assert {path.name for path in DATA.glob("*.json")} == EXPECTED.keys() | NOT_BUILT.keys()
+    assert {path.name for path in DATA.glob("*.json")} == EXPECTED.keys() | NOT_BUILT.keys() | NOT_FOR_A_VPC.keys()
 
 
 @pytest.mark.parametrize("name", EXPECTED)

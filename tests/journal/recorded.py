@@ -17,6 +17,7 @@ import attrs
 from crc32c import crc32c
 
 from tests.journal.samples import EVERY_KIND, segments
+from vpcrouter import events
 from vpcrouter.errors import JournalError
 from vpcrouter.events import Event
 from vpcrouter.events.codec import encode, event_name
@@ -32,6 +33,17 @@ GOLDEN = ROOM / "golden"
 DAMAGED = ROOM / "damaged"
 MANIFEST = "expected.json"
 KEY_FILE = "keys"
+
+
+def _of(*kinds: type[Event]) -> tuple[Event, ...]:
+    return tuple(event for event in EVERY_KIND if type(event) in kinds)
+
+
+GOLDEN_KINDS = {
+    "format-1-every-kind": EVERY_KIND[:12],
+    "format-1-firewall": _of(events.FirewallRulesChanged, events.Ipv6FirewallRulesChanged),
+}
+"""What each golden journal holds: the kinds of events that there were first, and those that came later."""
 
 
 def plain(value: Any) -> Any:
@@ -126,15 +138,15 @@ def _opaque_snapshot(seq: int, chain: bytes) -> Snapshot:
     return Snapshot(seq=seq, time_ns=5, chain=chain, schema=7, digest="d", body=b"state of that time")
 
 
-def write_every_kind(directory: Path) -> None:
-    """Every kind of event, alone and in groups, with and without labels, over several segments."""
+def write_kinds(directory: Path, kinds: tuple[Event, ...]) -> None:
+    """These kinds of events, alone and in groups, with and without labels, over several segments."""
     with Journal.open(directory, segment_bytes=1000) as journal:
-        for number, event in enumerate(EVERY_KIND):
+        for number, event in enumerate(kinds):
             journal.append(
                 [Entry(event=event, origin="fleet", command_id=f"7f3c-{number}")],
                 time_ns=1_700_000_000_000_000_000 + number,
             )
-        journal.append([Entry(event=event) for event in EVERY_KIND], time_ns=1_700_000_001_000_000_000)
+        journal.append([Entry(event=event) for event in kinds], time_ns=1_700_000_001_000_000_000)
         journal.append([Entry(event=EVERY_KIND[2], origin="ö" * 127, command_id="x" * 255)], time_ns=0)
     (directory / "lock").unlink()
 
@@ -348,11 +360,6 @@ def _write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
 
 def main() -> None:
     """Add the recorded journals that are missing."""
-    golden = GOLDEN / "format-1-every-kind"
-    if not golden.exists():
-        write_every_kind(golden)
-        _write_manifest(golden, golden_manifest(golden))
-        print("wrote", golden.name)
     sealed = GOLDEN / "format-1-sealed"
     if not sealed.exists():
         write_sealed(sealed)
@@ -360,6 +367,12 @@ def main() -> None:
             lay_out(sealed, Path(room) / "copy")
             _write_manifest(sealed, golden_manifest(Path(room) / "copy"))
         print("wrote", sealed.name)
+    for name, kinds in GOLDEN_KINDS.items():
+        golden = GOLDEN / name
+        if not golden.exists():
+            write_kinds(golden, kinds)
+            _write_manifest(golden, golden_manifest(golden))
+            print("wrote", golden.name)
     for kind in KINDS:
         directory = DAMAGED / kind.__name__.replace("_", "-")
         if not directory.exists():

@@ -108,6 +108,38 @@ EVERY_KIND: tuple[Event, ...] = (
     events.ReservationRemoved(address="10.1.2.10"),
     events.RoleChanged(role=Role.MASTER, previous=Role.BACKUP, reason="keepalived: MASTER 120"),
     events.TierRemoved(device="eth2", network="10.1.2.0/24", reservations=("10.1.2.10",)),
+    events.FirewallRulesChanged(
+        put=(
+            config.FirewallRule(
+                rule_id=41,
+                address="203.0.113.10",
+                protocol="tcp",
+                first_port=80,
+                last_port=443,
+                sources=("198.51.100.0/24",),
+            ),
+            config.FirewallRule(
+                rule_id=42, address="203.0.113.10", protocol="icmp", icmp_type=8, icmp_code=0, sources=("0.0.0.0/0",)
+            ),
+        ),
+        removed=(40,),
+    ),
+    events.Ipv6FirewallRulesChanged(
+        put=(
+            config.Ipv6FirewallRule(
+                rule_id=51,
+                network="2001:db8:2::/64",
+                ingress=False,
+                opens=False,
+                protocol="udp",
+                first_port=53,
+                last_port=53,
+                sources=("2001:db8:2::7/128",),
+                destinations=("::/0",),
+            ),
+        ),
+        removed=(50,),
+    ),
 )
 
 SMALL = (EVERY_KIND[9], EVERY_KIND[8], EVERY_KIND[11], EVERY_KIND[10], EVERY_KIND[6])

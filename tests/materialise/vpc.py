@@ -8,6 +8,8 @@ from vpcrouter.state import State
 from vpcrouter.values.config import (
     Acl,
     AclRule,
+    FirewallRule,
+    Ipv6FirewallRule,
     PortForward,
     PublicAddress,
     Reservation,
@@ -25,7 +27,7 @@ REMOTE = "198.18.77.7"
 """A host behind PARTNER."""
 
 
-def config(*, redundant: bool = True, routed: bool = False) -> RouterConfig:
+def config(*, redundant: bool = True, routed: bool = False, filters: bool = False) -> RouterConfig:
     """Boot parameters."""
     return RouterConfig(
         name="r-21-VM",
@@ -37,6 +39,7 @@ def config(*, redundant: bool = True, routed: bool = False) -> RouterConfig:
         prefers_master=True,
         source_nat_address="203.0.113.10",
         routed=routed,
+        parameters=(("vpc_firewall_enabled", "true"),) if filters else (),
     )
 
 
@@ -110,6 +113,8 @@ def state(
     static_nats: Iterable[StaticNat] = (),
     routes: Iterable[StaticRoute] = (),
     reservations: Iterable[Reservation] = (),
+    firewall_rules: Iterable[FirewallRule] = (),
+    ipv6_firewall_rules: Iterable[Ipv6FirewallRule] = (),
 ) -> State:
     """A state of those parts."""
     by_address: dict[str, tuple[PortForward, ...]] = {}
@@ -124,4 +129,6 @@ def state(
         static_nats={each.address: each for each in static_nats},
         routes={each.network: each for each in routes},
         reservations={each.address: each for each in reservations},
+        firewall_rules={each.rule_id: each for each in firewall_rules},
+        ipv6_firewall_rules={each.rule_id: each for each in ipv6_firewall_rules},
     )

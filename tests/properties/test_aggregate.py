@@ -100,6 +100,8 @@ def test_everything_is_effective_or_pending(stream: list[commands.Command]) -> N
         + len(state.static_nats)
         + len(state.routes)
         + len(state.reservations)
+        + len(state.firewall_rules)
+        + len(state.ipv6_firewall_rules)
     )
     working = (
         len(found.acls)
@@ -107,6 +109,8 @@ def test_everything_is_effective_or_pending(stream: list[commands.Command]) -> N
         + len(found.static_nats)
         + len(found.routes)
         + sum(len(each) for each in found.reservations.values())
+        + len(found.firewall_rules)
+        + len(found.ipv6_firewall_rules)
     )
     waiting = [each for each in pending(state) if each.what not in ("everything", "source NAT")]
     assert stored == working + len(waiting)

@@ -173,6 +173,6 @@ _PARAMETERS: dict[str, Check[str | None]] = {
         _kept_flag,
     ),
 }
-"""The keys that nothing acts on yet."""
+"""The keys that are kept as they are; of these the router acts on vpc_firewall_enabled alone."""
 
 _SECRETS = ("baremetalnotificationapikey", "baremetalnotificationsecuritykey", "userdata", "vmpassword")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from vpcrouter.cloudstack import (
     cmdline,
     dhcpentry,
+    firewallrules,
     forwardrules,
     guestnetwork,
     ips,
@@ -33,7 +34,15 @@ _DECODERS: dict[str, Callable[[Reader], Command]] = {
     "staticnatrules": staticnatrules.decode,
     "staticroutes": staticroutes.decode,
     "dhcpentry": dhcpentry.decode,
+    "firewallrules": firewallrules.decode,
+    "ipv6firewallrules": firewallrules.decode_ipv6,
 }
+
+_NOT_FOR_A_VPC = {
+    "ipaliases": "ipaliases are for shared networks with several subnets; a tier of a VPC has one",
+    "dhcpconfig": "dhcpconfig is for shared networks; a VPC router knows its tiers by guestnetwork",
+}
+"""Types that the server never sends to a VPC router, and that have no meaning there."""
 
 LAST_WINS = ("cmd_line",)
 """A word given twice in the boot line stands twice in the cmd_line.json that today's boot script makes of it."""
@@ -50,6 +59,8 @@ def decode_document(document: object, *, name: str = "") -> Command:
     type_ = top.needed("type", fields.text)
     names.check(name, type_)
     if type_ not in _DECODERS:
+        if type_ in _NOT_FOR_A_VPC:
+            raise UnsupportedTypeError(_NOT_FOR_A_VPC[type_], where="type")
         known = type_ in names.FILE_NAMES
         what = f"{type_} commands are not built yet" if known else f"{type_[:40]!a} is not a known type of command"
         raise UnsupportedTypeError(what, where="type")

@@ -57,6 +57,12 @@ class Reader:
             raise MalformedInputError("is missing", where=self.at(key))
         return Reader(self._left.pop(key), self.at(key))
 
+    def has(self, key: str) -> bool:
+        """Whether a key is there and not null; a null is as good as absent, and taken away."""
+        if key in self._left and self._left[key] is None:
+            del self._left[key]
+        return key in self._left
+
     def items(self, key: str) -> list[Any]:
         """What stands in a list that must be there; it may be empty."""
         if key not in self._left:

@@ -9,7 +9,7 @@ contradicting commands comes second. A reference to what is not there yet is no 
 from __future__ import annotations
 
 from vpcrouter import commands
-from vpcrouter.decide import acls, addresses, dhcp, nat, router, routes, tiers
+from vpcrouter.decide import acls, addresses, dhcp, firewall, nat, router, routes, tiers
 from vpcrouter.decide.decision import Decision, Rules
 from vpcrouter.state import StateView
 
@@ -23,6 +23,7 @@ _DECIDE: Rules = {
     **nat.DECIDE,
     **routes.DECIDE,
     **dhcp.DECIDE,
+    **firewall.DECIDE,
 }
 
 

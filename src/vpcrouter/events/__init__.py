@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from vpcrouter.events.addresses import PublicAddressesChanged
 from vpcrouter.events.dhcp import ReservationPut, ReservationRemoved
+from vpcrouter.events.firewall import FirewallRulesChanged, Ipv6FirewallRulesChanged
 from vpcrouter.events.nat import PortForwardsChanged, StaticNatsChanged
 from vpcrouter.events.router import RoleChanged, RouterConfigured
 from vpcrouter.events.routes import StaticRoutesChanged
@@ -26,11 +27,15 @@ Event = (
     | StaticRoutesChanged
     | ReservationPut
     | ReservationRemoved
+    | FirewallRulesChanged
+    | Ipv6FirewallRulesChanged
 )
 
 __all__ = [
     "AclReplaced",
     "Event",
+    "FirewallRulesChanged",
+    "Ipv6FirewallRulesChanged",
     "PortForwardsChanged",
     "PublicAddressesChanged",
     "ReservationPut",

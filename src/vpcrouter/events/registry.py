@@ -112,6 +112,31 @@ PORT_FORWARD = Record(
 STATIC_NAT = Record(config.StaticNat, address=None, target=None)
 STATIC_ROUTE = Record(config.StaticRoute, network=None, gateway=None)
 RESERVATION = Record(config.Reservation, address=None, mac=None, host_name=None, is_default=None, lease_seconds=None)
+FIREWALL_RULE = Record(
+    config.FirewallRule,
+    rule_id=None,
+    address=None,
+    protocol=None,
+    first_port=None,
+    last_port=None,
+    icmp_type=None,
+    icmp_code=None,
+    sources=Many(),
+)
+IPV6_FIREWALL_RULE = Record(
+    config.Ipv6FirewallRule,
+    rule_id=None,
+    network=None,
+    ingress=None,
+    opens=None,
+    protocol=None,
+    first_port=None,
+    last_port=None,
+    icmp_type=None,
+    icmp_code=None,
+    sources=Many(),
+    destinations=Many(),
+)
 
 EVENTS: Mapping[tuple[str, int], Record] = {
     ("router-configured", 1): Record(events.RouterConfigured, config=ROUTER_CONFIG),
@@ -128,6 +153,10 @@ EVENTS: Mapping[tuple[str, int], Record] = {
     ("static-routes-changed", 1): Record(events.StaticRoutesChanged, put=Many(STATIC_ROUTE), removed=Many()),
     ("reservation-put", 1): Record(events.ReservationPut, reservation=RESERVATION, displaced=Many()),
     ("reservation-removed", 1): Record(events.ReservationRemoved, address=None),
+    ("firewall-rules-changed", 1): Record(events.FirewallRulesChanged, put=Many(FIREWALL_RULE), removed=Many()),
+    ("ipv6-firewall-rules-changed", 1): Record(
+        events.Ipv6FirewallRulesChanged, put=Many(IPV6_FIREWALL_RULE), removed=Many()
+    ),
 }
 """By stored name and version. The highest version of a name is the one that is written."""
 

@@ -29,15 +29,17 @@ _ANY_IPV4 = "0.0.0.0/0"
 _ANY_IPV6 = "::/0"
 
 
-def ingress_chains(name: str, rules: Iterable[AclRule]) -> tuple[NftChain, ...]:
-    """What may come in: nothing but what a rule allows. The chain `name` is the last."""
-    return _chains(name, [text for rule in rules for text in rule_texts(rule, "saddr")], ["drop"])
+def ingress_chains(name: str, rules: Iterable[AclRule], *, first: tuple[str, ...] = ()) -> tuple[NftChain, ...]:
+    """What may come in: nothing but what a rule allows. The chain `name` is the last, and begins with `first`."""
+    return _chains(name, first, [text for rule in rules for text in rule_texts(rule, "saddr")], ["drop"])
 
 
-def egress_chains(name: str, rules: Iterable[AclRule], *, routed: bool) -> tuple[NftChain, ...]:
+def egress_chains(
+    name: str, rules: Iterable[AclRule], *, routed: bool, first: tuple[str, ...] = ()
+) -> tuple[NftChain, ...]:
     """What may go out: IPv4 without a match passes, unless the VPC is routed; IPv6 does not."""
     end = ["drop"] if routed else ["meta nfproto ipv6 drop", "accept"]
-    return _chains(name, [text for rule in rules for text in rule_texts(rule, "daddr")], end)
+    return _chains(name, first, [text for rule in rules for text in rule_texts(rule, "daddr")], end)
 
 
 @lru_cache(maxsize=65536)
@@ -51,15 +53,16 @@ def _rule_texts(rule: AclRule, side: str) -> Iterator[str]:
     ipv4 = [each for each in rule.networks if not is_ipv6(each)]
     ipv6 = [each for each in rule.networks if is_ipv6(each)]
     if _ANY_IPV4 in ipv4 and _ANY_IPV6 in ipv6 and rule.protocol != "icmp":
-        yield " ".join((*_protocol(rule, ""), verdict))
+        yield " ".join((*protocol_text(rule, ""), verdict))
         return
     if ipv4:
-        yield " ".join((_networks("ip", "ipv4", side, ipv4), *_protocol(rule, "icmp"), verdict))
+        yield " ".join((address_text("ip", "ipv4", side, ipv4), *protocol_text(rule, "icmp"), verdict))
     if ipv6:
-        yield " ".join((_networks("ip6", "ipv6", side, ipv6), *_protocol(rule, "icmpv6"), verdict))
+        yield " ".join((address_text("ip6", "ipv6", side, ipv6), *protocol_text(rule, "icmpv6"), verdict))
 
 
-def _networks(keyword: str, family: str, side: str, cidrs: list[str]) -> str:
+def address_text(keyword: str, family: str, side: str, cidrs: list[str]) -> str:
+    """What matches packets whose address on that side lies in one of these networks of one family."""
     if _ANY_IPV4 in cidrs or _ANY_IPV6 in cidrs:
         return f"meta nfproto {family}"
     # A set refuses networks that overlap.
@@ -74,7 +77,8 @@ def _merge(cidrs: list[str]) -> list[str]:
     return [str(each) for each in (*ipv4, *ipv6)]
 
 
-def _protocol(rule: AclRule, icmp: str) -> Iterator[str]:
+def protocol_text(rule: AclRule, icmp: str) -> Iterator[str]:
+    """What matches packets of the rule's protocol; `icmp` is what ICMP is called in the family at hand."""
     match rule.protocol:
         case "all":
             return
@@ -94,14 +98,14 @@ def _protocol(rule: AclRule, icmp: str) -> Iterator[str]:
             yield f"meta l4proto {word(number)}"
 
 
-def _chains(name: str, rules: list[str], end: list[str]) -> tuple[NftChain, ...]:
+def _chains(name: str, first: tuple[str, ...], rules: list[str], end: list[str]) -> tuple[NftChain, ...]:
     if len(rules) <= CUT_ABOVE:
-        return (NftChain(name=name, rules=(*rules, *end)),)
+        return (NftChain(name=name, rules=(*first, *rules, *end)),)
     # Two chunks with the same content are one chain, tried once: the second try could match nothing new.
     chunks = {f"{name}_{_digest(chunk)}": chunk for chunk in _cut(rules)}
     return (
         *(NftChain(name=chunk, rules=tuple(content)) for chunk, content in chunks.items()),
-        NftChain(name=name, rules=(*(f"jump {chunk}" for chunk in chunks), *end)),
+        NftChain(name=name, rules=(*first, *(f"jump {chunk}" for chunk in chunks), *end)),
     )
 
 

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from vpcrouter.materialise.acl import egress_chains, ingress_chains
 from vpcrouter.materialise.conntrackd import GROUP, PORT
 from vpcrouter.materialise.election import Election
+from vpcrouter.materialise.firewall import guard_chains, guard_sets, ipv6_filter_chains
 from vpcrouter.materialise.nat import nat_chains, nat_sets
 from vpcrouter.materialise.placement import private_gateways, public_devices
 from vpcrouter.materialise.rendering import word
@@ -48,12 +49,14 @@ def ruleset(effective: Effective, role: Role, election: Election | None = None) 
             *_device_sets(effective, role, election),
             *nat_sets(effective),
             *reply_sets(effective),
+            *guard_sets(effective),
             *_dispatch(effective),
         ),
         chains=(
             *_acl_chains(effective, config),
             *_input_chains(config, election),
             *_forward_chains(config),
+            *guard_chains(effective),
             *nat_chains(),
             *reply_chains(),
         ),
@@ -112,10 +115,15 @@ def _dispatch(effective: Effective) -> Iterator[NftSet]:
 
 
 def _acl_chains(effective: Effective, config: RouterConfig) -> Iterator[NftChain]:
+    before = {tier.device: ipv6_filter_chains(effective, tier) for tier in effective.tiers}
     for device in (*(tier.device for tier in effective.tiers), *private_gateways(effective)):
         acl = effective.acls.get(device) or Acl(device=device)
-        yield from ingress_chains(f"ingress_{word(device)}", acl.ingress)
-        yield from egress_chains(f"egress_{word(device)}", acl.egress, routed=config.routed)
+        filters = before.get(device, ())
+        yield from filters
+        jumps = {each.name: (f"meta nfproto ipv6 jump {each.name}",) for each in filters}
+        ingress, egress = f"ingress_{word(device)}", f"egress_{word(device)}"
+        yield from ingress_chains(ingress, acl.ingress, first=jumps.get(f"ingress6_{device}", ()))
+        yield from egress_chains(egress, acl.egress, routed=config.routed, first=jumps.get(f"egress6_{device}", ()))
 
 
 def _input_chains(config: RouterConfig, election: Election | None) -> Iterator[NftChain]:

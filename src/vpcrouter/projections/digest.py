@@ -5,7 +5,8 @@ public side, the server's guess at the first master, the devices it has released
 addresses that only say which one came first in a command. What is pending counts: it is configuration.
 
 The form that is hashed is a promise (golden journals name digests): msgpack of sorted lists, field order written
-out below. A new kind of thing adds a list at the end, and only when it is not empty, so that old digests stay.
+out below. A new kind of thing adds a list with its name at the end, and only when it is not empty, so that old digests
+stay.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def digest(view: StateView) -> str:
 
 
 def _shared(view: StateView) -> list[Any]:
-    return [
+    shared: list[Any] = [
         1,
         _router(view),
         source_nat_address(view),
@@ -61,6 +62,11 @@ def _shared(view: StateView) -> list[Any]:
         [registry.STATIC_ROUTE.pack(route) for _, route in sorted(view.routes.items())],
         [registry.RESERVATION.pack(each) for _, each in sorted(view.reservations.items())],
     ]
+    later = (
+        ["firewall", *(registry.FIREWALL_RULE.pack(each) for _, each in sorted(view.firewall_rules.items()))],
+        ["ipv6-firewall", *(registry.IPV6_FIREWALL_RULE.pack(r) for _, r in sorted(view.ipv6_firewall_rules.items()))],
+    )
+    return [*shared, *(each for each in later if len(each) > 1)]
 
 
 def _router(view: StateView) -> list[Any] | None:

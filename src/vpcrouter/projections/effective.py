@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from attrs import frozen
 
@@ -14,6 +15,8 @@ from vpcrouter.state import StateView
 from vpcrouter.values import networks
 from vpcrouter.values.config import (
     Acl,
+    FirewallRule,
+    Ipv6FirewallRule,
     PortForward,
     PublicAddress,
     Reservation,
@@ -64,6 +67,10 @@ class Effective:
     routes: tuple[RoutedVia, ...]
     reservations: Mapping[str, tuple[Reservation, ...]]
     """By the tier's device."""
+    firewall_rules: tuple[FirewallRule, ...]
+    """By number."""
+    ipv6_firewall_rules: tuple[Ipv6FirewallRule, ...]
+    """By number."""
     released: tuple[str, ...]
 
 
@@ -99,6 +106,8 @@ def effective(view: StateView) -> Effective:
         ),
         routes=tuple(_routes(view)),
         reservations=_reservations(view),
+        firewall_rules=tuple(_there(view, view.firewall_rules)),
+        ipv6_firewall_rules=tuple(_there(view, view.ipv6_firewall_rules)),
         released=tuple(sorted(view.released, key=device_number)),
     )
 
@@ -129,6 +138,15 @@ def _referring(view: StateView) -> Iterator[references.Referring]:
     yield from (view.static_nats[address] for address in sorted(view.static_nats, key=networks.parse_address))
     yield from (view.routes[network] for network in sorted(view.routes))
     yield from (view.reservations[address] for address in sorted(view.reservations, key=networks.parse_address))
+    yield from (rule for _, rule in sorted(view.firewall_rules.items()))
+    yield from (rule for _, rule in sorted(view.ipv6_firewall_rules.items()))
+
+
+_Rule = TypeVar("_Rule", FirewallRule, Ipv6FirewallRule)
+
+
+def _there(view: StateView, rules: Mapping[int, _Rule]) -> Iterator[_Rule]:
+    return (rule for _, rule in sorted(rules.items()) if references.missing(view, rule) is None)
 
 
 def _routes(view: StateView) -> Iterator[RoutedVia]:

@@ -45,6 +45,8 @@ def listing(view: StateView) -> dict[str, Any]:
         "static_nats": [plain(view.static_nats[a]) for a in sorted(view.static_nats, key=parse_address)],
         "static_routes": [plain(view.routes[network]) for network in sorted(view.routes)],
         "reservations": [plain(view.reservations[a]) for a in sorted(view.reservations, key=parse_address)],
+        "firewall_rules": [plain(each) for _, each in sorted(view.firewall_rules.items())],
+        "ipv6_firewall_rules": [plain(each) for _, each in sorted(view.ipv6_firewall_rules.items())],
         "released_devices": sorted(view.released, key=device_number),
         "pending": [plain(each) for each in pending(view)],
     }

@@ -89,8 +89,13 @@ class RouterConfig:
     password: Secret | None = optional(secret)
     """Shared by the pair."""
     parameters: tuple[tuple[str, str], ...] = each(_parameter)
-    """The keys that nothing acts on yet, sorted, kept since the journal is the only record of them."""
+    """The other keys, sorted, kept since the journal is the only record of them."""
     secret_parameters: tuple[tuple[str, Secret], ...] = each(_secret_parameter)
+
+    @property
+    def filters_public_addresses(self) -> bool:
+        """Whether the VPC has the firewall of public addresses; otherwise its rules have no effect."""
+        return ("vpc_firewall_enabled", "true") in self.parameters
 
 
 @frozen(kw_only=True)
@@ -159,6 +164,12 @@ class PublicAddress:
             raise MalformedInputError(f"{self.address} is its own gateway", where="gateway")
 
 
+def _check_ports(first: int, last: int) -> None:
+    """Ports run from low to high, and 0 only as 0–0."""
+    if first > last or (first == 0 and last != 0):
+        raise MalformedInputError(f"{first}-{last} is not a port range", where="first_port")
+
+
 def _acl_protocol(value: object, path: str) -> str:
     if not isinstance(value, str) or value not in _PROTOCOLS:
         raise fields.malformed(path, value, "tcp, udp, icmp, all or a protocol number from 0 to 255")
@@ -181,9 +192,8 @@ class AclRule:
     allowed: bool = flag(True)
 
     def __attrs_post_init__(self) -> None:
-        """Ports run from low to high, and 0 only as 0–0."""
-        if self.first_port > self.last_port or (self.first_port == 0 and self.last_port != 0):
-            raise MalformedInputError(f"{self.first_port}-{self.last_port} is not a port range", where="first_port")
+        """Ports make a range."""
+        _check_ports(self.first_port, self.last_port)
 
 
 @frozen(kw_only=True)
@@ -194,6 +204,63 @@ class Acl:
     ingress: tuple[AclRule, ...] = many(AclRule)
     egress: tuple[AclRule, ...] = many(AclRule)
     private_gateway: bool = flag(False)
+
+
+def rule_id(value: object, path: str) -> int:
+    """The number by which the server knows a firewall rule."""
+    return fields.integer(value, path, 0, 2**63 - 1)
+
+
+def _firewall_protocol(value: object, path: str) -> str:
+    if value not in ("tcp", "udp", "icmp", "all") or not isinstance(value, str):
+        raise fields.malformed(path, value, "tcp, udp, icmp or all")
+    return value
+
+
+@frozen(kw_only=True)
+class FirewallRule:
+    """What may reach a public address; what no rule names may not. Ports 0–0 mean any, ICMP −1 means any."""
+
+    rule_id: int = checked(rule_id)
+    address: str = checked(fields.ipv4)
+    protocol: str = checked(_firewall_protocol)
+    first_port: int = within(0, 65535, 0)
+    last_port: int = within(0, 65535, 0)
+    icmp_type: int = within(-1, 255, -1)
+    icmp_code: int = within(-1, 255, -1)
+    sources: tuple[str, ...] = each(fields.filter_network)
+
+    def __attrs_post_init__(self) -> None:
+        """Ports make a range."""
+        _check_ports(self.first_port, self.last_port)
+
+
+@frozen(kw_only=True)
+class Ipv6FirewallRule:
+    """What may pass to or from the guests of an IPv6 network. Ports 0–0 mean any, ICMP −1 means any.
+
+    An empty list of networks means all. `opens` False: an exception from what passes otherwise.
+    """
+
+    rule_id: int = checked(rule_id)
+    network: str = checked(fields.ipv6_network)
+    """The guests'."""
+    ingress: bool = flag(True)
+    """Towards the guests; otherwise from them."""
+    opens: bool = flag(True)
+    protocol: str = checked(_firewall_protocol)
+    first_port: int = within(0, 65535, 0)
+    last_port: int = within(0, 65535, 0)
+    icmp_type: int = within(-1, 255, -1)
+    icmp_code: int = within(-1, 255, -1)
+    sources: tuple[str, ...] = each(fields.filter_network)
+    destinations: tuple[str, ...] = each(fields.filter_network)
+
+    def __attrs_post_init__(self) -> None:
+        """Ports make a range, and what comes in is closed unless a rule opens it."""
+        _check_ports(self.first_port, self.last_port)
+        if self.ingress and not self.opens:
+            raise MalformedInputError("an ingress rule can only open", where="opens")
 
 
 @frozen(kw_only=True)
