@@ -47,6 +47,8 @@ def test_the_names_are_a_promise() -> None:
         "change-static-routes",
         "put-reservation",
         "remove-reservation",
+        "change-firewall-rules",
+        "change-ipv6-firewall-rules",
     ]
 
 
