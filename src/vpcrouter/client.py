@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,11 +38,13 @@ class AgentClient:
     def __init__(self, path: str | os.PathLike[str], *, timeout: float = 60.0) -> None:
         self.path = os.fspath(path)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(timeout)
         self._received = b""
+        # Where many knock at once, a connect waits for its turn only on a socket that blocks (unix(7)).
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(timeout) or 1, 0))
         try:
             with socket_address(Path(path)) as address:
                 self._socket.connect(address)
+            self._socket.settimeout(timeout)
         except OSError as error:
             self._socket.close()
             raise HostError(

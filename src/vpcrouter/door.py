@@ -19,6 +19,8 @@ from typing import Any
 from vpcrouter.client import MAX_MESSAGE_BYTES, socket_address
 from vpcrouter.errors import VpcRouterError
 
+_BACKLOG = 1024
+"""So many clients may knock at once; further ones wait (the kernel's own bound is net.core.somaxconn)."""
 Answer = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
@@ -41,7 +43,9 @@ class Door:
                 listening.bind(address)
         finally:
             os.umask(before)
-        self._server = await asyncio.start_unix_server(self._serve, sock=listening, limit=MAX_MESSAGE_BYTES)
+        self._server = await asyncio.start_unix_server(
+            self._serve, sock=listening, limit=MAX_MESSAGE_BYTES, backlog=_BACKLOG
+        )
 
     def close(self) -> None:
         """Let nobody in any more."""
@@ -58,7 +62,7 @@ class Door:
                 try:
                     answer = await self._answer(json.loads(line))
                 except (VpcRouterError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
-                    answer = {"error": str(error) or repr(error)}
+                    answer = {"error": _words(error)}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError):
@@ -74,3 +78,16 @@ def _may_connect(client: socket.socket) -> bool:
     credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, uid, _ = struct.unpack("3i", credentials)
     return uid in (0, os.geteuid())
+
+
+def _words(error: Exception) -> str:
+    """What was wrong with a request, for whoever sent it."""
+    match error:
+        case VpcRouterError():
+            return str(error)
+        case KeyError():
+            return f"the request has no {error.args[0]!r}; see the protocol in vpcrouter.client"
+        case json.JSONDecodeError() | RecursionError():
+            return "the request is not one JSON object in one line"
+        case _:
+            return f"the request cannot be served: {error}; see the protocol in vpcrouter.client"
