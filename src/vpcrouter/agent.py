@@ -57,8 +57,8 @@ GLANCE_S = 1.0
 and drift is to be repaired within 2 s. One look costs well under a millisecond."""
 SNAPSHOT_EVENTS = 10_000
 """A snapshot is written after so many events: replaying them takes a few hundredths of a second."""
-ANNOUNCE_S = 0.2
-"""How often the peer is told what this router is. Ten missed in a row are silence; it follows changes at once."""
+MIN_PACE_NS = 10_000_000
+"""The peer is never told anything more often than so without a reason of our own."""
 LEARN_TIMES = 3
 """Each waits five seconds for an answer."""
 KEPT = 100
@@ -110,8 +110,10 @@ class Agent:
         self._requests: asyncio.Queue[_Request] = asyncio.Queue()
         self._timer: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._turn: asyncio.TimerHandle | None = None
         self._last_full = 0.0
         self._said = 0
+        self._is_disputed = False
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -131,7 +133,7 @@ class Agent:
         await self._learn_role()
         self._coalescer.urgent(self._surroundings.monotonic_ns())
         self._spawn(self._glance())
-        self._spawn(self._announce())
+        self._announce()
         self._spawn(self._compare_connections())
         self._arm()
         ready()
@@ -139,6 +141,8 @@ class Agent:
             await self._stop.wait()
         finally:
             self._door.close()
+            if self._turn is not None:
+                self._turn.cancel()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -306,6 +310,7 @@ class Agent:
             self._urgent()
         if not self._peering.says(self._saying()):
             self._say()
+            self._await_turn()
 
     def _take_in(self, seq: int, outcome: Outcome) -> None:
         before = self._outcome.faults if self._outcome is not None else ()
@@ -379,12 +384,35 @@ class Agent:
                 break
         self._follow(self._router.learn(found))
 
-    async def _announce(self) -> None:
+    def _announce(self) -> None:
         """Tell the peer what this router is, and see whether time alone has changed what is to be done."""
-        while True:
-            await asyncio.sleep(ANNOUNCE_S)
-            self._say()
-            self._consider()
+        self._say()
+        self._consider()
+        self._await_turn()
+        self._judge_contest()
+
+    def _judge_contest(self) -> None:
+        """Both routers serve, and VRRP has not ended it: it does not get through, or a keepalived is stopped."""
+        contested_ns = self._peering.contested_ns
+        if contested_ns is None:
+            self._is_disputed = False
+        elif contested_ns > self._settings.advertisement_interval_ms * 1_000_000 and not self._is_disputed:
+            self._is_disputed = True
+            LOG.error("the peer serves too")
+            self._doubt.add("all")
+            self._urgent()
+        for length_ms in self._peering.take_both_served():
+            if length_ms >= self._settings.advertisement_interval_ms:
+                LOG.error("two routers served for %d ms", length_ms)
+                self._counters["double_masters"] += 1
+                self._counters["double_master_ms"] += length_ms
+
+    def _await_turn(self) -> None:
+        """Speak again when it is due; that changes with what is heard and said."""
+        if self._turn is not None:
+            self._turn.cancel()
+        wait_ns = max(MIN_PACE_NS, self._peering.due_ns - self._surroundings.monotonic_ns())
+        self._turn = asyncio.get_running_loop().call_later(wait_ns / 1e9, self._announce)
 
     def _say(self) -> None:
         config, carriage = self._router.state.router, self._carriage()
@@ -431,11 +459,19 @@ class Agent:
             ready=self._lacks() == (),
             missing=self._standby.missing,
             sample=self._standby.sample,
+            roles=tuple(sorted(router.electors.roles.items())),
+            generation=router.electors.generation,
         )
 
     def _on_beacon(self) -> None:
-        if self._peering.hear():
-            self._consider()
+        if not self._peering.hear():
+            return
+        # What keepalived has said by now must be known before anything is answered.
+        self._on_notification()
+        if self._peering.contested_ns is not None:
+            self._say()  # the other one must know that we say so too
+        self._consider()
+        self._await_turn()
 
     def _on_kernel(self) -> None:
         doubt = self._host.monitor.drain()

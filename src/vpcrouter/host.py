@@ -29,6 +29,7 @@ from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.values.carriage import FoundElector
 from vpcrouter.values.desired import Desired, Kernel
 from vpcrouter.values.networks import is_ipv6
+from vpcrouter.values.priority import generation_of
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
@@ -151,6 +152,7 @@ class Host:
                 source=sources.get(each.instance, ""),
                 role=each.role,
                 is_carrier=each.carries,
+                generation=generation_of(each.base_priority),
             )
             for each in found
         )

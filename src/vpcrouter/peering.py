@@ -29,6 +29,7 @@ class Peering:
         self._peer = PeerMachine(surroundings.random_bytes(_NONCE_BYTES))
         self._key = b""
         self._said: Saying | None = None
+        self._said_ns = 0
         self._answered_ns = 0
 
     def fileno(self) -> int:
@@ -42,12 +43,30 @@ class Peering:
 
     def announce(self, saying: Saying) -> None:
         """Send what this router has to say, by every device."""
-        self._said = saying
-        self._sockets.send(self._peer.beacon(saying, self._key, self._surroundings.random_bytes(_NONCE_BYTES)))
+        now_ns = self._surroundings.monotonic_ns()
+        if self._said is None or saying.weighty != self._said.weighty:
+            self._peer.stir(now_ns)
+        self._said, self._said_ns = saying, now_ns
+        nonce = self._surroundings.random_bytes(_NONCE_BYTES)
+        self._sockets.send(self._peer.beacon(saying, self._key, nonce, now_ns))
 
     def says(self, saying: Saying) -> bool:
         """Whether that is what was announced last."""
         return self._said == saying
+
+    @property
+    def due_ns(self) -> int:
+        """When to announce again, though nothing has changed."""
+        return self._said_ns + self._peer.pace_ns(self._surroundings.monotonic_ns())
+
+    @property
+    def contested_ns(self) -> int | None:
+        """How long both routers have known of each other that they serve; None if they do not."""
+        return self._peer.contested_ns(self._surroundings.monotonic_ns())
+
+    def take_both_served(self) -> list[int]:
+        """For how many milliseconds both served, for each time that this came to an end since the last call."""
+        return self._peer.take_both_served()
 
     def hear(self) -> bool:
         """Take in what has come; whether the peer said something new."""

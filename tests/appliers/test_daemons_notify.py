@@ -146,7 +146,10 @@ def test_a_fifo_that_cannot_be_made_is_an_error_with_its_name(tmp_path: Path) ->
 
 
 def _answer(*states: int) -> bytes:
-    data = [{"data": {"iname": f"i{each}", "state": each, "effective_priority": 100}, "stats": {}} for each in states]
+    data = [
+        {"data": {"iname": f"i{each}", "state": each, "base_priority": 100, "effective_priority": 100}, "stats": {}}
+        for each in states
+    ]
     return json.dumps(data).encode()
 
 

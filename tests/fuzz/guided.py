@@ -125,7 +125,9 @@ SEEDS: Mapping[str, Callable[[], Iterable[bytes]]] = {
         b" vpccidr=10.1.0.0/16 name=r-1-VM eth0ip=169.254.0.2 eth0mask=255.255.0.0 redundant_router=1"
     ],
     "beacon": lambda: [
-        PeerMachine(b"87654321").beacon(Saying(tiers=("eth2",), carrier="eth2", heard=("eth2",)), KEY, bytes(8))[:-32]
+        PeerMachine(b"87654321").beacon(Saying(tiers=("eth2",), carrier="eth2", heard=("eth2",)), KEY, bytes(8), 0)[
+            :-32
+        ]
     ],
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import define, field
+from attrs import define, evolve, field
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -37,7 +37,16 @@ def running(carrier: int, role: Role, *numbers: int, **others: Role) -> Carriage
     return machine
 
 
-def peer(carrier: int | None, *numbers: int, silent: bool = False, heard: tuple[int, ...] | None = ()) -> PeerCarriage:
+def peer(
+    carrier: int | None,
+    *numbers: int,
+    silent: bool = False,
+    heard: tuple[int, ...] | None = (),
+    role: Role = Role.INIT,
+    contested_ns: int | None = None,
+    senior: bool = False,
+    **roles: Role,
+) -> PeerCarriage:
     """Its carrier and tiers; by default it knows that whatever is gone here is gone."""
     return PeerCarriage(
         tiers=tuple(f"eth{number}" for number in numbers),
@@ -45,6 +54,10 @@ def peer(carrier: int | None, *numbers: int, silent: bool = False, heard: tuple[
         target=None if carrier is None else f"eth{carrier}",
         heard=None if heard is None else tuple(f"eth{number}" for number in heard),
         is_silent=silent,
+        role=role,
+        roles={f"eth{number}": role for number in numbers} | roles,
+        contested_ns=contested_ns,
+        is_senior=senior,
     )
 
 
@@ -162,6 +175,84 @@ def test_a_look_moves_nothing() -> None:
     assert machine.stay(tiers(3, 4)) == Carriage(carrier="eth3", link="eth3", held=tuple(tiers(2)))
 
 
+# Tiers on which the two do not hear each other, or that are lost ---------------------------------
+
+M, B, F = Role.MASTER, Role.BACKUP, Role.FAULT
+
+
+def test_a_second_master_steps_back_to_an_elector_on_which_it_obeys() -> None:
+    machine = running(2, B, 2, 3, 4)
+    machine.observe("eth2", M, LATER)
+    claim = peer(2, 2, 3, 4, role=M, contested_ns=0)
+    assert machine.next(tiers(2, 3, 4), claim, LATER).carrier == "eth2", "VRRP may end it by itself"
+    claim = peer(2, 2, 3, 4, role=M, contested_ns=100 * MS)
+    back = machine.next(tiers(2, 3, 4), claim, LATER + 100 * MS)
+    assert back == Carriage(carrier="eth3", link="eth2")
+    machine.loaded(back, tiers(2, 3, 4))
+    for later in (200, 2_000):
+        claim = peer(2, 2, 3, 4, role=M)
+        assert machine.next(tiers(2, 3, 4), claim, LATER + later * MS).carrier == "eth3", "and stays there"
+
+
+def test_the_first_master_leaves_the_tier_that_is_split() -> None:
+    machine = running(2, M, 2, 3, 4)
+    other = peer(2, 2, 3, 4, role=M, contested_ns=300 * MS, eth3=B, eth4=B)
+    assert machine.next(tiers(2, 3, 4), other, LATER).carrier == "eth2"
+    assert machine.next(tiers(2, 3, 4), other, LATER + 100 * MS).carrier == "eth3"
+
+
+def test_a_tier_that_is_whole_again_carries_again() -> None:
+    machine = running(3, M, 2, 3)
+    split = peer(3, 2, 3, role=B, eth2=M)
+    machine.next(tiers(2, 3), split, LATER)
+    assert machine.next(tiers(2, 3), split, 2 * LATER).carrier == "eth3"
+    assert machine.next(tiers(2, 3), peer(3, 2, 3, role=B), 3 * LATER).carrier == "eth2"
+
+
+def test_of_two_that_both_could_step_back_the_junior_one_does() -> None:
+    for senior in (True, False):
+        machine = running(2, M, 2, 3, eth3=B)
+        claim = peer(3, 2, 3, role=M, contested_ns=LATER, senior=senior, eth2=B)
+        assert machine.next(tiers(2, 3), claim, LATER).carrier == ("eth3" if senior else "eth2")
+
+
+def test_of_two_that_both_obey_the_one_on_the_higher_tier_takes_the_service() -> None:
+    high = running(3, B, 2, 3, eth2=M)
+    assert high.next(tiers(2, 3), peer(2, 2, 3, role=B, eth3=M), LATER).carrier == "eth2"
+    low = running(2, B, 2, 3, eth3=M)
+    assert low.next(tiers(2, 3), peer(3, 2, 3, role=B, eth2=M), LATER).carrier == "eth2"
+
+
+def test_when_both_have_lost_the_carrier_s_tier_the_service_moves_on_where_it_was() -> None:
+    machine = running(2, M, 2, 3, eth2=F)
+    assert machine.next(tiers(2, 3), peer(2, 2, 3, role=B), 0).carrier == "eth2", "the peer is taking over"
+    assert machine.next(tiers(2, 3), peer(2, 2, 3, role=M), 0).carrier == "eth2", "the peer has taken over"
+    assert machine.next(tiers(2, 3), peer(2, 2, 3, role=F, eth3=B), 0).carrier == "eth3"
+    backup = running(2, B, 2, 3, eth2=F)
+    assert backup.next(tiers(2, 3), peer(2, 2, 3, role=F, eth3=M), LATER).carrier == "eth3"
+
+
+def test_who_is_alone_with_a_lost_tier_waits_for_whoever_may_be_there() -> None:
+    for other in (None, peer(2, 2, 3, role=B, silent=True)):
+        machine = running(2, M, 2, 3, eth2=F)
+        assert machine.next(tiers(2, 3), other, 1_999 * MS).carrier == "eth2"
+        assert machine.next(tiers(2, 3), other, 2_000 * MS).carrier == "eth3"
+
+
+def test_each_master_is_of_a_newer_generation_than_the_one_before() -> None:
+    machine = running(2, B, 2, 3)
+    other = evolve(peer(2, 2, 3, role=M), generation=6)
+    assert machine.next(tiers(2, 3), other, 0).generation == 0
+    machine.observe("eth2", M, LATER)
+    assert machine.next(tiers(2, 3), other, LATER).generation == 0, "after six comes zero"
+    machine.observe("eth2", B, LATER)
+    assert machine.next(tiers(2, 3), evolve(other, generation=3), LATER).generation == 0
+    machine.observe("eth2", M, LATER)
+    assert machine.next(tiers(2, 3), other, LATER).generation == 4
+    machine.observe("eth2", M, LATER)
+    assert machine.generation == 4, "to say it again is not to be elected again"
+
+
 # A pair, and everything that can happen to it ---------------------------------------------------
 
 
@@ -236,6 +327,8 @@ class Pair:
             carrier=router.machine.carrier,
             target=router.machine.carrier,
             heard=None if router.heard is None else router.heard.tiers,
+            role=router.machine.role or Role.INIT,
+            roles=dict(router.machine.roles),
         )
 
     def check(self) -> None:

@@ -31,9 +31,9 @@ class Nonces:
 def met() -> tuple[PeerMachine, PeerMachine, Nonces]:
     """Two routers that have heard each other."""
     one, other, nonce = PeerMachine(b"a" * 8), PeerMachine(b"b" * 8), Nonces()
-    assert other.hear(one.beacon(SAYING, KEY, nonce()), KEY, NOW) is Heard.GREETING
-    assert one.hear(other.beacon(SAYING, KEY, nonce()), KEY, NOW) is Heard.NEWS
-    assert other.hear(one.beacon(SAYING, KEY, nonce()), KEY, NOW) is Heard.NEWS
+    assert other.hear(one.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW) is Heard.GREETING
+    assert one.hear(other.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
+    assert other.hear(one.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
     return one, other, nonce
 
 
@@ -56,26 +56,26 @@ def test_nobody_is_known_before() -> None:
 
 def test_what_is_the_same_is_no_news() -> None:
     one, other, nonce = met()
-    assert other.hear(one.beacon(SAYING, KEY, nonce()), KEY, NOW) is Heard.SAME
-    assert other.hear(one.beacon(Saying(), KEY, nonce()), KEY, NOW) is Heard.NEWS
+    assert other.hear(one.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW) is Heard.SAME
+    assert other.hear(one.beacon(Saying(), KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
 
 
 def test_the_same_beacon_by_another_device_is_nothing() -> None:
     one, other, nonce = met()
-    beacon = one.beacon(SAYING, KEY, nonce())
+    beacon = one.beacon(SAYING, KEY, nonce(), NOW)
     assert [other.hear(beacon, KEY, NOW) for _ in range(3)] == [Heard.SAME, Heard.NOTHING, Heard.NOTHING]
 
 
 def test_an_old_beacon_is_not_believed_again() -> None:
     one, other, nonce = met()
-    old = one.beacon(Saying(carrier="eth9"), KEY, nonce())
+    old = one.beacon(Saying(carrier="eth9"), KEY, nonce(), NOW)
     assert other.hear(old, KEY, NOW) is Heard.NEWS
     for _ in range(3):
-        one.hear(other.beacon(SAYING, KEY, nonce()), KEY, NOW)
-        other.hear(one.beacon(SAYING, KEY, nonce()), KEY, NOW)
+        one.hear(other.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW)
+        other.hear(one.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW)
     assert other.hear(old, KEY, NOW) is Heard.NOTHING
     restarted = PeerMachine(b"c" * 8)
-    restarted.beacon(SAYING, KEY, nonce())
+    restarted.beacon(SAYING, KEY, nonce(), NOW)
     assert restarted.hear(old, KEY, NOW) is Heard.GREETING
     assert restarted.carriage(NOW) is None
 
@@ -83,9 +83,9 @@ def test_an_old_beacon_is_not_believed_again() -> None:
 def test_a_peer_that_starts_again_is_met_again() -> None:
     one, _, nonce = met()
     successor = PeerMachine(b"c" * 8)
-    assert one.hear(successor.beacon(Saying(), KEY, nonce()), KEY, NOW) is Heard.GREETING
-    assert successor.hear(one.beacon(SAYING, KEY, nonce()), KEY, NOW) is Heard.NEWS
-    assert one.hear(successor.beacon(Saying(), KEY, nonce()), KEY, NOW) is Heard.NEWS
+    assert one.hear(successor.beacon(Saying(), KEY, nonce(), NOW), KEY, NOW) is Heard.GREETING
+    assert successor.hear(one.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
+    assert one.hear(successor.beacon(Saying(), KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
 
 
 def test_silence_shows_and_the_last_word_stays() -> None:
@@ -97,19 +97,19 @@ def test_silence_shows_and_the_last_word_stays() -> None:
 
 def test_one_s_own_voice_is_nothing() -> None:
     one, _, nonce = met()
-    assert one.hear(one.beacon(SAYING, KEY, nonce()), KEY, NOW) is Heard.NOTHING
+    assert one.hear(one.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW) is Heard.NOTHING
 
 
 @pytest.mark.parametrize("key", [derive_key("other", "10.1.0.0/16"), derive_key("secret", "10.2.0.0/16"), b""])
 def test_another_key_is_nothing(key: bytes) -> None:
     one, other, nonce = met()
-    assert other.hear(one.beacon(SAYING, key, nonce()), KEY, NOW) is Heard.NOTHING
+    assert other.hear(one.beacon(SAYING, key, nonce(), NOW), KEY, NOW) is Heard.NOTHING
 
 
 @given(st.data())
 def test_a_changed_byte_is_nothing(data: st.DataObject) -> None:
     one, other, nonce = met()
-    beacon = bytearray(one.beacon(SAYING, KEY, nonce()))
+    beacon = bytearray(one.beacon(SAYING, KEY, nonce(), NOW))
     beacon[data.draw(st.integers(0, len(beacon) - 1))] ^= data.draw(st.integers(1, 255))
     assert other.hear(bytes(beacon), KEY, NOW) is Heard.NOTHING
 
@@ -137,7 +137,7 @@ def test_a_sample_of_connections_arrives_as_it_was(hashes: tuple[int, ...]) -> N
     one, other, nonce = met()
     sample = ConnectionSample(number=5, epoch=2**40, total=100_000, hashes=hashes)
     saying = Saying(role=Role.MASTER, ready=True, missing=3, sample=sample)
-    assert other.hear(one.beacon(saying, KEY, nonce()), KEY, NOW) is Heard.NEWS
+    assert other.hear(one.beacon(saying, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
     assert other.saying(NOW) == saying
     assert other.saying(NOW + SILENT_NS) is None
 
@@ -145,19 +145,110 @@ def test_a_sample_of_connections_arrives_as_it_was(hashes: tuple[int, ...]) -> N
 def test_the_longest_beacon_fits() -> None:
     devices = tuple(f"eth{number}" for number in range(2, 66))
     sample = ConnectionSample(number=2**40, epoch=2**40, total=2**20, hashes=(2**32 - 1,) * SAMPLE_SIZE)
-    saying = Saying(tiers=devices, carrier="eth65", target="eth65", heard=devices, digest="f" * 64, sample=sample)
+    saying = Saying(
+        tiers=devices,
+        carrier="eth65",
+        target="eth65",
+        heard=devices,
+        digest="f" * 64,
+        sample=sample,
+        roles=tuple((device, Role.MASTER) for device in devices),
+    )
     one, other, nonce = met()
-    assert other.hear(one.beacon(saying, KEY, nonce()), KEY, NOW) is Heard.NEWS
+    assert other.hear(one.beacon(saying, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
 
 
-@pytest.mark.parametrize("place", range(15))
+@pytest.mark.parametrize("place", range(18))
 @pytest.mark.parametrize("strange", [2**62, -1, 0.5, None, [[]], {}, b"\xff" * 9, "\0"])
 def test_a_signed_beacon_of_strange_values_is_heard_or_nothing(place: int, strange: object) -> None:
     """A number where bytes are due once asked for that many bytes of memory, and ended the agent."""
     _, other, nonce = met()
-    body = PeerMachine(b"a" * 8).beacon(SAYING, KEY, nonce())[:-32]
+    body = PeerMachine(b"a" * 8).beacon(SAYING, KEY, nonce(), NOW)[:-32]
     fields = msgpack.unpackb(body)
-    fields[place] = strange
+    fields[list(fields)[place]] = strange
     forged = msgpack.packb(fields)
     other.hear(forged + hmac.digest(KEY, forged, "sha256"), KEY, NOW)
     other.describe(NOW)
+    other.beacon(SAYING, KEY, nonce(), NOW)
+
+
+def answer(router: PeerMachine, to: PeerMachine, saying: Saying, nonce: Nonces, now_ns: int) -> None:
+    to.hear(router.beacon(saying, KEY, nonce(), now_ns), KEY, now_ns)
+
+
+MASTER, BACKUP = Saying(role=Role.MASTER), Saying(role=Role.BACKUP)
+MS = 1_000_000
+
+
+def test_two_contest_once_each_has_said_so_knowing_of_the_other() -> None:
+    one, other, nonce = met()  # both say that they serve, but neither has answered that yet
+    answer(one, other, BACKUP, nonce, NOW)
+    answer(other, one, MASTER, nonce, NOW)
+    assert one.contested_ns(NOW) is None
+    answer(one, other, MASTER, nonce, NOW)
+    assert other.contested_ns(NOW) == 0, "it has said so, and the other one has answered by saying the same"
+    assert one.contested_ns(NOW) is None, "what it has heard was said before its own claim"
+    answer(other, one, MASTER, nonce, NOW + 50 * MS)
+    answer(one, other, MASTER, nonce, NOW + 100 * MS)
+    assert (one.contested_ns(NOW + 100 * MS), other.contested_ns(NOW + 100 * MS)) == (0, 100 * MS)
+
+
+def test_the_last_word_of_a_master_that_crashed_is_no_contest() -> None:
+    one, other, nonce = met()
+    answer(other, one, BACKUP, nonce, NOW)
+    answer(one, other, MASTER, nonce, NOW)
+    other.beacon(MASTER, KEY, nonce(), NOW + 300 * MS)
+    found = other.carriage(NOW + 300 * MS)
+    assert found is not None
+    assert (found.role, found.contested_ns) == (Role.MASTER, None)
+
+
+def test_how_long_two_served_counts_from_before_they_heard_each_other() -> None:
+    one, other, nonce = met()
+    answer(one, other, BACKUP, nonce, NOW)
+    answer(other, one, BACKUP, nonce, NOW)
+    one.beacon(MASTER, KEY, nonce(), NOW + 100 * MS)
+    other.beacon(MASTER, KEY, nonce(), NOW + 400 * MS)
+    one.beacon(BACKUP, KEY, nonce(), NOW + 1_000 * MS)  # VRRP was faster: neither has known of the other
+    later = NOW + 1_500 * MS
+    for _ in range(3):
+        answer(one, other, BACKUP, nonce, later)
+        answer(other, one, MASTER, nonce, later)
+    assert one.take_both_served() == other.take_both_served() == [600]
+    answer(other, one, BACKUP, nonce, later)
+    assert one.take_both_served() == [], "once is enough"
+
+
+def test_one_after_the_other_is_no_time_of_two() -> None:
+    one, other, nonce = met()
+    answer(other, one, BACKUP, nonce, NOW)
+    answer(one, other, BACKUP, nonce, NOW + 500 * MS)
+    other.beacon(MASTER, KEY, nonce(), NOW + 600 * MS)
+    for _ in range(3):
+        answer(other, one, MASTER, nonce, NOW + 900 * MS)
+        answer(one, other, BACKUP, nonce, NOW + 900 * MS)
+    assert one.take_both_served() == other.take_both_served() == []
+
+
+def test_who_changes_speaks_faster_and_who_contests_faster_still() -> None:
+    one, other, nonce = met()
+    rest = NOW + 10 * SILENT_NS
+    slow = one.pace_ns(rest)
+    one.stir(rest)
+    assert one.pace_ns(rest) < slow
+    for _ in range(3):
+        answer(one, other, MASTER, nonce, rest)
+        answer(other, one, MASTER, nonce, rest)
+    assert one.pace_ns(rest) * 2 < MS * 100
+    assert 2 * slow < SILENT_NS, "one beacon may be missed"
+
+
+def test_a_name_that_is_not_known_yet_does_no_harm() -> None:
+    import hashlib
+    import hmac
+
+    one, other, nonce = met()
+    beacon = one.beacon(BACKUP, KEY, nonce(), NOW)
+    fields = msgpack.unpackb(beacon[:-32])
+    body: bytes = msgpack.packb({**{k: v for k, v in fields.items() if k != "generation"}, "later": [1]})
+    assert other.hear(body + hmac.new(KEY, body, hashlib.sha256).digest(), KEY, NOW) is Heard.NEWS

@@ -30,14 +30,13 @@ def instances(found: Desired) -> list[str]:
     return file_of(found, "keepalived").split("vrrp_instance ")[1:]
 
 
-def test_the_carrier_is_the_first_and_alone_carries_and_does_not_preempt() -> None:
+def test_the_carrier_is_the_first_and_alone_carries() -> None:
     first, *others = instances(desired(Carriage(carrier=NEXT)))
     assert first.startswith(NEXT)
     assert "virtual_ipaddress_excluded" in first
-    assert "nopreempt" in first
     assert len(others) == len(PAIR.tiers) - 1
     assert not [each for each in others if "virtual_ipaddress_excluded" in each or "virtual_routes" in each]
-    assert not [each for each in others if "nopreempt" in each]
+    assert not [each for each in (first, *others) if "nopreempt" in each]
 
 
 def test_before_the_first_election_nobody_carries_or_preempts() -> None:
@@ -47,9 +46,15 @@ def test_before_the_first_election_nobody_carries_or_preempts() -> None:
 
 
 def test_who_serves_has_the_higher_priority_everywhere() -> None:
-    for role, priority in ((Role.MASTER, 150), (Role.BACKUP, 100), (Role.FAULT, 100)):
-        found = instances(desired(Carriage(carrier=LOWEST), role=role))
+    for role, priority in ((Role.MASTER, 203), (Role.BACKUP, 199), (Role.FAULT, 199)):
+        found = instances(desired(Carriage(carrier=LOWEST, generation=3), role=role))
         assert all(f"priority {priority}\n" in each for each in found)
+
+
+def test_what_is_lost_comes_off_every_priority() -> None:
+    content = file_of(desired(Carriage(carrier=LOWEST)), "keepalived")
+    assert f"file {Settings().penalty_file}\n" in content
+    assert all("track_file {\n        penalty\n" in each for each in instances(desired(Carriage(carrier=LOWEST))))
 
 
 def test_of_a_held_tier_the_device_and_the_own_address_stay_and_nothing_else() -> None:

@@ -19,7 +19,7 @@ from attrs import frozen
 
 from vpcrouter.values.beacon import BEACON_GROUP, BEACON_PORT
 
-_MAX_BYTES = 2048
+_MAX_BYTES = 4096
 _AT_ONCE = 256
 """So many datagrams of one device are read in one go; a guest that floods must not keep the agent busy."""
 

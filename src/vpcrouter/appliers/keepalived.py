@@ -39,6 +39,8 @@ _LOOK_S = 0.002
 class InstanceReport(RoleReport):
     """What it says of an instance when it is asked."""
 
+    base_priority: int
+    """What the file says; `priority` is what is left of it after what is tracked."""
     carries: bool
     """It has addresses or routes that it does not advertise."""
     addresses: frozenset[str]
@@ -79,6 +81,7 @@ def _report(instance: Any) -> InstanceReport:
         instance=str(instance["iname"]),
         role=_ROLES[int(instance["state"])],
         priority=int(instance["effective_priority"]),
+        base_priority=int(instance["base_priority"]),
         carries=bool(instance.get("evips") or instance.get("vroutes")),
         addresses=frozenset(_address(each) for name in ("vips", "evips") for each in instance.get(name, ())),
     )

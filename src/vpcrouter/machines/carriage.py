@@ -14,10 +14,21 @@ that the peer does not carry on, does too. So the two routers may move at differ
 
 An elector that is backup may only just have started; it counts when it has been so for longer than a backup
 without a master would stay. One that is master counts at once. Which elector is wanted is no question of safety: the
-lowest that both routers have; before the peer was heard, the one that carries.
+lowest that both routers have and can use; before the peer was heard, the one that carries.
+
+A tier on which the two do not hear each other any more makes a second master there. The routers know it from each
+other, by the other tiers: both say that they are master of that tier's elector (it is *split*), and if it carries,
+both say that they serve (they *contest*). Then whoever is backup on another elector carries there: it obeys again,
+without leaving the election. This is the one move from master to backup. A split elector carries no more; nor does
+one whose link is down.
+
+    eth2 is cut between them    A: eth2 M, eth3 M, carries on eth2    B: eth2 M, eth3 B, carries on eth2
+    B steps back                                                       B: carries on eth3, where it is backup
+    both leave the split tier   A: carries on eth3                     B: carries on eth3
 
 Known hole: while the two carry on different electors, a serving router whose link on the *peer's* carrier fails
-while its own is well is not relieved there by anybody, and the peer takes over too. A move lasts half a second.
+while its own is well is not relieved there by anybody, and the peer takes over too, until the two contest. A move
+lasts half a second.
 """
 
 from __future__ import annotations
@@ -26,7 +37,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attrs import frozen
 
-from vpcrouter.values.carriage import Carriage, Elector, FoundElector, PeerCarriage
+from vpcrouter.values.carriage import GENERATIONS, Carriage, Elector, FoundElector, PeerCarriage
 from vpcrouter.values.fields import device_number
 from vpcrouter.values.role import Role
 
@@ -45,10 +56,17 @@ class CarriageMachine:
     def __init__(self, *, advertisement_interval_ms: int) -> None:
         # Master-down interval: three advertisements and a skew of less than one (RFC 9568, 6.1); one more to be sure.
         self._settled_ns = (5 * advertisement_interval_ms + 100) * _NS_PER_MS
+        # Of two that both serve, VRRP makes one step back with the next advertisement, where they hear each other.
+        self._patience_ns = advertisement_interval_ms * _NS_PER_MS
+        # An election, the reload that follows it, and another election for the other electors.
+        self._lonely_ns = (10 * advertisement_interval_ms + 1_000) * _NS_PER_MS
         self._standings: dict[str, _Standing] = {}
         self._sources: dict[str, str] = {}
         self._carrier: str | None = None
         self._link: str | None = None
+        self._generation = 0
+        self._peer_generation: int | None = None
+        self._split_since_ns: dict[str, int] = {}
 
     # What is so ---------------------------------------------------------------------------------
 
@@ -67,13 +85,31 @@ class CarriageMachine:
         """The role of each elector that runs."""
         return {device: standing.role for device, standing in self._standings.items()}
 
+    @property
+    def generation(self) -> int:
+        """Of this router's last time as master."""
+        return self._generation
+
+    def is_split(self, device: str, now_ns: int) -> bool:
+        """Whether the two have both been master there, and have known it, for longer than VRRP lets that be."""
+        since_ns = self._split_since_ns.get(device)
+        return since_ns is not None and now_ns - since_ns >= self._patience_ns
+
     def observe(self, device: str, role: Role, now_ns: int) -> None:
         """An elector reports. That it stopped or was removed says nothing: its successor may have reported before.
 
         A backup reports again after a reload, and its time begins again then: so does its wait for a master.
         """
         if role is not Role.INIT:
-            self._standings[device] = _Standing(role, now_ns)
+            before = self._standings.get(device)
+            if role is Role.MASTER and device == self._carrier and (before is None or before.role is not role):
+                self._begin_generation()
+            if before is None or before.role is not role or role is Role.BACKUP:
+                self._standings[device] = _Standing(role, now_ns)
+
+    def _begin_generation(self) -> None:
+        if self._peer_generation is not None:
+            self._generation = (self._peer_generation + 1) % GENERATIONS
 
     def learned(self, found: Iterable[FoundElector], now_ns: int) -> None:
         """What a keepalived that runs already says of all its electors."""
@@ -86,6 +122,8 @@ class CarriageMachine:
             if self._role(device) is not each.role:
                 self.observe(device, each.role, now_ns)
         self._carrier = next((device for device, each in running.items() if each.is_carrier), None)
+        if self._carrier is not None:
+            self._generation = running[self._carrier].generation or self._generation
         if self._link is None:
             self._link = self._carrier
 
@@ -105,11 +143,12 @@ class CarriageMachine:
     def stay(self, tiers: Sequence[Elector]) -> Carriage:
         """The carriage without a move: what a look at the machine is compared with."""
         held = tuple(each for each in self._gone(tiers) if each.device in self._standings)
-        return Carriage(carrier=self._carrier, link=self._link, held=held)
+        return Carriage(carrier=self._carrier, link=self._link, held=held, generation=self._generation)
 
     def next(self, tiers: Sequence[Elector], peer: PeerCarriage | None, now_ns: int) -> Carriage:
         """What keepalived is to run with now. `peer` is None as long as it was never heard."""
         own = sorted((each.device for each in tiers), key=device_number)
+        self._note_peer(own, peer, now_ns)
         if not own:
             return Carriage()
         carrier = self._next_carrier(own, peer, now_ns)
@@ -121,31 +160,70 @@ class CarriageMachine:
             carrier=carrier,
             link=link,
             held=tuple(held),
-            is_bridged=moves and self._role(self._carrier) is Role.MASTER,
+            is_bridged=moves and self._role(self._carrier) is Role.MASTER and self._role(carrier) is Role.MASTER,
+            generation=self._generation,
         )
 
+    def _note_peer(self, own: Sequence[str], peer: PeerCarriage | None, now_ns: int) -> None:
+        if peer is None:
+            return
+        self._peer_generation = peer.generation
+        split = {
+            device
+            for device in own
+            if not peer.is_silent and self._role(device) is Role.MASTER is peer.roles.get(device)
+        }
+        self._split_since_ns = {device: self._split_since_ns.get(device, now_ns) for device in split}
+
     def _next_carrier(self, own: Sequence[str], peer: PeerCarriage | None, now_ns: int) -> str | None:
-        shared = [device for device in own if peer is not None and device in peer.tiers]
-        candidates = shared or own
         current = self._carrier if self._carrier in own or self._carrier in self._sources else None
+        usable = [device for device in own if self._can_carry(device, peer, now_ns)]
+        shared = [device for device in usable if peer is not None and device in peer.tiers]
+        candidates = shared or usable or own
         if current is None:
             return self._first_carrier(own, candidates, peer, now_ns)
-        if peer is None and current in own:
+        if peer is None and current in own and self._role(current) is not Role.FAULT:
             return current  # a peer that we have not heard yet may rely on where it knows us to be
+        if peer is not None and (refuge := self._refuge(own, current, peer)) is not None:
+            return refuge
         for device in candidates:
             if device == current or self._may_move(current, device, peer, now_ns):
                 return device
         return current
 
+    def _can_carry(self, device: str, peer: PeerCarriage | None, now_ns: int) -> bool:
+        if self._role(device) is Role.FAULT or self.is_split(device, now_ns):
+            return False
+        return peer is None or peer.roles.get(device) is not Role.FAULT
+
+    def _refuge(self, own: Sequence[str], current: str, peer: PeerCarriage) -> str | None:
+        """Both serve, though one of them is backup somewhere: that one goes there. If both are, the junior one."""
+        if self._role(current) is not Role.MASTER or (peer.contested_ns or 0) < self._patience_ns:
+            return None
+        obeyed = [device for device in own if self._role(device) is Role.BACKUP]
+        peer_obeys = any(role is Role.BACKUP for device, role in peer.roles.items() if device != peer.carrier)
+        return obeyed[0] if obeyed and (peer.is_senior or not peer_obeys) else None
+
     def _may_move(self, current: str, target: str, peer: PeerCarriage | None, now_ns: int) -> bool:
         if not self._is_decided(target, now_ns):
             return False
+        if self._role(target) is Role.MASTER:
+            return self._role(current) is Role.MASTER or self._may_take(current, target, peer, now_ns)
         if peer is not None and not peer.is_silent and peer.carrier == target:
             return True  # both on one elector is what VRRP is made for, whatever came before
-        role = self._role(current)
-        if self._role(target) is Role.MASTER:
-            return role is Role.MASTER
-        return role is not Role.MASTER
+        return self._role(current) is not Role.MASTER
+
+    def _may_take(self, current: str, target: str, peer: PeerCarriage | None, now_ns: int) -> bool:
+        """Whether nobody serves and nobody is about to, so that this router may where it is master already."""
+        standing = self._standings.get(current)
+        is_lost = standing is not None and standing.role is Role.FAULT
+        if peer is None or peer.is_silent:
+            # A peer that serves or could would be master here too by now, being the better one.
+            return is_lost and standing is not None and now_ns - standing.since_ns >= self._lonely_ns
+        if peer.serves:
+            return False
+        # Each is backup where it carries; the other one does not move, its carrier being the lower of the two.
+        return peer.carrier == target or (is_lost and peer.roles.get(peer.carrier or "") is Role.FAULT)
 
     def _first_carrier(
         self, own: Sequence[str], candidates: Sequence[str], peer: PeerCarriage | None, now_ns: int

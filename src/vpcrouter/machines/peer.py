@@ -1,12 +1,13 @@
 """What the other router of the pair says, and whether to believe it. Pure: times, nonces and the key are passed in.
 
-    beacon = msgpack [version, instance, number, nonce, echo,
-                      tiers, carrier, target, heard, role, seq, digest] + HMAC-SHA256
+Used by `peering`, which owns the sockets; what a beacon is, is `machines.beacon`. One counts if its authenticator is
+right, it echoes a nonce that this router has sent in one of its last beacons, and its number is higher than that of the
+last one that counted: so a recorded one cannot be sent again. Two routers that meet need one beacon each way before the
+next ones count; who hears a stranger says so at once (`Heard.GREETING`).
 
-Used by `peering`, which owns the sockets. A beacon counts if its authenticator is right, it echoes a nonce that
-this router has sent in one of its last two beacons, and its number is higher than that of the last one that
-counted: so a recorded one cannot be sent again. Two routers that meet need one beacon each way before the next ones
-count; who hears a stranger says so at once (`Heard.GREETING`).
+The echo also tells what the peer had heard when it spoke. So two that both serve can be told from one that has taken
+over and still remembers the other's last word: they *contest* the service while each says "master" in answer to a
+beacon in which the other said so.
 
 Known holes: it is written for a pair; of three routers, each would follow the one that it heard last. A guest that
 repeats the peer's old beacons faster than the peer sends new ones can keep the two from hearing each other, which
@@ -16,27 +17,30 @@ holds moves up and nothing else.
 from __future__ import annotations
 
 import hashlib
-import hmac
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
-import msgpack
-from attrs import frozen
+from attrs import evolve, frozen
 
+from vpcrouter.machines.beacon import Beacon, unpack_beacon
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.carriage import PeerCarriage
-from vpcrouter.values.connections import SAMPLE_SIZE, ConnectionSample
-from vpcrouter.values.role import Role
 
-_T = TypeVar("_T")
-
-_VERSION = 1
-_MAC_BYTES = 32
-_MAX_BYTES = 1200
-"""Fits a packet everywhere; 64 devices and a digest are less than half of it."""
-_ID_BYTES = 8
+_NS_PER_MS = 1_000_000
+_ECHOES = 4
+"""So many of the own last beacons may be answered: changes are told at once, and may cross an answer on the way."""
 SILENT_NS = 2_000_000_000
-"""Ten beacons missed in a row."""
+"""What was heard last is not taken for the present any more."""
+PACE_NS = 800_000_000
+"""Between two beacons when nothing happens: two missed in a row, and some more, are silence."""
+_STIRRED_PACE_NS = 200_000_000
+_STIRRED_NS = 3_000_000_000
+"""Who changes, or hears of a change, speaks faster for so long: a move waits for elections and for the other router."""
+_CONTESTED_PACE_NS = 40_000_000
+_SAME_NS = 1_000_000_000
+"""What beacons tell of the past is late by their way and the agents' load."""
+_FRESH_NS = 300_000_000
+"""Two that contest the service speak every few hundredths of a second."""
 
 
 class Heard(Enum):
@@ -51,12 +55,20 @@ class Heard(Enum):
 
 
 @frozen(kw_only=True)
-class _Beacon:
-    instance: bytes
-    number: int
-    nonce: bytes
-    echo: bytes
-    saying: Saying
+class _Served:
+    start_ns: int
+    end_ns: int | None = None
+
+    def ms_ago(self, now_ns: int) -> tuple[int, int]:
+        return (now_ns - self.start_ns) // _NS_PER_MS, (now_ns - (self.end_ns or now_ns)) // _NS_PER_MS
+
+
+def _served_by(beacon: Beacon, now_ns: int) -> _Served | None:
+    """The peer's last time as master, by our own clock."""
+    if beacon.served_ms_ago is None:
+        return None
+    began, ended = (now_ns - ago * _NS_PER_MS for ago in beacon.served_ms_ago)
+    return _Served(start_ns=began, end_ns=None if beacon.saying.serves else ended)
 
 
 def derive_key(password: str | None, network: str) -> bytes:
@@ -70,30 +82,53 @@ class PeerMachine:
     def __init__(self, instance: bytes) -> None:
         self._instance = instance
         self._number = 0
-        self._nonces: tuple[bytes, ...] = ()
+        self._said: tuple[tuple[bytes, Saying], ...] = ()
+        """The last beacons, by nonce."""
         self._echo = b""
-        self._last: _Beacon | None = None
+        self._last: Beacon | None = None
         self._heard_ns = 0
+        self._contested_since_ns: int | None = None
+        self._served: _Served | None = None
+        """The own last time as master."""
+        self._both_served: list[int] = []
+        self._counted: tuple[int, int] = (0, 0)
+        """When the times as master began that were counted last as times of two masters."""
+        self._stirred_ns: int | None = None
 
-    def beacon(self, saying: Saying, key: bytes, nonce: bytes) -> bytes:
+    def beacon(self, saying: Saying, key: bytes, nonce: bytes, now_ns: int) -> bytes:
         """The next beacon; the nonce is eight random bytes."""
         self._number += 1
-        self._nonces = (*self._nonces[-1:], nonce)
-        fields = [
-            _VERSION, self._instance, self._number, nonce, self._echo,
-            list(saying.tiers), saying.carrier, saying.target, None if saying.heard is None else list(saying.heard),
-            saying.role.value, saying.seq, saying.digest, saying.ready, saying.missing, _pack_sample(saying.sample),
-        ]  # fmt: skip
-        body: bytes = msgpack.packb(fields)
-        return body + hmac.digest(key, body, "sha256")
+        self._said = (*self._said[1 - _ECHOES :], (nonce, saying))
+        self._note_serving(saying, now_ns)
+        beacon = Beacon(
+            instance=self._instance,
+            number=self._number,
+            nonce=nonce,
+            echo=self._echo,
+            saying=saying,
+            served_ms_ago=None if self._served is None else self._served.ms_ago(now_ns),
+        )
+        return beacon.pack(key)
+
+    def pace_ns(self, now_ns: int) -> int:
+        """How long after a beacon the next one is due."""
+        if self.contested_ns(now_ns) is not None:
+            return _CONTESTED_PACE_NS
+        is_stirred = self._stirred_ns is not None and now_ns - self._stirred_ns < _STIRRED_NS
+        return _STIRRED_PACE_NS if is_stirred else PACE_NS
+
+    def stir(self, now_ns: int) -> None:
+        """Something has changed here."""
+        self._stirred_ns = now_ns
 
     def hear(self, datagram: bytes, key: bytes, now_ns: int) -> Heard:
         """Take in a datagram."""
-        beacon = _decode(datagram, key)
+        beacon = unpack_beacon(datagram, key)
         if beacon is None or beacon.instance == self._instance:
             return Heard.NOTHING
         last = self._last
-        if beacon.echo not in self._nonces:
+        answered = next((saying for nonce, saying in self._said if nonce == beacon.echo), None)
+        if answered is None:
             # Of a peer that was heard a moment ago it is late, or somebody else's copy.
             if last is not None and now_ns - self._heard_ns < SILENT_NS and last.instance == beacon.instance:
                 return Heard.NOTHING
@@ -104,7 +139,15 @@ class PeerMachine:
             return Heard.NOTHING
         was_silent = now_ns - self._heard_ns >= SILENT_NS
         self._last, self._heard_ns, self._echo = beacon, now_ns, beacon.nonce
-        if last is None or was_silent or last.saying != beacon.saying:
+        if not (answered.serves and beacon.saying.serves):
+            self._contested_since_ns = None
+        elif self._contested_since_ns is None:
+            self._contested_since_ns = now_ns
+        self._count_both(beacon, now_ns)
+        if last is None or was_silent or last.saying.weighty != beacon.saying.weighty:
+            self._stirred_ns = now_ns
+            return Heard.NEWS
+        if last.saying != beacon.saying:
             return Heard.NEWS
         return Heard.SAME
 
@@ -119,6 +162,11 @@ class PeerMachine:
             target=saying.target,
             heard=saying.heard,
             is_silent=self._is_silent(now_ns),
+            role=saying.role,
+            roles=dict(saying.roles),
+            generation=saying.generation,
+            contested_ns=self.contested_ns(now_ns),
+            is_senior=self._last.instance < self._instance,
         )
 
     def saying(self, now_ns: int) -> Saying | None:
@@ -138,85 +186,44 @@ class PeerMachine:
             "digest": saying.digest,
             "ready": saying.ready,
             "connections": None if saying.sample is None else saying.sample.total,
-            "heard_ms_ago": (now_ns - self._heard_ns) // 1_000_000,
+            "heard_ms_ago": (now_ns - self._heard_ns) // _NS_PER_MS,
             "silent": self._is_silent(now_ns),
         }
 
+    def contested_ns(self, now_ns: int) -> int | None:
+        """How long both have said that they serve; None if they do not say so just now.
+
+        Until the other one was heard last: what it does not say again, it may not mean any more.
+        """
+        if self._contested_since_ns is None or now_ns - self._heard_ns > _FRESH_NS:
+            return None
+        return self._heard_ns - self._contested_since_ns
+
+    def take_both_served(self) -> list[int]:
+        """For how many milliseconds both served, for each time that this came to an end since the last call."""
+        taken, self._both_served = self._both_served, []
+        return taken
+
+    def _note_serving(self, saying: Saying, now_ns: int) -> None:
+        if not saying.serves:
+            self._contested_since_ns = None
+            if self._served is not None and self._served.end_ns is None:
+                self._served = evolve(self._served, end_ns=now_ns)
+        elif self._served is None or self._served.end_ns is not None:
+            self._served = _Served(start_ns=now_ns)
+
+    def _count_both(self, beacon: Beacon, now_ns: int) -> None:
+        """Neither need have known of the other while both served: so each tells when it did, and compares."""
+        here, there = self._served, _served_by(beacon, now_ns)
+        if here is None or there is None or here.end_ns is there.end_ns is None:
+            return
+        start_ns = max(here.start_ns, there.start_ns)
+        end_ns = min(here.end_ns or now_ns, there.end_ns or now_ns)
+        counted_here_ns, counted_there_ns = self._counted
+        is_counted = here.start_ns == counted_here_ns and abs(there.start_ns - counted_there_ns) < _SAME_NS
+        if end_ns > start_ns and not is_counted:
+            self._counted = (here.start_ns, there.start_ns)
+            self._both_served.append((end_ns - start_ns) // _NS_PER_MS)
+
     def _is_silent(self, now_ns: int) -> bool:
         return now_ns - self._heard_ns >= SILENT_NS
-
-
-def _decode(datagram: bytes, key: bytes) -> _Beacon | None:
-    """The beacon; None for whatever is none, or not of this key and version."""
-    if not _MAC_BYTES < len(datagram) <= _MAX_BYTES:
-        return None
-    body, mac = datagram[:-_MAC_BYTES], datagram[-_MAC_BYTES:]
-    if not hmac.compare_digest(hmac.digest(key, body, "sha256"), mac):
-        return None
-    try:
-        (
-            version,
-            instance,
-            number,
-            nonce,
-            echo,
-            tiers,
-            carrier,
-            target,
-            heard,
-            role,
-            seq,
-            digest,
-            ready,
-            missing,
-            sample,
-        ) = msgpack.unpackb(body)
-        if version != _VERSION:
-            return None
-        return _Beacon(
-            instance=_is(bytes, instance),
-            number=_is(int, number),
-            nonce=_is(bytes, nonce),
-            echo=_is(bytes, echo),
-            saying=Saying(
-                tiers=tuple(_is(str, each) for each in _is(list, tiers)),
-                carrier=None if carrier is None else _is(str, carrier),
-                target=None if target is None else _is(str, target),
-                heard=None if heard is None else tuple(_is(str, each) for each in _is(list, heard)),
-                role=Role(role),
-                seq=_is(int, seq),
-                digest=_is(str, digest),
-                ready=_is(bool, ready),
-                missing=_is(int, missing),
-                sample=_unpack_sample(sample),
-            ),
-        )
-    except (ValueError, TypeError, msgpack.UnpackException):
-        return None
-
-
-def _pack_sample(sample: ConnectionSample | None) -> list[Any] | None:
-    if sample is None:
-        return None
-    return [sample.number, sample.epoch, sample.total, b"".join(each.to_bytes(4) for each in sample.hashes)]
-
-
-def _unpack_sample(packed: Any) -> ConnectionSample | None:
-    if packed is None:
-        return None
-    number, epoch, total, hashes = _is(list, packed)
-    if len(_is(bytes, hashes)) > 4 * SAMPLE_SIZE:
-        raise ValueError("a sample of too many")
-    return ConnectionSample(
-        number=_is(int, number),
-        epoch=_is(int, epoch),
-        total=_is(int, total),
-        hashes=tuple(int.from_bytes(hashes[start : start + 4]) for start in range(0, len(hashes), 4)),
-    )
-
-
-def _is(kind: type[_T], value: object) -> _T:
-    """The value, if it is of that type and not merely convertible: `bytes` of a number would be that many bytes."""
-    if type(value) is not kind:
-        raise TypeError(f"{type(value).__name__} instead of {kind.__name__}")
-    return value

@@ -30,6 +30,7 @@ class Election:
     held: tuple[Elector, ...]
     """Those without a tier."""
     is_bridged: bool
+    generation: int
 
 
 def elect(effective: Effective, carriage: Carriage | None) -> Election | None:
@@ -51,6 +52,7 @@ def elect(effective: Effective, carriage: Carriage | None) -> Election | None:
         link=links.get(carriage.link or carriage.carrier or "", electors[0]),
         held=held,
         is_bridged=carriage.is_bridged,
+        generation=carriage.generation,
     )
 
 

@@ -4,10 +4,11 @@ Every tier has an elector; the carrier alone has the virtual addresses and route
 address, so that routers whose configurations differ still obey each other; the real ones are in the excluded list
 (finding 2). No script: the kernel and keepalived alone carry a failover.
 
-keepalived decides the role, and the role decides the priority: whoever serves has the higher one, so that electors
-which carry nothing follow it (they preempt; it costs nothing), and a new one is won by it. The carrier does not
-preempt: a router that comes back does not take over. Nor does anybody before there is a carrier, so that the first
-election has one result.
+keepalived decides the role, and the role decides the priority (`values.priority`): whoever serves has the higher one,
+so that electors which carry nothing follow it, and a new one is won by it. What a router has lost comes off by way of
+a tracked file, so that the better router takes over and nothing moves when both have lost the same. A router that
+comes back has no more than who serves, and does not take over. Before there is a carrier nobody preempts, so that the
+first election has one result.
 
 The real addresses and routes are not tracked: a tracked one that somebody deletes by hand would make the master step
 back, and one on a device that is not plugged in yet would keep the router in fault. What must be up for a router to
@@ -24,14 +25,11 @@ from vpcrouter.materialise.rendering import render
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.config import RouterConfig
 from vpcrouter.values.desired import Daemon, File, InterfaceAddress, Route
+from vpcrouter.values.priority import BACKUP_PRIORITY, WAITING_PRIORITY, serving_priority
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
 VIRTUAL_ROUTER_ID = 51
-SERVING_PRIORITY = 150
-PREFERRED_PRIORITY = 110
-"""Of the server's guess at the first master, until an election has told better."""
-PRIORITY = 100
 REFRESH_S = 10
 """Gratuitous ARP is repeated so often by the master: a guest that was told something wrong learns better."""
 
@@ -88,8 +86,8 @@ def instances(
             device=each.device,
             source=each.source,
             virtual_router_id=VIRTUAL_ROUTER_ID,
-            priority=_priority(config, role),
-            preempts=election.carrier not in (None, each.device),
+            priority=_priority(config, role, election),
+            preempts=election.carrier is not None,
             advertised=(marker(each.device),),
             carried=placement.virtual_addresses if each.device == election.carrier else (),
             routes=placement.virtual_routes if each.device == election.carrier else (),
@@ -99,7 +97,7 @@ def instances(
     )
 
 
-def _priority(config: RouterConfig, role: Role) -> int:
+def _priority(config: RouterConfig, role: Role, election: Election) -> int:
     if role is Role.MASTER:
-        return SERVING_PRIORITY
-    return PREFERRED_PRIORITY if role is Role.INIT and config.prefers_master else PRIORITY
+        return serving_priority(election.generation)
+    return WAITING_PRIORITY if role is Role.INIT and not config.prefers_master else BACKUP_PRIORITY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vpcrouter.values.connections import ConnectionSample
 from vpcrouter.values.role import Role
@@ -31,3 +31,17 @@ class Saying:
     """Connections of the peer's last sample that a backup does not have."""
     sample: ConnectionSample | None = None
     """Some of its connections, by which the peer sees whether it has them too."""
+    roles: tuple[tuple[str, Role], ...] = ()
+    """What each running elector is, held ones included, by device."""
+    generation: int = 0
+    """Of its last time as master; see `Carriage`."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether it says that it serves."""
+        return self.role is Role.MASTER
+
+    @property
+    def weighty(self) -> Saying:
+        """Without what changes all the time: a change of this is worth telling at once, and listening for answers."""
+        return evolve(self, missing=0, sample=None)

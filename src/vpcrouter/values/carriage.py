@@ -6,9 +6,14 @@ elector that has the router's virtual addresses and routes, so its role is the r
 
 from __future__ import annotations
 
-from attrs import frozen
+from collections.abc import Mapping
+
+from attrs import field, frozen
 
 from vpcrouter.values.role import Role
+
+GENERATIONS = 7
+"""So many serving priorities there are; see `materialise.keepalived`."""
 
 
 @frozen(kw_only=True, order=True)
@@ -28,6 +33,8 @@ class FoundElector:
     """Empty if the device has none just now."""
     role: Role
     is_carrier: bool
+    generation: int | None = None
+    """Of a router that serves, as its priority tells; None of another."""
 
 
 @frozen(kw_only=True)
@@ -42,6 +49,8 @@ class Carriage:
     """Electors of tiers that are gone here: they must stay until the peer does not need them."""
     is_bridged: bool = False
     """The addresses change hands on a serving router: for a moment they are in nobody's, and routes must not go."""
+    generation: int = 0
+    """Counts the masters of the pair, modulo `GENERATIONS`: of two that both serve, VRRP lets the newer one go on."""
 
 
 @frozen(kw_only=True)
@@ -57,3 +66,16 @@ class PeerCarriage:
     """What it has heard of our tiers last; None if nothing yet. It moves to none that it knows to be gone."""
     is_silent: bool = False
     """It has not been heard for a while; this is its last word."""
+    role: Role = Role.INIT
+    roles: Mapping[str, Role] = field(factory=dict)
+    """What each of its electors is."""
+    generation: int = 0
+    contested_ns: int | None = None
+    """How long both routers have said, each knowing that the other says so, that they serve; None if they do not."""
+    is_senior: bool = False
+    """Whether this one gives way where both could, or both must not."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether it says that it serves, as far as can be known now."""
+        return self.role is Role.MASTER and not self.is_silent

@@ -39,6 +39,11 @@ class Settings:
         return self.run_dir / "agent.sock"
 
     @property
+    def penalty_file(self) -> PurePosixPath:
+        """What keepalived takes from its priority, as a negative number."""
+        return self.run_dir / "keepalived.penalty"
+
+    @property
     def notify_fifo(self) -> PurePosixPath:
         """Where keepalived reports its role (vrrp_notify_fifo)."""
         return self.run_dir / "keepalived.fifo"

@@ -1,0 +1,147 @@
+"""A beacon and its bytes: what one router says, once, and what proves that it was said by a router of the pair. Pure.
+
+    msgpack {version, instance, number, nonce, echo, what is said …} + HMAC-SHA256
+
+Used by `machines.peer`, which knows when to believe one. Bytes that are no beacon of this key and version, or whose
+values are of another type, are None. Names that a beacon has too many or too few, after the first ones, do no harm: so
+routers of two versions understand each other.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any, TypeVar
+
+import msgpack
+from attrs import frozen
+
+from vpcrouter.values.beacon import Saying
+from vpcrouter.values.connections import SAMPLE_SIZE, ConnectionSample
+from vpcrouter.values.role import Role
+
+_T = TypeVar("_T")
+
+_VERSION = 2
+_MAC_BYTES = 32
+_MAX_BYTES = 4096
+"""Ten tiers and a sample make a packet; 64 tiers are two fragments."""
+
+
+@frozen(kw_only=True)
+class Beacon:
+    """One beacon."""
+
+    instance: bytes
+    """Of the agent; new with each start."""
+    number: int
+    nonce: bytes
+    echo: bytes
+    """The nonce of the peer's beacon that was heard last."""
+    saying: Saying
+    served_ms_ago: tuple[int, int] | None
+    """When its last time as master began, and ended (0: it has not)."""
+
+    def pack(self, key: bytes) -> bytes:
+        """The datagram."""
+        saying = self.saying
+        fields = {
+            "version": _VERSION,
+            "instance": self.instance,
+            "number": self.number,
+            "nonce": self.nonce,
+            "echo": self.echo,
+            "tiers": list(saying.tiers),
+            "carrier": saying.carrier,
+            "target": saying.target,
+            "heard": None if saying.heard is None else list(saying.heard),
+            "role": saying.role.value,
+            "seq": saying.seq,
+            "digest": saying.digest,
+            "ready": saying.ready,
+            "missing": saying.missing,
+            "sample": _pack_sample(saying.sample),
+            "roles": {device: role.value for device, role in saying.roles},
+            "generation": saying.generation,
+            "served_ms_ago": None if self.served_ms_ago is None else list(self.served_ms_ago),
+        }
+        body: bytes = msgpack.packb(fields)
+        return body + hmac.digest(key, body, "sha256")
+
+
+def unpack_beacon(datagram: bytes, key: bytes) -> Beacon | None:
+    """The beacon; None for whatever is none, or not of this key and version."""
+    if not _MAC_BYTES < len(datagram) <= _MAX_BYTES:
+        return None
+    body, mac = datagram[:-_MAC_BYTES], datagram[-_MAC_BYTES:]
+    if not hmac.compare_digest(hmac.digest(key, body, "sha256"), mac):
+        return None
+    try:
+        fields = _is(dict, msgpack.unpackb(body))
+        return _read(fields) if fields["version"] == _VERSION else None
+    except (ValueError, TypeError, KeyError, msgpack.UnpackException):
+        return None
+
+
+def _read(fields: dict[str, Any]) -> Beacon:
+    served = fields.get("served_ms_ago")
+    return Beacon(
+        instance=_is(bytes, fields["instance"]),
+        number=_is(int, fields["number"]),
+        nonce=_is(bytes, fields["nonce"]),
+        echo=_is(bytes, fields["echo"]),
+        saying=Saying(
+            tiers=_texts(fields["tiers"]),
+            carrier=_text_or_none(fields["carrier"]),
+            target=_text_or_none(fields["target"]),
+            heard=None if fields["heard"] is None else _texts(fields["heard"]),
+            role=Role(fields["role"]),
+            seq=_is(int, fields["seq"]),
+            digest=_is(str, fields["digest"]),
+            ready=_is(bool, fields.get("ready", False)),
+            missing=_is(int, fields.get("missing", 0)),
+            sample=_unpack_sample(fields.get("sample")),
+            roles=tuple((_is(str, device), Role(role)) for device, role in _is(dict, fields.get("roles", {})).items()),
+            generation=_is(int, fields.get("generation", 0)),
+        ),
+        served_ms_ago=None if served is None else _two(served),
+    )
+
+
+def _pack_sample(sample: ConnectionSample | None) -> list[Any] | None:
+    if sample is None:
+        return None
+    return [sample.number, sample.epoch, sample.total, b"".join(each.to_bytes(4) for each in sample.hashes)]
+
+
+def _unpack_sample(packed: Any) -> ConnectionSample | None:
+    if packed is None:
+        return None
+    number, epoch, total, hashes = _is(list, packed)
+    if len(_is(bytes, hashes)) > 4 * SAMPLE_SIZE:
+        raise ValueError("a sample of too many")
+    return ConnectionSample(
+        number=_is(int, number),
+        epoch=_is(int, epoch),
+        total=_is(int, total),
+        hashes=tuple(int.from_bytes(hashes[start : start + 4]) for start in range(0, len(hashes), 4)),
+    )
+
+
+def _two(value: Any) -> tuple[int, int]:
+    began, ended = _is(list, value)
+    return _is(int, began), _is(int, ended)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(_is(str, each) for each in _is(list, value))
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _is(str, value)
+
+
+def _is(kind: type[_T], value: object) -> _T:
+    """The value, if it is of that type and not merely convertible: `bytes` of a number would be that many bytes."""
+    if type(value) is not kind:
+        raise TypeError(f"{type(value).__name__} instead of {kind.__name__}")
+    return value
