@@ -14,8 +14,11 @@ import pytest
 
 from vpcrouter.client import find_agent
 from vpcrouter.cloudstack.status import router_status
-from vpcrouter.journal import Keys
+from vpcrouter.decide import decide
+from vpcrouter.journal import Entry, Journal, Keys
 from vpcrouter.router import Router
+from vpcrouter.state import Draft, State
+from vpcrouter.submission import read_submission
 
 SAMPLES = Path(__file__).parent / "data/cloudstack"
 BURST = sorted((SAMPLES / "five-tiers").glob("*.json"))
@@ -211,6 +214,36 @@ def test_journal_verify_stats_export_and_import(filled: Cli, cli: Cli) -> None:
     assert cli("journal", "import", "-", "--keys", keys, data=exported).returncode == 0
     assert cli.one("--json", "state")["digest"] == filled.one("--json", "state")["digest"]
     assert cli.one("--json", "journal", "verify")["sound_until"] == found["sound_until"]
+
+
+def test_older_records_move_to_an_archive(cli: Cli) -> None:
+    with Journal.open(cli.journal, segment_bytes=500) as journal:
+        for each in BURST[:30]:
+            for submitted in read_submission(each.read_text(), name=each.name):
+                if submitted.command is not None:
+                    event = decide(Draft(State()), submitted.command).event
+                    journal.append([Entry(event=event)] if event is not None else [], time_ns=journal.seq)
+    before = cli.one("--json", "state")
+    assert cli.one("--json", "journal", "archive", "--to", "old", "--before", "1")["until"] == 0
+    some = cli.one("--json", "journal", "archive", "--to", "old", "--before", "9")
+    done = cli.one("--json", "journal", "archive", "--to", "old")
+    assert 0 < some["until"] < 9 < done["until"]
+    assert cli.one("--json", "state") == before
+    verified = cli.one("--json", "journal", "verify")
+    assert (verified["sound"], verified["archived_until"], verified["archive_checked"]) == (True, done["until"], True)
+    assert cli.one("--json", "state", "--at", "3")["seq"] == 3
+    assert len(cli.lines("--json", "log")) == before["seq"]
+    (cli.directory / "old").rename(cli.directory / "away")
+    assert cli.one("--json", "state") == before
+    refused = cli("state", "--at", "3")
+    assert refused.returncode == 1
+    assert b"are in an archive that is not there" in refused.stderr
+    assert str(cli.directory / "old").encode() in refused.stderr
+    assert len(cli.lines("--json", "log")) == before["seq"] - done["until"]
+    assert cli.one("--json", "journal", "verify")["archive_checked"] is False
+    assert cli.one("--json", "journal", "stats")["archived_until"] == done["until"]
+    assert cli("journal", "archive", "--to", "away").returncode == 0
+    assert cli.one("--json", "state", "--at", "3")["seq"] == 3
 
 
 def test_a_damaged_journal_is_refused_and_repaired_without_deleting(cli: Cli) -> None:

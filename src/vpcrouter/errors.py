@@ -8,6 +8,7 @@
     ├── JournalError               the journal's: look at the disk
     │   ├── DamagedJournalError    bytes that were acknowledged are not there any more
     │   ├── LockedJournalError     another process writes this journal
+    │   ├── MissingArchiveError    older records are needed, and their archive is not there
     │   ├── KeyFileError           the keys of the journal's secrets are not there, or anybody could read them
     │   └── JournalWriteError      the disk refused; nothing was acknowledged
     └── HostError                  the machine's: a kernel call or a daemon failed
@@ -65,6 +66,10 @@ class DamagedJournalError(JournalError):
 
 class LockedJournalError(JournalError):
     """Another process holds the single-writer lock of this journal."""
+
+
+class MissingArchiveError(JournalError):
+    """Records are needed that were archived, and `where`, the archive's directory, does not have them."""
 
 
 class KeyFileError(JournalError):

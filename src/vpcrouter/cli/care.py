@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vpcrouter.cli.history import existing, moment
+from vpcrouter.cli.history import existing, moment, parse_point
 from vpcrouter.cli.output import fail, note, options, say, say_json
+from vpcrouter.errors import KeyFileError, MissingArchiveError
+
+if TYPE_CHECKING:
+    from vpcrouter.journal import Keys
 
 app = typer.Typer(no_args_is_help=True, help="Care of the journal.", rich_markup_mode=None)
 
@@ -32,11 +36,17 @@ def verify(ctx: typer.Context) -> None:
                 "segments": found.segments,
                 "bytes": found.size,
                 "torn_bytes": found.torn,
+                "archived_until": found.archived,
+                "archive": found.archive or None,
+                "archive_checked": found.archive_checked,
                 "fault": str(found.fault) if found.fault is not None else None,
             }
         )
     else:
         say(f"sound until record {found.sound_until}, chain {found.chain}")
+        if found.archived:
+            checked = "checked as well" if found.archive_checked else "not there, and not checked"
+            say(f"records up to {found.archived} are in the archive {found.archive}: {checked}")
         if found.torn and found.fault is None:
             say(f"{found.torn} bytes of an unfinished group at the end: never acknowledged, the next writer cuts them")
         if found.fault is not None:
@@ -63,12 +73,16 @@ def repair(ctx: typer.Context) -> None:
 @app.command("stats")
 def stats(ctx: typer.Context) -> None:
     """Sizes, counts and sizes by kind of event, age, the newest snapshot."""
-    from vpcrouter.journal import find_snapshot, stats
+    from vpcrouter.journal import Keys, find_snapshot, read_archive, stats
     from vpcrouter.state_codec import SCHEMA
 
     directory = existing(options(ctx).journal)
     found = stats(directory)
-    snapshot, _ = find_snapshot(directory, schema=SCHEMA)
+    try:
+        snapshot, _ = find_snapshot(directory, schema=SCHEMA)
+    except MissingArchiveError:
+        snapshot = None
+    known = read_archive(directory)
     line = {
         "records": found.records,
         "groups": found.groups,
@@ -82,6 +96,10 @@ def stats(ctx: typer.Context) -> None:
         "torn_bytes": found.torn,
         "aside_files": found.aside_files,
         "aside_bytes": found.aside_size,
+        "archived_until": known.until if known is not None else 0,
+        "archive": str(known.directory) if known is not None else None,
+        "archive_reachable": known is None or known.is_there,
+        **_keys(Keys.beside(directory)),
         "snapshot_seq": snapshot.seq if snapshot is not None else None,
         "kinds": dict(found.kinds),
         "kind_bytes": dict(found.kind_sizes),
@@ -94,6 +112,15 @@ def stats(ctx: typer.Context) -> None:
         say(f"{key:<22} {words}")
 
 
+def _keys(keys: Keys) -> dict[str, Any]:
+    """What can be told of the key file; never a key."""
+    line: dict[str, Any] = {"key_file": str(keys.path), "key_id": None, "key_ids": [], "key_fault": None}
+    try:
+        return {**line, "key_id": keys.current, "key_ids": list(keys.ids())}
+    except KeyFileError as error:
+        return {**line, "key_fault": str(error)}
+
+
 @app.command("snapshot")
 def snapshot(ctx: typer.Context) -> None:
     """Write a snapshot of the state, so that the next open is quick. An agent does this by itself."""
@@ -104,6 +131,36 @@ def snapshot(ctx: typer.Context) -> None:
     with Router.open(directory) as router:
         path = write_snapshot(directory, router.snapshot())
     say_json({"path": str(path)}) if options(ctx).json else say(str(path))
+
+
+@app.command("archive")
+def archive(
+    ctx: typer.Context,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The archive of this journal, and of no other.")],
+    before: Annotated[
+        str, typer.Option("--before", metavar="SEQ|TIME", help="Only what is before this point. All but the newest.")
+    ] = "",
+) -> None:
+    """Move older segments to an archive; the journal goes on from what the state was then. Also beside an agent.
+
+    What is older can still be read (`log`, `state --at`) as long as the archive is there. Segments are moved whole.
+    """
+    import time
+
+    from vpcrouter.archiving import archive_records
+    from vpcrouter.journal import first_at
+
+    directory = existing(options(ctx).journal)
+    seq, time_ns = parse_point(before) if before else (None, None)
+    if seq is None:
+        seq = first_at(directory, time_ns) if time_ns is not None else sys.maxsize
+    done = archive_records(directory, to, before=seq, time_ns=time.time_ns())
+    if options(ctx).json:
+        say_json({"until": done.until, "directory": str(done.directory), "moved": [str(path) for path in done.moved]})
+    elif not done.until:
+        say("nothing to archive: there is no whole segment before this point")
+    else:
+        say(f"records up to {done.until} are in the archive {done.directory}; {len(done.moved)} segments moved")
 
 
 @app.command("export")

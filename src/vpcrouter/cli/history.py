@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vpcrouter.cli.output import fail, options, say, say_json, say_pretty
+from vpcrouter.cli.output import fail, note, options, say, say_json, say_pretty
 
 if TYPE_CHECKING:
     from vpcrouter.router import Past
@@ -49,13 +49,17 @@ def log(
     """Print the events, newest last; secrets are masked."""
     from vpcrouter.events.codec import event_name, event_names
     from vpcrouter.events.sealing import Hidden
-    from vpcrouter.journal import read_journal
+    from vpcrouter.journal import read_journal, readable_after
     from vpcrouter.projections.listing import plain
 
     if kind and kind not in event_names():
         raise typer.BadParameter(f"{kind!r} is no event; there are {', '.join(sorted(event_names()))}")
-    seq, time_ns = _point(since) if since else (None, None)
-    for record in read_journal(existing(options(ctx).journal), sealer=Hidden()):
+    seq, time_ns = parse_point(since) if since else (None, None)
+    directory = existing(options(ctx).journal)
+    after = max(seq - 1, 0) if seq is not None else readable_after(directory)
+    if seq is None and after:
+        note(f"records 1 to {after} are in an archive that is not there: see `vpcrouter journal verify`")
+    for record in read_journal(directory, after, sealer=Hidden()):
         if (seq is not None and record.seq < seq) or (time_ns is not None and record.time_ns < time_ns):
             continue
         name = event_name(record.event)
@@ -123,7 +127,7 @@ def _short(value: Any) -> str:
 def _past(journal: Path, point: str) -> Past:
     from vpcrouter.router import replay
 
-    seq, time_ns = _point(point) if point else (None, None)
+    seq, time_ns = parse_point(point) if point else (None, None)
     past = replay(existing(journal), until=seq, until_ns=time_ns)
     if seq is not None and past.seq != seq:
         fail(f"there is no event {seq}; the newest is {past.seq}")
@@ -142,7 +146,7 @@ def existing(journal: Path) -> Path:
     return journal
 
 
-def _point(text: str) -> tuple[int | None, int | None]:
+def parse_point(text: str) -> tuple[int | None, int | None]:
     """A sequence number, or a time in nanoseconds."""
     if text.isascii() and text.isdecimal():
         return int(text), None

@@ -8,6 +8,7 @@
        │
     verify, repair, stats,              care
     exchange, snapshots
+    archive, manifest                   older segments go elsewhere
     command_ids                         exactly once
     keys                                secrets: sealed in records and snapshots
 
@@ -16,18 +17,29 @@
 
 from __future__ import annotations
 
+from vpcrouter.journal.archive import Archiving, archive
 from vpcrouter.journal.exchange import export_lines, import_lines
 from vpcrouter.journal.keys import Keys
-from vpcrouter.journal.reader import read_events, read_journal
+from vpcrouter.journal.manifest import read_archive, readable_after
+from vpcrouter.journal.reader import first_at, read_events, read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.repair import Repair, repair
-from vpcrouter.journal.snapshots import PassedOver, Snapshot, find_snapshot, proven_seq, require_records, write_snapshot
+from vpcrouter.journal.snapshots import (
+    PassedOver,
+    Snapshot,
+    find_base,
+    find_snapshot,
+    proven_seq,
+    require_records,
+    write_snapshot,
+)
 from vpcrouter.journal.stats import Stats, stats
 from vpcrouter.journal.verify import Verification, verify
 from vpcrouter.journal.writer import Journal
 from vpcrouter.lock import lock_owner
 
 __all__ = [
+    "Archiving",
     "Entry",
     "Journal",
     "JournalRecord",
@@ -38,13 +50,18 @@ __all__ = [
     "Stats",
     "TornTail",
     "Verification",
+    "archive",
     "export_lines",
+    "find_base",
     "find_snapshot",
+    "first_at",
     "import_lines",
     "lock_owner",
     "proven_seq",
+    "read_archive",
     "read_events",
     "read_journal",
+    "readable_after",
     "repair",
     "require_records",
     "stats",

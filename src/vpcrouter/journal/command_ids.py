@@ -5,7 +5,8 @@ bound to the segment by its last chain value, made anew when it is missing or wr
 being written are in memory. What the index says is checked against the records before it is believed, so two ids
 with one hash cost a read and nothing else.
 
-Called by the writer; does nothing before the first question. Known cost: a question tries each finished segment.
+The ids of archived segments are known as long as the archive is there. Called by the writer; does nothing before
+the first question. Known cost: a question tries each finished segment.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from crc32c import crc32c
 
 from vpcrouter.journal.disk import Disk, make_durable_directory, write_whole
 from vpcrouter.journal.layout import CHAIN_BYTES, TAIL
+from vpcrouter.journal.manifest import read_archive
 from vpcrouter.journal.reader import read_journal
 from vpcrouter.journal.records import JournalRecord
 from vpcrouter.journal.segments import Segment, list_segments
@@ -78,7 +80,10 @@ class CommandIds:
             yield self._current[key]
 
     def _load(self) -> list[_Finished]:
-        segments = list_segments(self._directory)
+        live = list_segments(self._directory)
+        archive = read_archive(self._directory)
+        older = archive.segments() if archive is not None and archive.is_there else []
+        segments = [*(each for each in older if not live or each.first_seq < live[0].first_seq), *live]
         finished = []
         for segment in segments[:-1]:
             known = _read(self._path(segment), segment)

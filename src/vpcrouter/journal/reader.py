@@ -16,6 +16,7 @@ from vpcrouter.events.codec import restore
 from vpcrouter.events.sealing import Sealer
 from vpcrouter.journal.keys import Keys
 from vpcrouter.journal.layout import FIRST_CHAIN, HEAD, TAIL, Frame
+from vpcrouter.journal.manifest import read_archive, readable_after
 from vpcrouter.journal.records import JournalRecord
 from vpcrouter.journal.segments import Segment, gap, list_segments, missing
 from vpcrouter.journal.tail import is_unfinished, judge
@@ -57,11 +58,11 @@ def walk_journal(directory: Path, after: int = 0) -> Iterator[tuple[Walk, list[F
     """All sound frames from the segment of record `after` + 1 on, batch by batch, with the walk that found them.
 
     Each segment ends with an empty batch; its walk then shows what, if anything, is torn after the last group.
+    What was archived is read from the archive; MissingArchiveError if that is not there.
     """
-    segments = _from(list_segments(directory), after + 1)
-    chain_before = FIRST_CHAIN if after == 0 else None
+    segments, chain_before = _segments(directory, after)
     for segment, following in zip(segments, (*segments[1:], None), strict=False):
-        data = segment.read()
+        data = _bytes_of(directory, segment)
         if following is None and is_unfinished(data):
             return
         walk = Walk(segment, data, chain_before)
@@ -98,18 +99,42 @@ def _unreadable(segment: Segment, frame: Frame, error: Exception) -> JournalErro
     )
 
 
+def _segments(directory: Path, after: int) -> tuple[list[Segment], bytes | None]:
+    """The segments from the one on that holds record `after` + 1, and the chain value before it if that is known."""
+    live = list_segments(directory)
+    first = FIRST_CHAIN if after == 0 else None
+    if live and live[0].first_seq == 1:
+        return _from(live, after + 1), first
+    archive = read_archive(directory)
+    if archive is None:
+        if live and live[0].first_seq > after + 1:
+            raise DamagedJournalError(
+                gap(after + 1, live[0].first_seq),
+                where=str(live[0].path),
+                hint="bring the older segments back, or read from a snapshot that is newer than they are",
+                sound_until=after,
+            )
+        return _from(live, after + 1), None
+    if after < (live[0].first_seq - 1 if live else archive.until):
+        if not archive.is_there:
+            raise archive.missing()
+        older = [each for each in archive.segments() if not live or each.first_seq < live[0].first_seq]
+        return _from([*older, *live], after + 1), first
+    segments = _from(live, after + 1)
+    is_next = bool(segments) and segments[0].first_seq == archive.until + 1
+    return segments, archive.chain if is_next else None
+
+
 def _from(segments: list[Segment], seq: int) -> list[Segment]:
     """The segments from the one on that holds record `seq`, or would hold it next."""
-    if not segments:
-        return []
-    if segments[0].first_seq > seq:
-        raise DamagedJournalError(
-            gap(seq, segments[0].first_seq),
-            where=str(segments[0].path),
-            hint="bring the older segments back, or read from a snapshot that is newer than they are",
-            sound_until=seq - 1,
-        )
-    return segments[sum(each.first_seq <= seq for each in segments) - 1 :]
+    return segments[max(sum(each.first_seq <= seq for each in segments) - 1, 0) :]
+
+
+def _bytes_of(directory: Path, segment: Segment) -> bytes:
+    """The bytes of a segment, which may have been archived since it was listed."""
+    if not segment.path.exists() and (archive := read_archive(directory)) is not None:
+        segment = Segment(segment.first_seq, archive.directory / segment.path.name)
+    return segment.read()
 
 
 def _last_groups(walk: Walk) -> Iterator[tuple[Walk, list[Frame]]]:
@@ -122,3 +147,14 @@ def _last_groups(walk: Walk) -> Iterator[tuple[Walk, list[Frame]]]:
             raise refusal(walk)
         for frames in walk.groups():
             yield walk, frames
+
+
+def first_at(directory: Path, time_ns: int) -> int:
+    """The number of the first record of this time or a later one; one more than the last if there is none."""
+    seq = readable_after(directory)
+    for _, frames in walk_journal(directory, seq):
+        for frame in frames:
+            if frame.time_ns >= time_ns:
+                return frame.seq
+            seq = frame.seq
+    return seq + 1

@@ -18,6 +18,7 @@ from vpcrouter.errors import DamagedJournalError, JournalError
 from vpcrouter.events.sealing import Hidden
 from vpcrouter.journal.aside import cut_tail, move_whole
 from vpcrouter.journal.disk import Disk
+from vpcrouter.journal.manifest import read_archive
 from vpcrouter.journal.reader import decoded, walk_journal
 from vpcrouter.journal.records import TornTail
 from vpcrouter.journal.recovery import recover
@@ -40,7 +41,7 @@ def repair(directory: Path, *, disk: Disk | None = None) -> Repair:
     """Cut the journal to what is provably sound, and bring a torn tail in order; a sound journal is left as it is.
 
     Raises LockedJournalError while a writer is active, and passes on what no cut can mend: a beginning that is
-    missing, a newer format, an event of a newer version.
+    missing, a newer format, an event of a newer version. What is archived is not looked at.
     """
     disk = disk or Disk()
     list_segments(directory)
@@ -48,7 +49,8 @@ def repair(directory: Path, *, disk: Disk | None = None) -> Repair:
     try:
         moved = _cut_damage(disk, directory)
         walk, torn_tail = recover(disk, directory)
-        seq = walk.next_seq - 1 if walk else 0
+        archive = read_archive(directory)
+        seq = walk.next_seq - 1 if walk else 0 if archive is None else archive.until
         moved += _move_later_snapshots(disk, directory, seq)
     except OSError as error:
         raise JournalError(
@@ -66,7 +68,9 @@ def _move_later_snapshots(disk: Disk, directory: Path, seq: int) -> tuple[Path, 
 
 def _cut_damage(disk: Disk, directory: Path) -> tuple[Path, ...]:
     segments = list_segments(directory)
-    if segments and segments[0].first_seq != 1:
+    archive = read_archive(directory)
+    archived = 0 if archive is None else archive.until
+    if segments and segments[0].first_seq > archived + 1:
         raise DamagedJournalError(
             f"the journal begins with record {segments[0].first_seq}",
             where=str(segments[0].path),
@@ -74,7 +78,7 @@ def _cut_damage(disk: Disk, directory: Path) -> tuple[Path, ...]:
         )
     sound: Walk | None = None
     try:
-        for walk, frames in walk_journal(directory):
+        for walk, frames in walk_journal(directory, archived):
             sound = walk
             for frame in frames:
                 decoded(walk.segment, walk.data, frame, Hidden())

@@ -26,6 +26,8 @@ class Segment:
 
     first_seq: int
     path: Path
+    archived: bool = False
+    """It lies in the archive, which nothing here ever changes."""
 
     def read(self) -> bytes:
         """All its bytes, as they are now."""
@@ -84,7 +86,7 @@ def damaged(
     return DamagedJournalError(
         f"record {seq} is damaged: {reason}",
         where=f"{segment.path} at byte {offset}",
-        hint=f"restore this file from a copy, or `vpcrouter journal repair`: {_what_repair_does(kept)}",
+        hint=_what_to_do(segment, "restore this file from a copy", kept),
         sound_until=kept,
     )
 
@@ -98,7 +100,7 @@ def missing(segment: Segment, offset: int, due: int, following: Segment) -> Dama
     return DamagedJournalError(
         what,
         where=f"{segment.path} at byte {offset}",
-        hint=f"bring the right segment back, or `vpcrouter journal repair`: {_what_repair_does(due - 1)}",
+        hint=_what_to_do(segment, "bring the right segment back", due - 1),
         sound_until=due - 1,
     )
 
@@ -108,5 +110,7 @@ def gap(first: int, after: int) -> str:
     return f"record {first} is missing" if after == first + 1 else f"records {first} to {after - 1} are missing"
 
 
-def _what_repair_does(sound_until: int) -> str:
-    return f"it keeps the records up to {sound_until} and moves the rest aside"
+def _what_to_do(segment: Segment, first: str, sound_until: int) -> str:
+    if segment.archived:
+        return f"{first}; this is the archive, the journal itself goes on without it"
+    return f"{first}, or `vpcrouter journal repair`: it keeps the records up to {sound_until} and moves the rest aside"

@@ -20,10 +20,11 @@ from attrs import evolve, frozen
 from vpcrouter.errors import DamagedJournalError, JournalError, MalformedInputError
 from vpcrouter.journal.disk import Disk, make_durable_directory, write_whole
 from vpcrouter.journal.keys import Keys
+from vpcrouter.journal.manifest import Archive, read_archive
 from vpcrouter.journal.reader import walk_journal
 
-SNAPSHOTS = "snapshots"
-"""The directory beside the segments."""
+SNAPSHOTS, BASE = "snapshots", "base"
+"""The directories beside the segments: of the caches, and of the one that the journal begins with."""
 SUFFIX = ".snapshot"
 MAGIC = b"\x89VPCS\r\n\x1a"
 CLEAR, SEALED = 1, 2
@@ -62,8 +63,7 @@ def write_snapshot(directory: Path, snapshot: Snapshot, *, keep: int = 2, disk: 
     disk = disk or Disk()
     path = directory / SNAPSHOTS / f"{snapshot.seq:020d}{SUFFIX}"
     try:
-        make_durable_directory(disk, path.parent)
-        write_whole(disk, path, _pack(snapshot, Keys.beside(directory)))
+        _write(directory, path, snapshot, disk)
         for old in snapshot_files(directory)[keep:]:
             if old != path:
                 disk.remove(old)
@@ -74,12 +74,34 @@ def write_snapshot(directory: Path, snapshot: Snapshot, *, keep: int = 2, disk: 
     return path
 
 
+def write_base(directory: Path, snapshot: Snapshot, *, disk: Disk) -> Path:
+    """Write the snapshot that a journal begins with whose older segments are archived, and read it. Raises OSError."""
+    path = _base_path(directory, snapshot.seq)
+    _write(directory, path, snapshot, disk)
+    try:
+        found = _unpack(path.read_bytes()).open(Keys.beside(directory))
+    except MalformedInputError:
+        found = None
+    if found != snapshot:
+        raise OSError(f"{path} does not hold what was written")
+    return path
+
+
+def _write(directory: Path, path: Path, snapshot: Snapshot, disk: Disk) -> None:
+    make_durable_directory(disk, path.parent)
+    write_whole(disk, path, _pack(snapshot, Keys.beside(directory)))
+
+
 def find_snapshot(
     directory: Path, *, schema: int, until: int | None = None
 ) -> tuple[Snapshot | None, tuple[PassedOver, ...]]:
-    """The newest snapshot of this schema that counts, at record `until` at the latest; and those passed over."""
+    """The newest snapshot of this schema that counts, at record `until` at the latest; and those passed over.
+
+    The base of a journal with an archive counts as one. Raises MissingArchiveError if it is passed over, and the
+    archive, which then is needed, is not there.
+    """
     passed_over: list[PassedOver] = []
-    for path in snapshot_files(directory):
+    for path in (*snapshot_files(directory), *base_files(directory)):
         if until is not None and int(path.stem) > until:
             continue
         try:
@@ -92,6 +114,10 @@ def find_snapshot(
             if not reason:
                 return snapshot, tuple(passed_over)
         passed_over.append(PassedOver(path=path, reason=reason))
+    archive = read_archive(directory)
+    if archive is not None and (until is None or until >= archive.until) and not archive.is_there:
+        reasons = [f"{each.path} does not count: {each.reason}" for each in passed_over]
+        raise archive.missing(", and ".join(reasons) or f"{directory / BASE} is missing")
     return None, tuple(passed_over)
 
 
@@ -100,12 +126,14 @@ def proven_seq(directory: Path) -> int:
 
     A journal that ends before it has lost its end, which nothing in its own segments would show.
     """
+    archive = read_archive(directory)
+    archived = 0 if archive is None else archive.until
     for path in snapshot_files(directory):
         try:
-            return _unpack(path.read_bytes()).snapshot.seq
+            return max(_unpack(path.read_bytes()).snapshot.seq, archived)
         except (OSError, MalformedInputError):
             continue
-    return 0
+    return archived
 
 
 def require_records(directory: Path, seq: int, proven: int) -> None:
@@ -121,12 +149,51 @@ def require_records(directory: Path, seq: int, proven: int) -> None:
 
 def snapshot_files(directory: Path) -> list[Path]:
     """The snapshot files that are there, newest first, whatever is in them."""
-    files = (directory / SNAPSHOTS).glob(f"*{SUFFIX}")
+    return _files(directory / SNAPSHOTS)
+
+
+def base_files(directory: Path) -> list[Path]:
+    """The same for the base; more than one only where an archiving was stopped."""
+    return _files(directory / BASE)
+
+
+def find_base(directory: Path, *, schema: int) -> Snapshot | None:
+    """The base of a journal with an archive; None if there is none that is sound and of this schema."""
+    archive = read_archive(directory)
+    if archive is None or base_fault(directory, archive, schema=schema):
+        return None
+    return _unpack(_base_path(directory, archive.until).read_bytes()).open(Keys.beside(directory))
+
+
+def base_fault(directory: Path, archive: Archive, *, schema: int | None = None) -> str:
+    """Why the journal cannot begin with its base, of this schema or of any; empty if it can."""
+    try:
+        found = _unpack(_base_path(directory, archive.until).read_bytes())
+        found.open(Keys.beside(directory))
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    except (JournalError, MalformedInputError) as error:
+        return str(error)
+    if schema not in (None, found.snapshot.schema):
+        return f"its schema is {found.snapshot.schema}, not {schema}"
+    is_right = (found.snapshot.seq, found.snapshot.chain) == (archive.until, archive.chain)
+    return "" if is_right else "it belongs to another history"
+
+
+def _base_path(directory: Path, seq: int) -> Path:
+    return directory / BASE / f"{seq:020d}{SUFFIX}"
+
+
+def _files(directory: Path) -> list[Path]:
+    files = directory.glob(f"*{SUFFIX}")
     return sorted((path for path in files if path.stem.isascii() and path.stem.isdecimal()), reverse=True)
 
 
 def chain_at(directory: Path, seq: int) -> bytes | None:
     """The chain value of a record, or None if the journal has no such record. Raises what reading raises."""
+    archive = read_archive(directory)
+    if archive is not None and archive.until == seq:
+        return archive.chain
     for walk, frames in walk_journal(directory, max(seq - 1, 0)):
         for frame in frames:
             if frame.seq == seq:

@@ -11,6 +11,7 @@ from attrs import frozen
 from vpcrouter.events.codec import event_name
 from vpcrouter.events.sealing import Hidden
 from vpcrouter.journal.aside import ASIDE
+from vpcrouter.journal.manifest import readable_after
 from vpcrouter.journal.reader import decoded, walk_journal
 from vpcrouter.journal.segments import list_segments
 
@@ -38,7 +39,8 @@ class Stats:
 
 
 def stats(directory: Path, after: int = 0) -> Stats:
-    """Count everything after record `after`. Raises what reading raises."""
+    """Count everything after record `after`, and after the archive if that is not there. Raises what reading raises."""
+    after = max(after, readable_after(directory))
     segments = list_segments(directory)
     kinds: Counter[str] = Counter()
     sizes: Counter[str] = Counter()

@@ -12,9 +12,10 @@ from attrs import frozen
 from vpcrouter.errors import DamagedJournalError, JournalError
 from vpcrouter.journal.keys import Keys
 from vpcrouter.journal.layout import FIRST_CHAIN
+from vpcrouter.journal.manifest import read_archive, readable_after
 from vpcrouter.journal.reader import decoded, walk_journal
 from vpcrouter.journal.segments import list_segments
-from vpcrouter.journal.snapshots import proven_seq, require_records
+from vpcrouter.journal.snapshots import BASE, base_fault, proven_seq, require_records
 
 
 @frozen(kw_only=True)
@@ -29,17 +30,26 @@ class Verification:
     """Bytes of all segments."""
     torn: int
     """Bytes of an unfinished last group; the next writer cuts them, nothing in them was acknowledged."""
+    archived: int
+    """The records up to this one are in an archive; 0 if there is none."""
+    archive: str
+    """Its directory."""
+    archive_checked: bool
+    """Whether it was there, so that its records were checked as well."""
     fault: JournalError | None
     """Why it is not sound, or why it cannot be read further; None if it is sound to its end."""
 
 
 def verify(directory: Path, after: int = 0) -> Verification:
-    """Check the whole journal, or from the segment of record `after` + 1 on if what is before has been archived.
+    """Check the whole journal and its archive, if that is there; or only from the segment of record `after` + 1 on.
 
     Raises JournalError only if there is no journal to look at.
     """
-    segments, proven = list_segments(directory), proven_seq(directory)
-    sound_until, chain, torn = after, FIRST_CHAIN, 0
+    segments, archive, proven = list_segments(directory), read_archive(directory), proven_seq(directory)
+    chain, torn = FIRST_CHAIN, 0
+    if archive is not None and (known := readable_after(directory)) > after:
+        after, chain = known, archive.chain
+    sound_until = after
     fault: JournalError | None = None
     keys = Keys.beside(directory)
     try:
@@ -50,6 +60,12 @@ def verify(directory: Path, after: int = 0) -> Verification:
                 chain = frame.chain(walk.data)
             torn = len(walk.data) - walk.end
         require_records(directory, sound_until, proven)
+        if archive is not None and (reason := base_fault(directory, archive)):
+            fault = JournalError(
+                f"the base, with which the journal begins after record {archive.until}, cannot be used: {reason}",
+                where=str(directory / BASE),
+                hint=f"`vpcrouter journal archive --to {archive.directory}` makes it anew, from the archive",
+            )
     except JournalError as error:
         fault = error
         if isinstance(error, DamagedJournalError):
@@ -60,5 +76,8 @@ def verify(directory: Path, after: int = 0) -> Verification:
         segments=len(segments),
         size=sum(segment.path.stat().st_size for segment in segments),
         torn=torn,
+        archived=archive.until if archive is not None else 0,
+        archive=str(archive.directory) if archive is not None else "",
+        archive_checked=archive is not None and after < archive.until,
         fault=fault,
     )

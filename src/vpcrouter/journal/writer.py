@@ -25,6 +25,7 @@ from vpcrouter.journal.disk import Disk, make_durable_directory, write_whole
 from vpcrouter.journal.group import Prepared, pack_group, prepare
 from vpcrouter.journal.keys import Keys
 from vpcrouter.journal.layout import CHAIN_BYTES, FIRST_CHAIN, TAIL, Chain, Header
+from vpcrouter.journal.manifest import read_archive
 from vpcrouter.journal.reader import read_events, read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.recovery import recover
@@ -174,6 +175,8 @@ class Journal:
     def _recover(self) -> None:
         walk, self.torn_tail = recover(self._disk, self.directory)
         if walk is None:
+            if (archive := read_archive(self.directory)) is not None:
+                self.seq, self._chain_value = archive.until, archive.chain
             return
         self.seq = walk.next_seq - 1
         self._chain = walk.chain

@@ -1,0 +1,42 @@
+"""Moves older records of a journal to an archive: computes what the state was there, the rest is `journal.archive`.
+
+The base is made by folding the records themselves, from the first one or from the base before, never from a snapshot
+that happens to be there; what was written is read back and compared. Called by the command line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vpcrouter.errors import DamagedJournalError
+from vpcrouter.journal import Archiving, Snapshot, archive, find_base, read_events
+from vpcrouter.projections.digest import digest
+from vpcrouter.state import Draft, State
+from vpcrouter.state_codec import SCHEMA, pack_state, unpack_state
+
+
+def archive_records(directory: Path, to: Path, *, before: int, time_ns: int) -> Archiving:
+    """Move the segments whose records are all before record `before` to the directory `to`.
+
+    `time_ns` is the time of day. Raises JournalError; see `journal.archive`.
+    """
+
+    def base(seq: int, chain: bytes) -> Snapshot:
+        state = _state_at(directory, seq)
+        body = pack_state(state)
+        if unpack_state(body) != state:
+            raise DamagedJournalError("the state does not survive being packed", where=str(directory))
+        return Snapshot(seq=seq, time_ns=time_ns, chain=chain, schema=SCHEMA, digest=digest(state), body=body)
+
+    return archive(directory, to, base, schema=SCHEMA, before=before)
+
+
+def _state_at(directory: Path, seq: int) -> State:
+    """The state after record `seq`."""
+    start = find_base(directory, schema=SCHEMA)
+    draft = Draft(State() if start is None else unpack_state(start.body))
+    for number, _, event in read_events(directory, 0 if start is None else start.seq):
+        if number > seq:
+            break
+        draft.apply(event)
+    return draft.finish()
