@@ -4,7 +4,7 @@ One thread runs the event loop and owns the Router: it decides, syncs and acknow
 disk, further requests gather in their sockets, and the next sync serves them all. One worker thread owns the Host
 and settles; it gets immutable values and returns an Outcome.
 
-    socket ──▶ queue ──▶ Router.submit_each ──▶ receipts         keepalived's FIFO ──▶ Router.observe
+    socket ──▶ queue ──▶ desk.submit ──▶ receipts                keepalived's FIFO ──▶ Router.observe
                               │ notice                                 │ urgent
                               ▼                                        ▼
                           Coalescer ──────▶ worker: Host.settle ──▶ Outcome ──▶ status, retries, waiting clients
@@ -28,8 +28,10 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
+from vpcrouter import desk
+from vpcrouter.confirming import Confirming
 from vpcrouter.door import Answer, Door
-from vpcrouter.errors import CallerError, HostError, JournalError
+from vpcrouter.errors import HostError, JournalError
 from vpcrouter.host import Host, Outcome
 from vpcrouter.journal import write_snapshot
 from vpcrouter.machines.backoff import Backoff
@@ -40,11 +42,9 @@ from vpcrouter.materialise import materialise
 from vpcrouter.peering import Peering
 from vpcrouter.projections.effective import pending
 from vpcrouter.projections.electors import electors
-from vpcrouter.receipt import Receipt, rejection
 from vpcrouter.router import Router
 from vpcrouter.standby import Standby
 from vpcrouter.state import State
-from vpcrouter.submission import Submitted, read_submission
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.carriage import Carriage, FoundElector
 from vpcrouter.values.desired import Desired
@@ -76,8 +76,7 @@ OpenDoor = Callable[[Path, Answer], _Door]
 
 @frozen(kw_only=True)
 class _Request:
-    name: str
-    data: str
+    handed: desk.Handed
     answer: asyncio.Future[list[dict[str, Any]]]
 
 
@@ -107,6 +106,7 @@ class Agent:
         self._counters: Counter[str] = Counter()
         self._watched: dict[str, int] = {}
         self._deaths: Counter[str] = Counter()
+        self._confirming = Confirming(router, changed=self._notice, in_effect=self._in_effect)
         self._requests: asyncio.Queue[_Request] = asyncio.Queue()
         self._timer: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -125,6 +125,7 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        self._confirming.expire()  # before anything settles what was not confirmed in time
         await self._door.open()
         loop.add_reader(self._host.notifications.fileno(), self._on_notification)
         loop.add_reader(self._host.monitor.fileno(), self._on_kernel)
@@ -135,6 +136,8 @@ class Agent:
         self._spawn(self._glance())
         self._announce()
         self._spawn(self._compare_connections())
+        self._spawn(self._confirming.watch_deadlines())
+        self._spawn(self._confirming.watch_conditions())
         self._arm()
         ready()
         try:
@@ -172,8 +175,16 @@ class Agent:
         match request["op"]:
             case "submit":
                 answer = loop.create_future()
-                self._requests.put_nowait(_Request(name=str(request["name"]), data=str(request["data"]), answer=answer))
+                self._requests.put_nowait(_Request(handed=desk.read_request(request), answer=answer))
                 return {"results": await answer}
+            case "confirm" | "take-back" as which:
+                decide = self._router.confirm if which == "confirm" else self._router.take_back
+                receipt = decide(str(request["name"]), origin="socket")
+                self._confirming.look_again()
+                self._notice()
+                return {"results": [receipt.as_dict()]}
+            case "unconfirmed":
+                return {"unconfirmed": self._confirming.describe()}
             case "revert":
                 receipts = self._router.revert(int(request["seq"]), origin="socket")
                 self._notice()
@@ -205,25 +216,30 @@ class Agent:
             self._submit(requests)
 
     def _submit(self, requests: list[_Request]) -> None:
-        files = [(request, read_submission(request.data, name=request.name)) for request in requests]
-        submitted = [each for _, file in files for each in file]
         try:
-            results = iter(
-                self._router.submit_each(
-                    [each.command for each in submitted if each.command is not None], origin="socket"
-                )
-            )
+            answers = desk.submit(self._router, [each.handed for each in requests], origin="socket")
         except JournalError as error:
             for request in requests:
                 if not request.answer.done():
                     request.answer.set_exception(HostError(str(error)))
             raise
-        for request, file in files:
-            lines = [_line(each, results) for each in file]
+        for request, lines in zip(requests, answers, strict=True):
             self._counters["commands"] += len(lines)
             if not request.answer.done():
                 request.answer.set_result(lines)
+        self._confirming.look_again()
         self._notice()
+
+    async def _in_effect(self, seq: int) -> bool:
+        """Whether the machine is at this moment as the events up to `seq` have it."""
+        outcome, settled_seq = self._outcome, self._settled[-1][0] if self._settled else 0
+        if outcome is None or not outcome.settled or settled_seq < seq:
+            return False
+        loop = asyncio.get_running_loop()
+        try:
+            return not await loop.run_in_executor(self._worker, self._host.verify, self._materialise())
+        except HostError:
+            return False
 
     async def _wait_settled(self, seq: int, timeout: float, *, again: bool = False) -> dict[str, Any]:
         if again or not (self._settled and self._settled[-1][0] >= seq):
@@ -570,19 +586,12 @@ class Agent:
             "held": [each.device for each in self._carriage().held],
             "peer": self._peering.describe(),
             "pending": [str(each) for each in pending(router.state)],
+            "unconfirmed": self._confirming.describe(),
             "faults": [] if settled or outcome is None else list(outcome.differences),
             "drift": list(self._drift),
             "counters": {**self._counters, **self._host.counters()},
             "pid": os.getpid(),
         }
-
-
-def _line(submitted: Submitted, results: Any) -> dict[str, Any]:
-    result: Receipt | CallerError | None = submitted.error
-    if submitted.command is not None:
-        result = next(results)
-    line = result.as_dict() if isinstance(result, Receipt) else rejection(str(result))
-    return {**line, "where": submitted.where}
 
 
 def run_agent(router: Router) -> None:

@@ -2,7 +2,9 @@
 
 The protocol is one JSON object a line, an answer for each request in the order of the requests:
 
-    {"op": "submit", "name": FILE, "data": TEXT}      → {"results": [RECEIPT, …]}    durable when it arrives
+    {"op": "submit", "name": FILE, "data": TEXT}      → {"results": [RECEIPT, …]}    durable when it arrives; see `desk`
+    {"op": "confirm", "name": NAME}                   → {"results": [RECEIPT]}       "take-back" likewise
+    {"op": "unconfirmed"}                             → {"unconfirmed": [{…}, …]}
     {"op": "revert", "seq": N}                        → {"results": [RECEIPT, …]}
     {"op": "status"}                                  → {"status": {…}}
     {"op": "settled", "seq": N, "timeout": SECONDS}   → {"settled": BOOL, "seq": N, "verified_ns": CLOCK_MONOTONIC}
@@ -19,7 +21,7 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +57,26 @@ class AgentClient:
         """Hand in a command file; one receipt for each command in it. What is accepted is durable on return."""
         results: list[dict[str, Any]] = self.call({"op": "submit", "name": name, "data": data})["results"]
         return results
+
+    def submit_files(self, files: Sequence[tuple[str, str]], **asked: Any) -> list[dict[str, Any]]:
+        """Hand in several files as one request, with what is asked beside them; see `desk` for that."""
+        results: list[dict[str, Any]] = self.call({"op": "submit", "files": list(files), **asked})["results"]
+        return results
+
+    def confirm(self, name: str) -> list[dict[str, Any]]:
+        """Keep the change that waits under this name."""
+        results: list[dict[str, Any]] = self.call({"op": "confirm", "name": name})["results"]
+        return results
+
+    def take_back(self, name: str) -> list[dict[str, Any]]:
+        """Take the change that waits under this name back now."""
+        results: list[dict[str, Any]] = self.call({"op": "take-back", "name": name})["results"]
+        return results
+
+    def unconfirmed(self) -> list[dict[str, Any]]:
+        """The changes that wait for their confirmation, oldest first."""
+        unconfirmed: list[dict[str, Any]] = self.call({"op": "unconfirmed"})["unconfirmed"]
+        return unconfirmed
 
     def revert(self, seq: int) -> list[dict[str, Any]]:
         """Bring back the state as it was after the event `seq`; one receipt for each new event."""

@@ -21,6 +21,11 @@ class Receipt:
     """What is stored and waits for something that has not arrived."""
     removed: tuple[str, ...] = ()
     """What went along with what the command removed."""
+    confirmation: str = ""
+    """What the change must be confirmed by, or it is taken back at `confirm_by_ms`, by the wall clock since 1970."""
+    confirm_by_ms: int = 0
+    unconfirmed: tuple[str, ...] = ()
+    """Nothing had to change, but perhaps only thanks to these changes, which may yet be taken back."""
 
     def as_dict(self) -> dict[str, Any]:
         """As the command line prints it."""
@@ -29,6 +34,11 @@ class Receipt:
             line["pending"] = list(self.pending)
         if self.removed:
             line["removed"] = list(self.removed)
+        if self.confirmation:
+            line["confirmation"] = self.confirmation
+            line["confirm_by_ms"] = self.confirm_by_ms
+        if self.unconfirmed:
+            line["unconfirmed"] = list(self.unconfirmed)
         return line
 
 

@@ -14,12 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from attrs import evolve as with_changes
 from attrs import frozen
 
+from vpcrouter import events
 from vpcrouter.commands import Command
-from vpcrouter.decide import Decision, decide
-from vpcrouter.errors import CallerError, RejectedCommandError, SettleTimeoutError
-from vpcrouter.events import Event, RoleChanged
+from vpcrouter.decide import decide
+from vpcrouter.errors import CallerError, JournalError, JournalWriteError, RejectedCommandError, SettleTimeoutError
+from vpcrouter.events import Event
 from vpcrouter.events.codec import event_name
 from vpcrouter.journal import Entry, Journal, Snapshot, find_snapshot, proven_seq, read_events, require_records
 from vpcrouter.machines.carriage import CarriageMachine
@@ -28,10 +30,12 @@ from vpcrouter.projections.digest import digest
 from vpcrouter.projections.electors import electors
 from vpcrouter.receipt import Receipt
 from vpcrouter.revert import commands_between
-from vpcrouter.state import Draft, State
+from vpcrouter.state import Draft, State, StateView
 from vpcrouter.state_codec import SCHEMA, pack_state, unpack_state
 from vpcrouter.surroundings import HERE, Surroundings
+from vpcrouter.undo import undo
 from vpcrouter.values.carriage import Carriage, Elector, FoundElector, PeerCarriage
+from vpcrouter.values.confirmation import Confirmation, Terms
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
@@ -99,6 +103,104 @@ def _configuration_report(state: State) -> Report:
     return Report.of_configuration(has_tier=bool(state.tiers), redundant=state.router.redundant)
 
 
+@frozen(kw_only=True)
+class Asked:
+    """A command, and what its sender asks beside it."""
+
+    command: Command
+    command_id: str = ""
+    """Do it once: one that was stored under this id is answered with its first receipt."""
+    expected_seq: int | None = None
+    """Refuse it unless this is the newest event."""
+
+
+class _Group:
+    """Decisions on one state, each upon the ones before, whose events are to be stored together."""
+
+    def __init__(self, router: Router, origin: str, *, preceding: int = 0) -> None:
+        """`preceding` events go before those that are decided here, see `precede`."""
+        self.draft = Draft(router.state)
+        self.entries: list[Entry] = []
+        self._router = router
+        self._seq = router.seq
+        self._preceding = preceding
+        self._origin = origin
+        self._done: dict[str, Receipt] = {}
+
+    def decide(self, asked: Command | Asked) -> Receipt:
+        """The receipt that counts once the group is stored. Raises CallerError."""
+        one = asked if isinstance(asked, Asked) else Asked(command=asked)
+        if one.command_id and (known := self._known(one.command_id)):
+            return known
+        seq = self._seq + len(self.entries)
+        if one.expected_seq is not None and one.expected_seq != seq:
+            raise RejectedCommandError(
+                f"the newest event is {seq}, not {one.expected_seq}",
+                where="expected_seq",
+                hint="look at what came in between, and submit again",
+            )
+        decision = decide(self.draft, one.command)
+        if decision.event is None:
+            unconfirmed = tuple(self.draft.confirmations)
+            return Receipt(
+                seq=seq + (self._preceding if self.entries else 0),
+                status="unchanged",
+                pending=decision.pending,
+                removed=decision.removed,
+                unconfirmed=unconfirmed,
+            )
+        self.happen(decision.event, one.command_id)
+        receipt = Receipt(
+            seq=seq + 1 + self._preceding,
+            status="accepted",
+            event=event_name(decision.event),
+            pending=decision.pending,
+            removed=decision.removed,
+        )
+        if one.command_id:
+            self._done[one.command_id] = receipt
+        return receipt
+
+    def answer(self, asked: Command | Asked) -> Receipt | CallerError:
+        """The receipt, or the refusal."""
+        try:
+            return self.decide(asked)
+        except CallerError as error:
+            return error
+
+    def happen(self, event: Event, command_id: str = "") -> None:
+        """Take in an event."""
+        self.draft.apply(event)
+        self.entries.append(Entry(event=event, origin=self._origin, command_id=command_id))
+
+    def precede(self, event: Event) -> None:
+        """Put an event before the others, which must not depend on it."""
+        self.draft.apply(event)
+        self.entries.insert(0, Entry(event=event, origin=self._origin))
+
+    def _known(self, command_id: str) -> Receipt | None:
+        if command_id in self._done:
+            return self._done[command_id]
+        stored = self._router.journal.find_command(command_id)
+        if not stored:
+            return None
+        seq = stored[0].seq
+        waiting = [each for each in self._router.state.confirmations.values() if each.before < seq <= each.until]
+        return Receipt(
+            seq=seq,
+            status="accepted",
+            event=event_name(stored[0].event),
+            confirmation=waiting[0].name if waiting else "",
+            confirm_by_ms=waiting[0].deadline_ms if waiting else 0,
+        )
+
+
+def _for_the_others_sake() -> RejectedCommandError:
+    return RejectedCommandError(
+        "another command of the same change is refused", where="confirmation", hint="mend that one; nothing was stored"
+    )
+
+
 class Router:
     """One router on one journal, which it alone may write."""
 
@@ -118,6 +220,9 @@ class Router:
         self._state = draft.finish()
         self._snapshot_seq = start.seq
         self._digest: tuple[State, str] | None = None
+        now = surroundings.moment()
+        self._due_ms = {name: each.due_ms(now) for name, each in self._state.confirmations.items()}
+        """When the time of each change that waits is up, by the clock of this boot."""
         self._tell_configuration()
 
     @classmethod
@@ -177,37 +282,48 @@ class Router:
     # Commands -----------------------------------------------------------------------------------
 
     def submit(
-        self, command: Command, *, origin: str = "library", command_id: str = "", expected_seq: int | None = None
+        self,
+        command: Command,
+        *,
+        origin: str = "library",
+        command_id: str = "",
+        expected_seq: int | None = None,
+        confirm_within_s: float | None = None,
+        confirm_if: Sequence[str] = (),
     ) -> Receipt:
         """Decide on a command and make it durable.
 
         A `command_id` that was stored before is answered with its first receipt and not done again, also after a
         restart (a command that changed nothing leaves no record, and is decided anew). With `expected_seq` the
-        command is refused unless that is still the newest event.
+        command is refused unless that is still the newest event. With `confirm_within_s` the change is taken back
+        unless `confirm` comes in time: see `submit_change`, and `Terms` for `confirm_if`.
         Raises RejectedCommandError (nothing is stored) or JournalWriteError (nothing is acknowledged).
         """
-        if command_id and (known := self.journal.find_command(command_id)):
-            return Receipt(seq=known[0].seq, status="accepted", event=event_name(known[0].event))
-        if expected_seq is not None and expected_seq != self.seq:
-            raise RejectedCommandError(
-                f"the newest event is {self.seq}, not {expected_seq}",
-                where="expected_seq",
-                hint="look at what came in between, and submit again",
-            )
-        (result,) = self.submit_each([command], origin=origin, command_id=command_id)
+        asked = [Asked(command=command, command_id=command_id, expected_seq=expected_seq)]
+        if confirm_within_s is None:
+            (result,) = self.submit_each(asked, origin=origin)
+        else:
+            terms = Terms(within_ms=round(confirm_within_s * 1000), conditions=tuple(confirm_if))
+            (result,) = self.submit_change(asked, terms, origin=origin)
         if isinstance(result, CallerError):
             raise result
         return result
 
-    def submit_many(self, commands: Iterable[Command], *, origin: str = "library") -> list[Receipt]:
+    def submit_many(self, commands: Iterable[Command | Asked], *, origin: str = "library") -> list[Receipt]:
         """All of them as one durable group, or none: the first refusal is raised and nothing is stored."""
-        draft, decisions = Draft(self._state), []
-        for command in commands:
-            decision = decide(draft, command)
-            if decision.event is not None:
-                draft.apply(decision.event)
-            decisions.append(decision)
-        return self._store(draft, decisions, origin)
+        self._expire_if_it_can_be()
+        group = _Group(self, origin)
+        receipts = [group.decide(each) for each in commands]
+        self._store(group)
+        return receipts
+
+    def submit_each(self, commands: Iterable[Command | Asked], *, origin: str) -> list[Receipt | CallerError]:
+        """Each on its own, in order, with one sync for all that are accepted: a refused one does not stop the rest."""
+        self._expire_if_it_can_be()
+        group = _Group(self, origin)
+        results = [group.answer(each) for each in commands]
+        self._store(group)
+        return results
 
     def revert(self, seq: int, *, origin: str = "revert") -> list[Receipt]:
         """Bring back the state as it was after the event `seq`, by new events, as one group.
@@ -220,50 +336,136 @@ class Router:
         receipts = self.submit_many(commands_between(self._state, self.at(seq).state), origin=origin)
         return [receipt for receipt in receipts if receipt.event is not None]
 
-    def submit_each(
-        self, commands: Sequence[Command], *, origin: str, command_id: str = ""
-    ) -> list[Receipt | CallerError]:
-        """Each on its own, in order, with one sync for all that are accepted: a refused one does not stop the rest."""
-        draft = Draft(self._state)
-        results: list[Decision | CallerError] = []
-        for command in commands:
-            try:
-                decision = decide(draft, command)
-            except CallerError as error:
-                results.append(error)
-                continue
-            if decision.event is not None:
-                draft.apply(decision.event)
-            results.append(decision)
-        decisions = [each for each in results if isinstance(each, Decision)]
-        stored = iter(self._store(draft, decisions, origin, command_id))
-        return [each if isinstance(each, CallerError) else next(stored) for each in results]
-
-    def _store(self, draft: Draft, decisions: Sequence[Decision], origin: str, command_id: str = "") -> list[Receipt]:
-        seq = self.journal.seq
-        happened: list[Event] = [each.event for each in decisions if each.event is not None]
-        if happened:
-            self._append(happened, origin, command_id)
-            self._state = draft.finish()
+    def _store(self, group: _Group) -> None:
+        """Make the group's events durable, then believe them."""
+        if group.entries:
+            self._append(group.entries)
+            self._state = group.draft.finish()
             self._tell_configuration()
-        receipts = []
-        for decision in decisions:
-            accepted = decision.event is not None
-            seq += accepted
-            receipts.append(
-                Receipt(
-                    seq=seq,
-                    status="accepted" if accepted else "unchanged",
-                    event=event_name(decision.event) if decision.event is not None else None,
-                    pending=decision.pending,
-                    removed=decision.removed,
-                )
-            )
-        return receipts
 
-    def _append(self, happened: Sequence[Event], origin: str, command_id: str = "") -> None:
-        entries = [Entry(event=event, origin=origin, command_id=command_id) for event in happened]
+    def _append(self, entries: Sequence[Entry]) -> None:
         self.journal.append(entries, time_ns=self.surroundings.time_ns())
+
+    # Confirmation -------------------------------------------------------------------------------
+
+    def submit_change(
+        self, commands: Sequence[Command | Asked], terms: Terms, *, origin: str = "library"
+    ) -> list[Receipt | CallerError]:
+        """All of them as one change that is taken back unless it is confirmed in time; all, or none at all.
+
+        If one is refused, nothing is stored, and the others are refused for its sake. If nothing has to change, there
+        is nothing to confirm. The duty to take it back is stored with the change, and is done by `expire`: before any
+        later command, before every settle, and by the agent when the time is up, also after a crash or a reboot. A
+        program without the agent must call `expire` itself.
+        """
+        self._expire_if_it_can_be()
+        group = _Group(self, origin, preceding=1)
+        results = [group.answer(each) for each in commands]
+        if any(isinstance(each, CallerError) for each in results):
+            return [each if isinstance(each, CallerError) else _for_the_others_sake() for each in results]
+        if not group.entries:
+            return results
+        if refusal := self._refusal(group.draft, terms):
+            return [refusal for _ in results]
+        now, until = self.surroundings.moment(), self.seq + 1 + len(group.entries)
+        confirmation = Confirmation(
+            name=terms.name or str(until),
+            before=self.seq,
+            until=until,
+            within_ms=terms.within_ms,
+            deadline_ms=now.wall_ms + terms.within_ms,
+            boot_id=now.boot_id,
+            boot_deadline_ms=now.boot_ms + terms.within_ms,
+            conditions=terms.conditions,
+        )
+        group.precede(events.ConfirmationRequired(confirmation=confirmation))
+        self._store(group)
+        self._due_ms[confirmation.name] = confirmation.boot_deadline_ms
+        return [
+            with_changes(each, confirmation=confirmation.name, confirm_by_ms=confirmation.deadline_ms)
+            if isinstance(each, Receipt) and each.event is not None and each.seq > confirmation.before
+            else each
+            for each in results
+        ]
+
+    def _refusal(self, after: StateView, terms: Terms) -> RejectedCommandError | None:
+        """Why this change cannot be one that waits for a confirmation."""
+        if terms.name in self._state.confirmations:
+            what, hint = f"another change waits under the name {terms.name!r}", "choose another name"
+        elif self._state.router is None and after.router is not None:
+            what, hint = "the first boot parameters cannot be taken back", "submit them without a deadline"
+        else:
+            return None
+        return RejectedCommandError(what, where="confirmation", hint=hint)
+
+    @property
+    def unconfirmed(self) -> tuple[tuple[Confirmation, float], ...]:
+        """The changes that wait for their confirmation, oldest first, each with the seconds that it has left."""
+        now = self.surroundings.moment().boot_ms
+        waiting = self._state.confirmations.values()
+        return tuple((each, max(0, self._due_ms[each.name] - now) / 1000) for each in waiting)
+
+    def confirm(self, name: str, *, by: str = "somebody", origin: str = "library") -> Receipt:
+        """Keep the change of this name. Raises RejectedCommandError if none waits under it (any more)."""
+        self._expire_if_it_can_be()
+        self._waiting(name)
+        return self._record(events.ChangeConfirmed(name=name, by=by), origin=origin)
+
+    def take_back(self, name: str, *, reason: str = "it was asked for", origin: str = "library") -> Receipt:
+        """Take the change of this name back now, by new events, without what others did since; see `undo`.
+
+        Raises RejectedCommandError if none waits under it (any more).
+        """
+        self.expire()
+        return self._take_back(self._waiting(name), reason, origin)
+
+    def expire(self) -> list[Receipt]:
+        """Take back the changes whose time is up, the newest first; a receipt for each.
+
+        Raises JournalError if the past of one cannot be read (any more): it stays, and stays overdue.
+        """
+        if not self._state.confirmations:
+            return []
+        overdue = [each for each, left_s in self.unconfirmed if left_s <= 0]
+        return [self._take_back(each, "it was not confirmed in time", "deadline") for each in reversed(overdue)]
+
+    def _expire_if_it_can_be(self) -> None:
+        """A past that cannot be read must not stop what is asked now; the agent's watch speaks of it."""
+        try:
+            self.expire()
+        except JournalWriteError:
+            raise
+        except JournalError:
+            pass
+
+    def _waiting(self, name: str) -> Confirmation:
+        found = self._state.confirmations.get(name)
+        if found is None:
+            others = ", ".join(self._state.confirmations) or "none does"
+            raise RejectedCommandError(
+                f"no change waits for confirmation under the name {name!r}",
+                where="confirmation",
+                hint=f"waiting: {others}; `vpcrouter log --type change-reverted` tells what was taken back",
+            )
+        return found
+
+    def _take_back(self, change: Confirmation, reason: str, origin: str) -> Receipt:
+        def edges(before: int, until: int) -> tuple[State, State]:
+            return self.at(before).state, self.at(until).state
+
+        before, after = edges(change.before, change.until)
+        undone = undo(self._state, before=before, after=after, beneath=[edges(*each) for each in change.beneath])
+        return self._record(
+            *undone.events, events.ChangeReverted(name=change.name, reason=reason, kept=undone.kept), origin=origin
+        )
+
+    def _record(self, *happened: Event, origin: str) -> Receipt:
+        """Events that need no decision, as one group; a receipt for the last."""
+        group = _Group(self, origin)
+        for each in happened:
+            group.happen(each)
+        self._store(group)
+        return Receipt(seq=self.seq, status="accepted", event=event_name(happened[-1]))
 
     # Snapshots ----------------------------------------------------------------------------------
 
@@ -322,7 +524,8 @@ class Router:
 
     def record(self, change: RoleChange) -> None:
         """Write a change of the role into the journal, for the audit trail."""
-        self._append([RoleChanged(role=change.role, previous=change.previous, reason=change.reason)], "role")
+        happened = events.RoleChanged(role=change.role, previous=change.previous, reason=change.reason)
+        self._append([Entry(event=happened, origin="role")])
 
     def _tell_configuration(self) -> None:
         self._roles.observe(_configuration_report(self._state))
@@ -341,10 +544,12 @@ class Router:
     def settle(self, timeout: float = 5.0) -> Outcome:
         """Make the machine equal to the state, and follow keepalived meanwhile; needs root.
 
+        A change whose time is up is taken back first: it must not take effect once more.
         Raises SettleTimeoutError with what still differs after `timeout` seconds.
         """
         from vpcrouter.materialise import materialise
 
+        self.expire()
         deadline = self.surroundings.monotonic() + timeout
         self._note(self.learn(self.host.find_electors()))
         while True:

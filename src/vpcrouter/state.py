@@ -12,6 +12,7 @@ from bisect import insort
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Protocol
 
+from attrs import evolve as with_changes
 from attrs import frozen
 
 from vpcrouter import events
@@ -28,6 +29,7 @@ from vpcrouter.values.config import (
     StaticRoute,
     Tier,
 )
+from vpcrouter.values.confirmation import Confirmation
 
 
 class StateView(Protocol):
@@ -81,6 +83,10 @@ class StateView(Protocol):
     def released(self) -> frozenset[str]:
         """Devices that were used once and are not any more: the router keeps them bare."""
 
+    @property
+    def confirmations(self) -> Mapping[str, Confirmation]:
+        """By name, oldest first: the changes that wait for their confirmation. No configuration, and this router's."""
+
 
 @frozen(kw_only=True)
 class State:
@@ -98,6 +104,7 @@ class State:
     firewall_rules: Mapping[int, FirewallRule] = {}
     ipv6_firewall_rules: Mapping[int, Ipv6FirewallRule] = {}
     released: frozenset[str] = frozenset()
+    confirmations: Mapping[str, Confirmation] = {}
 
 
 _MAPPINGS = (
@@ -111,6 +118,7 @@ _MAPPINGS = (
     "leases",
     "firewall_rules",
     "ipv6_firewall_rules",
+    "confirmations",
 )
 
 
@@ -129,6 +137,7 @@ class Draft:
     firewall_rules: Mapping[int, FirewallRule]
     ipv6_firewall_rules: Mapping[int, Ipv6FirewallRule]
     released: frozenset[str]
+    confirmations: Mapping[str, Confirmation]
 
     def __init__(self, state: StateView) -> None:
         self.router = state.router
@@ -208,6 +217,24 @@ def _router_configured(draft: Draft, event: events.RouterConfigured) -> None:
 
 def _role_changed(draft: Draft, event: events.RoleChanged) -> None:
     """An observation, not configuration."""
+
+
+def _confirmation_required(draft: Draft, event: events.ConfirmationRequired) -> None:
+    draft.own("confirmations")[event.confirmation.name] = event.confirmation
+
+
+def _change_confirmed(draft: Draft, event: events.ChangeConfirmed) -> None:
+    draft.own("confirmations").pop(event.name, None)
+
+
+def _change_reverted(draft: Draft, event: events.ChangeReverted) -> None:
+    """What was made upon the change, and still waits, must not bring it back one day."""
+    confirmations = draft.own("confirmations")
+    gone: Confirmation | None = confirmations.pop(event.name, None)
+    for name, each in confirmations.items():
+        if gone is not None and each.before >= gone.until:
+            beneath = sorted((*each.beneath, (gone.before, gone.until)), reverse=True)
+            confirmations[name] = with_changes(each, beneath=tuple(beneath))
 
 
 def _public_addresses_changed(draft: Draft, event: events.PublicAddressesChanged) -> None:
@@ -315,6 +342,9 @@ def _change_rules(
 _EVOLVE: Mapping[type, Callable[[Draft, Any], None]] = {
     events.RouterConfigured: _router_configured,
     events.RoleChanged: _role_changed,
+    events.ConfirmationRequired: _confirmation_required,
+    events.ChangeConfirmed: _change_confirmed,
+    events.ChangeReverted: _change_reverted,
     events.PublicAddressesChanged: _public_addresses_changed,
     events.TierAdded: _tier_put,
     events.TierChanged: _tier_put,

@@ -16,8 +16,9 @@ from vpcrouter.events import registry
 from vpcrouter.events.schema import Record
 from vpcrouter.state import State, sort_forwards
 from vpcrouter.values.config import Secret
+from vpcrouter.values.confirmation import Confirmation
 
-SCHEMA = 2
+SCHEMA = 3
 """The number of this form."""
 
 
@@ -36,6 +37,7 @@ def pack_state(state: State) -> bytes:
             sorted(state.released),
             [registry.FIREWALL_RULE.pack(each) for _, each in sorted(state.firewall_rules.items())],
             [registry.IPV6_FIREWALL_RULE.pack(each) for _, each in sorted(state.ipv6_firewall_rules.items())],
+            [registry.CONFIRMATION.pack(each) for each in _oldest_first(state.confirmations.values())],
         ],
         default=Secret.reveal,
     )
@@ -62,6 +64,7 @@ def _state(
     released: Iterable[str],
     firewall_rules: Iterable[Any],
     ipv6_firewall_rules: Iterable[Any],
+    confirmations: Iterable[Any],
 ) -> State:
     by_address: dict[str, list[Any]] = {}
     for each in _all(registry.PORT_FORWARD, forwards):
@@ -80,7 +83,12 @@ def _state(
         released=frozenset(released),
         firewall_rules={each.rule_id: each for each in _all(registry.FIREWALL_RULE, firewall_rules)},
         ipv6_firewall_rules={each.rule_id: each for each in _all(registry.IPV6_FIREWALL_RULE, ipv6_firewall_rules)},
+        confirmations={each.name: each for each in _all(registry.CONFIRMATION, confirmations)},
     )
+
+
+def _oldest_first(confirmations: Iterable[Confirmation]) -> list[Confirmation]:
+    return sorted(confirmations, key=lambda each: each.before)
 
 
 def _all(record: Record, packed: Iterable[Any]) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
     first character `<` or `#`      an aggregated cfg file: one command per file block
     one JSON object                 one command, CloudStack's (`type`) or vpcrouter's own (`command`)
+                                    vpcrouter's own may also carry `command_id` and `expected_seq`
     one JSON object per line        JSON lines, both kinds mixed; empty lines do not count
 
 One unreadable command does not hide the others. If the file as a whole cannot be read, the one entry there is
@@ -11,7 +12,8 @@ known kind of command. Called by whoever takes files from users: the agent, the 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
+from typing import Any
 
 from attrs import frozen
 
@@ -21,6 +23,7 @@ from vpcrouter.cloudstack.names import FILE_NAMES
 from vpcrouter.commands import Command
 from vpcrouter.errors import CallerError, MalformedInputError
 from vpcrouter.strict_json import MAX_BYTES, load
+from vpcrouter.values import fields
 
 
 @frozen(kw_only=True)
@@ -33,6 +36,17 @@ class Submitted:
     error: CallerError | None = None
     type: str = ""
     """The command's type or name as the file has it (`networkacl`, `put-tier`), if it is a known one."""
+    command_id: str = ""
+    """Do it once; vpcrouter's own form may carry it."""
+    expected_seq: int | None = None
+    """Do it only if this is the newest event; likewise."""
+
+
+_BESIDE: Mapping[str, Callable[[object], Any]] = {
+    "command_id": lambda value: fields.word(value, "command_id", 255),
+    "expected_seq": lambda value: fields.integer(value, "expected_seq", 0, 2**63 - 1),
+}
+"""What our own form may say beside the command; no command has a field of that name."""
 
 
 def read_submission(data: bytes | str, *, name: str = "-") -> tuple[Submitted, ...]:
@@ -76,7 +90,13 @@ def _read(data: bytes | str, where: str, file_name: str) -> Submitted:
             from vpcrouter import command_json
 
             kind = _known(document["command"], command_json.NAMES)
-            return Submitted(where=where, command=command_json.load(document), type=kind)
+            asked = {name: document.pop(name) for name in _BESIDE if name in document}
+            return Submitted(
+                where=where,
+                command=command_json.load(document),
+                type=kind,
+                **{name: _BESIDE[name](value) for name, value in asked.items()},
+            )
         kind = _known(document.get("type") if isinstance(document, dict) else None, FILE_NAMES)
         return Submitted(where=where, command=decode_document(document, name=file_name), type=kind)
     except CallerError as error:

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 import time
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
+
+from vpcrouter.values.confirmation import Moment
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -46,6 +49,18 @@ class Surroundings:
         """The time of day, since 1970; somebody may set it."""
         return time.time_ns()
 
+    def boot_ns(self) -> int:
+        """The time since the machine's boot, which nobody sets, and which goes on while it sleeps."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def boot_id(self) -> str:
+        """The name of this boot, different from that of every other."""
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+
+    def moment(self) -> Moment:
+        """Now, as a confirmation counts it."""
+        return Moment(wall_ms=self.time_ns() // 1_000_000, boot_id=self.boot_id(), boot_ms=self.boot_ns() // 1_000_000)
+
     def random_bytes(self, count: int) -> bytes:
         """Bytes that nobody can guess."""
         return os.urandom(count)
@@ -59,6 +74,26 @@ class Surroundings:
         from concurrent.futures import ThreadPoolExecutor
 
         return ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle")
+
+    def answers(self, condition: str) -> bool:
+        """Whether what a condition names (`ping ADDRESS`, `tcp ADDRESS PORT`) answers within a second."""
+        from vpcrouter.appliers import _process
+        from vpcrouter.errors import HostError
+
+        match condition.split():
+            case ["ping", address]:
+                try:
+                    _process.run(["ping", "-n", "-c", "1", "-W", "1", address], timeout=3)
+                except HostError:
+                    return False
+                return True
+            case ["tcp", address, port]:
+                try:
+                    socket.create_connection((address, int(port)), timeout=1).close()
+                except OSError:
+                    return False
+                return True
+        raise ValueError(condition)
 
     # The machine --------------------------------------------------------------------------------
 

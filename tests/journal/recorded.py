@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 from crc32c import crc32c
 
-from tests.journal.samples import EVERY_KIND, segments
+from tests.journal.samples import CONFIRMATIONS, EVERY_KIND, segments
 from vpcrouter import events
 from vpcrouter.errors import JournalError
 from vpcrouter.events import Event
@@ -148,6 +148,32 @@ def write_kinds(directory: Path, kinds: tuple[Event, ...]) -> None:
             )
         journal.append([Entry(event=event) for event in kinds], time_ns=1_700_000_001_000_000_000)
         journal.append([Entry(event=EVERY_KIND[2], origin="ö" * 127, command_id="x" * 255)], time_ns=0)
+    (directory / "lock").unlink()
+
+
+def write_confirmations(directory: Path) -> None:
+    """A change that was confirmed, one that was taken back, and one upon it that still waits."""
+    required, confirmed, reverted = CONFIRMATIONS
+    assert isinstance(required, events.ConfirmationRequired)
+    assert isinstance(reverted, events.ChangeReverted)
+    lease = EVERY_KIND[8]
+    with Journal.open(directory) as journal:
+
+        def append(*group: Event) -> None:
+            entries = [Entry(event=event, origin="socket") for event in group]
+            journal.append(entries, time_ns=1_700_000_000_000_000_000 + journal.seq)
+
+        def change(name: str, *group: Event) -> None:
+            until = journal.seq + 1 + len(group)
+            first = attrs.evolve(required.confirmation, name=name, before=journal.seq, until=until)
+            append(events.ConfirmationRequired(confirmation=first), *group)
+
+        append(EVERY_KIND[0], EVERY_KIND[2])
+        change("tf-1", EVERY_KIND[4], EVERY_KIND[1])
+        append(confirmed)
+        change("10", lease, EVERY_KIND[5])
+        change("tf-2", EVERY_KIND[9], EVERY_KIND[6])
+        append(attrs.evolve(reverted, name="10"))
     (directory / "lock").unlink()
 
 
@@ -360,6 +386,11 @@ def _write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
 
 def main() -> None:
     """Add the recorded journals that are missing."""
+    confirmations = GOLDEN / "format-1-confirmations"
+    if not confirmations.exists():
+        write_confirmations(confirmations)
+        _write_manifest(confirmations, golden_manifest(confirmations))
+        print("wrote", confirmations.name)
     sealed = GOLDEN / "format-1-sealed"
     if not sealed.exists():
         write_sealed(sealed)

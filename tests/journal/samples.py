@@ -10,7 +10,7 @@ from tests.journal.disks import HastyDisk
 from vpcrouter import events
 from vpcrouter.events import Event
 from vpcrouter.journal import Entry, Journal, JournalRecord, Keys
-from vpcrouter.values import config
+from vpcrouter.values import config, confirmation
 from vpcrouter.values.role import Role
 
 EVERY_KIND: tuple[Event, ...] = (
@@ -141,6 +141,26 @@ EVERY_KIND: tuple[Event, ...] = (
         removed=(50,),
     ),
 )
+
+CONFIRMATIONS: tuple[Event, ...] = (
+    events.ConfirmationRequired(
+        confirmation=confirmation.Confirmation(
+            name="tf-1",
+            before=2,
+            until=5,
+            within_ms=60_000,
+            deadline_ms=1_700_000_060_000,
+            boot_id="3d1c8a5e-0f6b-4a52-9d6e-5b1f0f6f2a11",
+            boot_deadline_ms=125_000,
+            conditions=("settled", "ping 10.1.2.10", "tcp 10.1.2.10 443"),
+        )
+    ),
+    events.ChangeConfirmed(name="tf-1", by="settled, ping 10.1.2.10, tcp 10.1.2.10 443"),
+    events.ChangeReverted(
+        name="5", reason="it was not confirmed in time", kept=("reservation 10.1.2.10: changed again since",)
+    ),
+)
+EVERY_KIND = (*EVERY_KIND, *CONFIRMATIONS)
 
 SMALL = (EVERY_KIND[9], EVERY_KIND[8], EVERY_KIND[11], EVERY_KIND[10], EVERY_KIND[6])
 """Kinds with short records, for tests that try every byte."""

@@ -205,6 +205,7 @@ def status(ctx: typer.Context) -> None:
             "digest": past.digest,
             "settled": None,
             "pending": [str(each) for each in pending(past.state)],
+            "unconfirmed": list(past.state.confirmations),
         }
     if options(ctx).json:
         say_json(found)

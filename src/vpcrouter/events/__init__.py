@@ -7,6 +7,7 @@ name, version and field order stand as literals in `registry`; `codec` turns it 
 from __future__ import annotations
 
 from vpcrouter.events.addresses import PublicAddressesChanged
+from vpcrouter.events.confirmation import ChangeConfirmed, ChangeReverted, ConfirmationRequired
 from vpcrouter.events.dhcp import ReservationPut, ReservationRemoved
 from vpcrouter.events.firewall import FirewallRulesChanged, Ipv6FirewallRulesChanged
 from vpcrouter.events.nat import PortForwardsChanged, StaticNatsChanged
@@ -29,10 +30,16 @@ Event = (
     | ReservationRemoved
     | FirewallRulesChanged
     | Ipv6FirewallRulesChanged
+    | ConfirmationRequired
+    | ChangeConfirmed
+    | ChangeReverted
 )
 
 __all__ = [
     "AclReplaced",
+    "ChangeConfirmed",
+    "ChangeReverted",
+    "ConfirmationRequired",
     "Event",
     "FirewallRulesChanged",
     "Ipv6FirewallRulesChanged",

@@ -11,7 +11,7 @@ from typing import Any
 
 from vpcrouter import events
 from vpcrouter.events.schema import By, Many, Maybe, Record
-from vpcrouter.values import config
+from vpcrouter.values import config, confirmation
 from vpcrouter.values.role import Role
 
 
@@ -137,6 +137,18 @@ IPV6_FIREWALL_RULE = Record(
     sources=Many(),
     destinations=Many(),
 )
+CONFIRMATION = Record(
+    confirmation.Confirmation,
+    name=None,
+    before=None,
+    until=None,
+    within_ms=None,
+    deadline_ms=None,
+    boot_id=None,
+    boot_deadline_ms=None,
+    conditions=Many(),
+    beneath=Many(_PAIR),
+)
 
 EVENTS: Mapping[tuple[str, int], Record] = {
     ("router-configured", 1): Record(events.RouterConfigured, config=ROUTER_CONFIG),
@@ -157,6 +169,9 @@ EVENTS: Mapping[tuple[str, int], Record] = {
     ("ipv6-firewall-rules-changed", 1): Record(
         events.Ipv6FirewallRulesChanged, put=Many(IPV6_FIREWALL_RULE), removed=Many()
     ),
+    ("confirmation-required", 1): Record(events.ConfirmationRequired, confirmation=CONFIRMATION),
+    ("change-confirmed", 1): Record(events.ChangeConfirmed, name=None, by=None),
+    ("change-reverted", 1): Record(events.ChangeReverted, name=None, reason=None, kept=Many()),
 }
 """By stored name and version. The highest version of a name is the one that is written."""
 

@@ -1,8 +1,9 @@
 """The hash over the part of the state that both routers of a pair share: equal digests, equal configuration.
 
 Left out is what is a router's own: its name, its control address, its addresses and MACs in the tiers and on the
-public side, the server's guess at the first master, the devices it has released, and the marks on public
-addresses that only say which one came first in a command. What is pending counts: it is configuration.
+public side, the server's guess at the first master, the devices it has released, the changes that wait for a
+confirmation (each router has its own deadline), and the marks on public addresses that only say which one came first
+in a command. What is pending counts: it is configuration.
 
 The form that is hashed is a promise (golden journals name digests): msgpack of sorted lists, field order written
 out below. A new kind of thing adds a list with its name at the end, and only when it is not empty, so that old digests

@@ -48,5 +48,6 @@ def listing(view: StateView) -> dict[str, Any]:
         "firewall_rules": [plain(each) for _, each in sorted(view.firewall_rules.items())],
         "ipv6_firewall_rules": [plain(each) for _, each in sorted(view.ipv6_firewall_rules.items())],
         "released_devices": sorted(view.released, key=device_number),
+        "unconfirmed": [plain(each) for each in view.confirmations.values()],
         "pending": [plain(each) for each in pending(view)],
     }
