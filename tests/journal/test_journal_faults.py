@@ -129,7 +129,7 @@ def test_power_may_fail_after_any_call_and_writes_may_be_reordered(tmp_path: Pat
             disk.after_power_failure(image, random)
             lend_keys(root, image)
             possible = prefixes(records, groups)
-            with Journal.open(image, segment_bytes=1500, disk=HastyDisk()) as journal:
+            with Journal.open(image, segment_bytes=1000, disk=HastyDisk()) as journal:
                 found = list(journal.records())
                 assert found in possible
                 assert len(found) >= sum(groups[:acknowledged])
@@ -144,7 +144,7 @@ def test_power_may_fail_after_any_call_and_writes_may_be_reordered(tmp_path: Pat
     for number, size in enumerate(groups):
         if number % 3 == 0:
             disk.observer = fail_power
-            journal = Journal.open(root, segment_bytes=1500, disk=disk)
+            journal = Journal.open(root, segment_bytes=1000, disk=disk)
         journal.append(entries(size, start=journal.seq, kinds=EVERY_KIND), time_ns=1_700_000_000_000_000_000 + number)
         acknowledged += 1
         if number % 3 == 2:
