@@ -12,10 +12,10 @@ from typing import Protocol
 
 from attrs import evolve
 
-from tests.appliers.kernel_model import KernelModel
 from tests.appliers.private_network import PrivateNetwork, private_network
 from vpcrouter.appliers.kernel import KernelApplier
 from vpcrouter.plan.kernel import KernelOperation, KernelPlan, ObservedKernel, RouteEntry, RuleEntry, plan_kernel
+from vpcrouter.simulation.kernel_model import KernelModel
 from vpcrouter.values.desired import InterfaceAddress, Kernel
 
 

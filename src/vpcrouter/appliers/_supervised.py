@@ -221,7 +221,7 @@ class Supervised:
         if self._process is not None:
             self._ended.append(self._process)
         self._process = self._record = None
-        _files.remove_file(self._record_path)
+        self._save_record()
 
     def _keep_record(self, daemon: Daemon, surroundings: Mapping[str, int]) -> None:
         if self._process is None:
@@ -239,7 +239,14 @@ class Supervised:
             files=files,
             surroundings=surroundings,
         )
-        write_record(self._record_path, self._record)
+        self._save_record()
+
+    def _save_record(self) -> None:
+        """For the agent after us: what runs, and what it has loaded."""
+        if self._record is None:
+            _files.remove_file(self._record_path)
+        else:
+            write_record(self._record_path, self._record)
 
     def _surroundings(self, daemon: Daemon) -> dict[str, int]:
         found: dict[str, int] = {}

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from vpcrouter.cli import care, cloudstack, history, machine, submit
+from vpcrouter.cli import care, cloudstack, history, machine, simulate, submit
 from vpcrouter.cli.output import Options, fail
 from vpcrouter.errors import VpcRouterError
 from vpcrouter.lab import commands as lab
@@ -43,6 +43,7 @@ def options(
 submit.register(app)
 history.register(app)
 machine.register(app)
+simulate.register(app)
 app.add_typer(care.app, name="journal")
 app.add_typer(cloudstack.app, name="cloudstack")
 app.add_typer(lab.app, name="lab")

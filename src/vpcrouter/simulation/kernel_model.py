@@ -3,7 +3,7 @@
 - an address that is added second in its subnet is secondary, and goes with the first one unless the device
   promotes secondaries
 - a route needs its gateway inside a network of its device, and the device up
-- a device that goes down loses its routes
+- a device that goes down, or loses its last address, loses its routes
 - a rule is there once for each protocol
 - adding a route replaces the first one of the same network, table and metric
 """
@@ -11,7 +11,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address, ip_interface
+from functools import lru_cache
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
+from ipaddress import ip_interface as parse_interface
 
 from vpcrouter.errors import ApplierError
 from vpcrouter.plan.kernel import (
@@ -26,6 +28,17 @@ from vpcrouter.plan.kernel import (
 from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, Route
 
 _DEVICE_SYSCTLS = ("promote_secondaries", "rp_filter", "arp_ignore")
+
+
+@lru_cache(maxsize=4096)
+def ip_interface(text: str) -> IPv4Interface | IPv6Interface:
+    """Parsing one takes longer than everything else here."""
+    return parse_interface(text)
+
+
+@lru_cache(maxsize=4096)
+def _network(text: str) -> str:
+    return str(ip_interface(text).network)
 
 
 class RefusedError(Exception):
@@ -63,7 +76,7 @@ class KernelModel:
 
     def _connected(self) -> Iterator[tuple[str, str]]:
         for each in self.addresses:
-            pair = str(ip_interface(each.address).network), each.device
+            pair = _network(each.address), each.device
             if ":" not in each.address and self.links[each.device].up and pair not in self.deleted:
                 yield pair
 
@@ -116,6 +129,8 @@ class KernelModel:
         takes_all = subnet[0] == address and not promotes and ":" not in address.address
         gone = subnet if takes_all else [address]
         self.addresses = [each for each in self.addresses if each not in gone]
+        if not any(each.device == address.device for each in self.addresses):
+            self.routes = [each for each in self.routes if each.route.device != address.device]
 
     def put_route(self, entry: RouteEntry) -> None:
         """Add a route, or replace the first of its network, table and metric."""
@@ -157,7 +172,7 @@ class KernelModel:
 
 
 def _same_subnet(one: InterfaceAddress, other: InterfaceAddress) -> bool:
-    return one.device == other.device and ip_interface(one.address).network == ip_interface(other.address).network
+    return one.device == other.device and _network(one.address) == _network(other.address)
 
 
 def _key(entry: RouteEntry) -> tuple[str, int, int]:

@@ -1,0 +1,381 @@
+"""The appliers in the simulated world: the real ones, with their hands on a simulated machine.
+
+Only what touches the outside is replaced: the netlink messages of the kernel applier, nft and its generation,
+processes and files of the daemons. What decides (plans, restarts, when to compare, what counts as loaded) is the code
+that runs on real machines. Everything costs the virtual time that was measured of the real thing.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from vpcrouter.appliers._daemon_kinds import DaemonKind
+from vpcrouter.appliers._generated import GeneratedFiles
+from vpcrouter.appliers._process import Process
+from vpcrouter.appliers._supervised import Supervised
+from vpcrouter.appliers.beacons import BeaconSockets
+from vpcrouter.appliers.daemons import DaemonApplier
+from vpcrouter.appliers.keepalived import InstanceReport
+from vpcrouter.appliers.kernel import KernelApplier
+from vpcrouter.appliers.monitor import LinkMonitor
+from vpcrouter.appliers.nftables import NftablesApplier, _Known
+from vpcrouter.appliers.notify import NotifyFifo, RoleReport, parse_notification
+from vpcrouter.errors import ApplierError
+from vpcrouter.plan.daemons import WrittenFile
+from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Sysctl, wanted_sysctls
+from vpcrouter.simulation.keepalived_file import parse
+from vpcrouter.simulation.machine import DaemonProcess, Machine
+from vpcrouter.simulation.world import MS, SimulationError, die_if_dead
+from vpcrouter.values.desired import Daemon, File, Kernel, Ruleset
+from vpcrouter.values.settings import Settings
+
+if TYPE_CHECKING:
+    from vpcrouter.appliers._loaded import LoadedRecord
+
+_LOOK_NS = MS
+_CHANGE_NS = 300_000
+_LOAD_NS = 8 * MS
+_COMPARE_NS = 25 * MS
+_ANSWER_NS = 1_000 * MS
+_TEST_NS: Mapping[str, int] = {"keepalived": 14 * MS, "dnsmasq": 6 * MS}
+
+
+class SimulatedKernel(KernelApplier):
+    """Links, addresses, routes and sysctls of a simulated machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__()
+        self._machine = machine
+
+    def observe(self, desired: Kernel) -> ObservedKernel:
+        self._machine.world.sleep(_LOOK_NS)
+        die_if_dead()
+        seen = self._machine.kernel.observe(desired)
+        return ObservedKernel(
+            links=seen.links,
+            addresses=seen.addresses,
+            routes=seen.routes,
+            connected=seen.connected,
+            sysctls=self.sysctls(desired),
+        )
+
+    def sysctls(self, desired: Kernel) -> tuple[Sysctl, ...]:
+        kernel = self._machine.kernel
+        found = ((wanted.path, kernel.sysctl(wanted.path)) for wanted in wanted_sysctls(desired))
+        return tuple(Sysctl(path=path, value=value) for path, value in found if value is not None)
+
+    def apply(self, operations: Sequence[KernelOperation]) -> None:
+        if not operations:
+            return
+        self._machine.world.sleep(_CHANGE_NS)
+        die_if_dead()
+        for operation in operations:
+            if isinstance(operation.item, Sysctl) and self._machine.kernel.sysctl(operation.item.path) is not None:
+                self._machine.kernel.sysctls.setdefault(operation.item.path, "")
+        self._machine.kernel.apply(operations)
+
+    def close(self) -> None:
+        pass
+
+
+class SimulatedNftables(NftablesApplier):
+    """The table of a simulated machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__()
+        self._machine = machine
+
+    def remove(self, table: str) -> None:
+        self._known = None
+        if self._machine.ruleset is not None:
+            self._machine.load_ruleset(None)
+
+    def close(self) -> None:
+        pass
+
+    def _generation(self) -> int:
+        die_if_dead()
+        return self._machine.generation
+
+    def _load(self, known: _Known | None, desired: Ruleset) -> int:
+        if known is not None and self._machine.ruleset == desired:
+            return 0
+        self._machine.world.sleep(_LOAD_NS)
+        die_if_dead()
+        self._machine.load_ruleset(desired)
+        return 1
+
+    def _differences(self, desired: Ruleset) -> tuple[str, ...]:
+        self._machine.world.sleep(_COMPARE_NS)
+        die_if_dead()
+        found = self._machine.ruleset
+        if found is None:
+            return (f"nftables: table {desired.table} is missing",)
+        if found == desired:
+            return ()
+        differing = [
+            *(f"nftables: set {each.name} differs" for each in desired.sets if each not in found.sets),
+            *(f"nftables: chain {each.name} differs" for each in desired.chains if each not in found.chains),
+        ]
+        return tuple(differing) or (f"nftables: table {desired.table} differs",)
+
+
+class _Handle(Process):
+    """A daemon's process, held by a simulated pidfd."""
+
+    def __init__(self, daemon: DaemonProcess) -> None:
+        super().__init__(daemon.pid, daemon.pid, daemon.pidfd.number)
+        self._daemon = daemon
+        self._world = daemon.machine.world
+
+    def is_alive(self) -> bool:
+        return not self._daemon.process.is_dead
+
+    def send(self, number: int) -> None:
+        die_if_dead()
+        if self.is_alive():
+            self._daemon.signal(number)
+
+    def is_stopped(self) -> bool:
+        return self._daemon.process.is_stopped
+
+    def resume(self) -> None:
+        self.send(signal.SIGCONT)
+
+    def wait(self, timeout: float) -> bool:
+        deadline = self._world.now_ns + round(timeout * 1e9)
+        while self.is_alive() and self._world.now_ns < deadline:
+            self._world.sleep(min(2 * MS, deadline - self._world.now_ns))
+        return not self.is_alive()
+
+    def close(self) -> None:
+        pass
+
+
+class SimulatedSupervised(Supervised):
+    """A daemon's process on a simulated machine."""
+
+    def __init__(self, machine: Machine, kind: DaemonKind, settings: Settings) -> None:
+        super().__init__(kind, settings)
+        self._machine = machine
+
+    def take_over(self) -> None:
+        if self._taken_over:
+            return
+        self._taken_over = True
+        daemon = self._machine.daemons.get(self.kind.name)
+        record = self._machine.records.get(self.kind.name)
+        if daemon is not None:
+            self._process = _Handle(daemon)
+            self._record = record if record is not None and record.pid == daemon.pid else None
+
+    def test(self, daemon: Daemon) -> None:
+        if self.kind.test is None:
+            return
+        for file in daemon.files:
+            if PurePath(file.path).name != self.kind.config or self.has_loaded(file.path, file.content):
+                continue
+            self._machine.world.sleep(_TEST_NS.get(self.kind.name, 10 * MS))
+            if self.kind.name == "keepalived":
+                try:
+                    parse(file.content)
+                except SimulationError as error:
+                    raise ApplierError(f"refuses its configuration: {error}", where=self.kind.name) from None
+
+    def start(self, daemon: Daemon) -> None:
+        die_if_dead()
+        self._end_leftovers()
+        surroundings = self._surroundings(daemon)
+        self._machine.world.sleep(2 * MS)
+        die_if_dead()
+        config = next((file.path for file in daemon.files if PurePath(file.path).name == self.kind.config), "")
+        self._process = _Handle(self._machine.spawn(self.kind.name, lambda: self._machine.files.text(config)))
+        self._keep_record(daemon, surroundings)
+
+    def wait_until_ready(self) -> None:
+        world, daemon = self._machine.world, self._machine.daemons.get(self.kind.name)
+        deadline = world.now_ns + round(self.kind.ready_s * 1e9)
+        while daemon is None or not daemon.is_ready():
+            if daemon is None or daemon.process.is_dead:
+                self._forget()
+                raise ApplierError("does not start", where=self.kind.name)
+            if world.now_ns > deadline:
+                raise ApplierError(f"is not at work {self.kind.ready_s:g} s after its start", where=self.kind.name)
+            world.sleep(2 * MS)
+
+    def stop(self) -> None:
+        process = self._process
+        self._forget()
+        if process is not None:
+            process.end(grace=self.kind.stop_s)
+        self._end_leftovers()
+
+    def _end_leftovers(self) -> None:
+        daemon = self._machine.daemons.get(self.kind.name)
+        if daemon is not None:
+            daemon.signal(signal.SIGKILL)
+
+    def _save_record(self) -> None:
+        die_if_dead()
+        record: LoadedRecord | None = self._record
+        if record is None:
+            self._machine.records.pop(self.kind.name, None)
+        else:
+            self._machine.records[self.kind.name] = record
+
+    def _surroundings(self, daemon: Daemon) -> dict[str, int]:
+        if not self.kind.watches_devices:
+            return {}
+        words = self._words_of(daemon)
+        return {name: self._machine.kernel.plugged[name] for name in self._machine.kernel.links if name in words}
+
+
+class SimulatedFiles(GeneratedFiles):
+    """The generated files of a simulated machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__()
+        self._machine = machine
+
+    def present(self, directory: Path, name: str) -> set[Path]:
+        prefixes = (f"{name}.", f".{name}.")
+        return {
+            Path(path)
+            for path in self._machine.files.below(str(directory))
+            if path.rpartition("/")[2].startswith(prefixes)
+        }
+
+    def look(self, path: Path, *, full: bool) -> WrittenFile | None:
+        return self._machine.files.look(str(path))
+
+    def write(self, file: File) -> None:
+        self._machine.world.sleep(_CHANGE_NS)
+        die_if_dead()
+        self._machine.files.write(file.path, file.content, file.mode)
+
+    def remove(self, path: Path) -> None:
+        die_if_dead()
+        self._machine.files.remove(str(path))
+
+
+class SimulatedDaemons(DaemonApplier):
+    """The daemons of a simulated machine."""
+
+    def __init__(self, machine: Machine, settings: Settings) -> None:
+        super().__init__(
+            settings,
+            supervise=lambda kind, its: SimulatedSupervised(machine, kind, its),
+            files=SimulatedFiles(machine),
+            monotonic=lambda: machine.world.now_ns / 1e9,
+        )
+        self._machine = machine
+
+    def keepalived_reports(self) -> tuple[InstanceReport, ...]:
+        supervised = self._supervised["keepalived"]
+        supervised.take_over()
+        keepalived = self._machine.keepalived
+        if supervised.process is None or not supervised.process.is_alive() or keepalived is None:
+            return ()
+        answers: list[tuple[InstanceReport, ...]] = []
+        keepalived.enter(lambda: keepalived.ask(lambda: answers.append(keepalived.reports())))
+        deadline = self._machine.world.now_ns + _ANSWER_NS
+        while not answers and not keepalived.is_dead and self._machine.world.now_ns < deadline:
+            self._machine.world.sleep(2 * MS)
+        die_if_dead()
+        if not answers:
+            raise ApplierError("does not answer", where="keepalived", hint="what it printed is in keepalived.log")
+        return answers[0]
+
+    def _tell_conntrackd(self, request: str) -> None:
+        self._machine.world.sleep(5 * MS)
+        die_if_dead()
+
+
+class SimulatedFifo(NotifyFifo):
+    """The reading end of keepalived's notify FIFO."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._fifo = machine.fifo
+
+    def fileno(self) -> int:
+        return self._fifo.readable.number
+
+    def read(self) -> list[RoleReport]:
+        die_if_dead()
+        reports = (parse_notification(line.encode()) for line in self._fifo.read())
+        return [report for report in reports if report is not None]
+
+    def close(self) -> None:
+        pass
+
+
+class SimulatedMonitor(LinkMonitor):
+    """Notifications of the kernel."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._changed: set[str] = set()
+        self._readable = machine.descriptors.open()
+        machine.watch(self._note)
+
+    def _note(self, what: str) -> None:
+        self._changed.add(what)
+        self._readable.set()
+
+    def fileno(self) -> int:
+        return self._readable.number
+
+    def drain(self) -> frozenset[str]:
+        changed, self._changed = frozenset(self._changed), set()
+        self._readable.clear()
+        return changed
+
+    def close(self) -> None:
+        self._machine.unwatch(self._note)
+
+
+class SimulatedBeacons(BeaconSockets):
+    """The sockets of the beacons."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._devices: dict[str, str] = {}
+        self._heard: list[bytes] = []
+        self._readable = machine.descriptors.open()
+
+    def fileno(self) -> int:
+        return self._readable.number
+
+    def follow(self, sources: Mapping[str, str]) -> None:
+        self._devices = dict(sources)
+
+    def send(self, datagram: bytes) -> None:
+        die_if_dead()
+        for device in self._devices:
+            self._machine.networks.send(
+                self._machine,
+                device,
+                lambda other, device=device: _deliver(other, device, datagram),  # type: ignore[misc]
+            )
+
+    def take_in(self, device: str, datagram: bytes) -> None:
+        """A datagram has arrived."""
+        if device in self._devices:
+            self._heard.append(datagram)
+            self._readable.set()
+
+    def read(self) -> list[bytes]:
+        heard, self._heard = self._heard, []
+        self._readable.clear()
+        return heard
+
+    def close(self) -> None:
+        self._devices = {}
+
+
+def _deliver(machine: Machine, device: str, datagram: bytes) -> None:
+    if machine.agent is not None and machine.agent.beacons is not None:
+        machine.agent.beacons.take_in(device, datagram)

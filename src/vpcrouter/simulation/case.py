@@ -1,0 +1,274 @@
+"""A case: everything that happens to a simulated pair, as a value and as a text that a person can read and edit.
+
+    # comments and empty lines do not count
+    seed 7
+    advertisement-ms 100
+    0     rA  submit boot {"command":"configure-router", …}
+    1500  rB  cut eth2 silent 400
+    1800  rA  crash agent
+    2000  -   network loss=0.05 copies=0.01 delay-ms=2 for 300
+
+One line, one step: milliseconds since the agents started, the router (`-` for both or neither), what happens. Written
+by `dumps`, read by `loads`; reading what was written gives an equal case. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from attrs import field, frozen
+
+from vpcrouter.errors import MalformedInputError
+
+ROUTERS: Final = ("rA", "rB")
+PROCESSES: Final = ("agent", "keepalived", "conntrackd", "dnsmasq")
+DRIFTS: Final = ("own-address", "virtual-address", "stray-address", "stray-route", "ruleset", "file", "sysctl")
+DISK_FAULTS: Final = ("slow", "full", "refuses-syncs")
+CUTS: Final = ("silent", "carrier")
+EVERY_DEVICE: Final = "all"
+
+
+@frozen(kw_only=True)
+class Submit:
+    """A command file goes to a router: `submit NAME TEXT`. The same name on both routers: the same command."""
+
+    at_ms: int
+    router: str
+    name: str
+    text: str
+
+
+@frozen(kw_only=True)
+class Crash:
+    """A process is killed with -9: `crash PROCESS`."""
+
+    at_ms: int
+    router: str
+    process: str
+
+
+@frozen(kw_only=True)
+class PowerOff:
+    """The machine loses its power for so long: `power-off MS`."""
+
+    at_ms: int
+    router: str
+    for_ms: int
+
+
+@frozen(kw_only=True)
+class Pause:
+    """A process, or `all`, is stopped by a signal and continued: `pause PROCESS MS`."""
+
+    at_ms: int
+    router: str
+    process: str
+    for_ms: int
+
+
+@frozen(kw_only=True)
+class CutCable:
+    """A cable is cut and mended: `cut DEVICE silent|carrier MS`; device `all` is every one of that router."""
+
+    at_ms: int
+    router: str
+    device: str
+    how: str
+    for_ms: int
+
+
+@frozen(kw_only=True)
+class DiskFault:
+    """The journal's disk is slow, full, or refuses to sync: `disk slow|full|refuses-syncs MS`."""
+
+    at_ms: int
+    router: str
+    how: str
+    for_ms: int
+
+
+@frozen(kw_only=True)
+class SetClock:
+    """Somebody sets the time of day: `clock SECONDS` (added to what it was)."""
+
+    at_ms: int
+    router: str
+    by_s: int
+
+
+@frozen(kw_only=True)
+class Drift:
+    """Somebody changes the machine by hand: `drift WHAT`."""
+
+    at_ms: int
+    router: str
+    what: str
+
+
+@frozen(kw_only=True)
+class Snapshot:
+    """The agent writes a snapshot of its state: `snapshot`."""
+
+    at_ms: int
+    router: str
+
+
+@frozen(kw_only=True)
+class Network:
+    """All networks lose, copy and delay: `network loss=SHARE copies=SHARE delay-ms=MS for MS`."""
+
+    at_ms: int
+    router: str = "-"
+    loss: float = 0.0
+    copies: float = 0.0
+    delay_ms: int = 0
+    for_ms: int = 0
+
+
+Step = Submit | Crash | PowerOff | Pause | CutCable | DiskFault | SetClock | Drift | Snapshot | Network
+
+
+def _in_order(steps: Sequence[Step]) -> tuple[Step, ...]:
+    return tuple(sorted(steps, key=lambda step: step.at_ms))
+
+
+@frozen(kw_only=True)
+class Case:
+    """What happens. Steps of one moment happen in the order given."""
+
+    steps: tuple[Step, ...] = field(converter=_in_order)
+    seed: int = 0
+    """Of everything that is left to chance: delays, losses, what a power failure leaves."""
+    advertisement_ms: int = 100
+
+    @property
+    def commands(self) -> int:
+        """How many files are submitted."""
+        return sum(isinstance(step, Submit) for step in self.steps)
+
+    @property
+    def faults(self) -> tuple[Step, ...]:
+        """Everything else."""
+        return tuple(step for step in self.steps if not isinstance(step, Submit))
+
+
+def dumps(case: Case) -> str:
+    """The text."""
+    head = [f"seed {case.seed}", f"advertisement-ms {case.advertisement_ms}"]
+    return "\n".join((*head, *(_line(step) for step in case.steps))) + "\n"
+
+
+def _line(step: Step) -> str:
+    return f"{step.at_ms:<6d} {step.router:<3s} {_words(step)}"
+
+
+def _words(step: Step) -> str:
+    match step:
+        case Submit():
+            return f"submit {step.name} {step.text}"
+        case Crash():
+            return f"crash {step.process}"
+        case PowerOff():
+            return f"power-off {step.for_ms}"
+        case Pause():
+            return f"pause {step.process} {step.for_ms}"
+        case CutCable():
+            return f"cut {step.device} {step.how} {step.for_ms}"
+        case DiskFault():
+            return f"disk {step.how} {step.for_ms}"
+        case SetClock():
+            return f"clock {step.by_s}"
+        case Drift():
+            return f"drift {step.what}"
+        case Snapshot():
+            return "snapshot"
+        case Network():
+            return f"network loss={step.loss} copies={step.copies} delay-ms={step.delay_ms} for {step.for_ms}"
+
+
+def loads(text: str, *, name: str = "case") -> Case:
+    """The case. Raises MalformedInputError naming the line."""
+    seed, advertisement_ms = 0, 100
+    steps: list[Step] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        try:
+            match words:
+                case ["seed", value]:
+                    seed = int(value)
+                case ["advertisement-ms", value]:
+                    advertisement_ms = int(value)
+                case [at, router, verb, *rest]:
+                    steps.append(_step(int(at), _one_of(router, (*ROUTERS, "-")), verb, rest, line))
+                case _:
+                    raise ValueError("a step has a time, a router and a verb")  # noqa: TRY301
+        except (ValueError, KeyError, IndexError) as error:
+            raise MalformedInputError(
+                f"{line.strip()[:80]!r} is no line of a case: {error}",
+                where=f"{name}:{number}",
+                hint="docs/simulation.md has every verb",
+            ) from None
+    return Case(steps=tuple(steps), seed=seed, advertisement_ms=advertisement_ms)
+
+
+def _step(at_ms: int, router: str, verb: str, rest: list[str], line: str) -> Step:
+    if at_ms < 0:
+        raise ValueError("time begins at 0")
+    if router == "-" and verb != "network":
+        raise ValueError("only the network has no router")
+    return _READ[verb](at_ms, router, rest, line)
+
+
+def _submit(at_ms: int, router: str, rest: list[str], line: str) -> Step:
+    return Submit(at_ms=at_ms, router=router, name=rest[0], text=line.split(None, 4)[4])
+
+
+def _network(at_ms: int, router: str, rest: list[str], line: str) -> Step:
+    values = dict(word.split("=", 1) for word in rest if "=" in word)
+    share = {key: float(values.get(key, "0")) for key in ("loss", "copies")}
+    if not all(0 <= each <= 1 for each in share.values()):
+        raise ValueError("a share is between 0 and 1")
+    return Network(
+        at_ms=at_ms,
+        router=router,
+        loss=share["loss"],
+        copies=share["copies"],
+        delay_ms=_count(values.get("delay-ms", "0")),
+        for_ms=_count(rest[rest.index("for") + 1]),
+    )
+
+
+_READ: Mapping[str, Callable[[int, str, list[str], str], Step]] = {
+    "submit": _submit,
+    "network": _network,
+    "crash": lambda at, router, rest, _: Crash(at_ms=at, router=router, process=_one_of(rest[0], PROCESSES)),
+    "power-off": lambda at, router, rest, _: PowerOff(at_ms=at, router=router, for_ms=_count(rest[0])),
+    "pause": lambda at, router, rest, _: Pause(
+        at_ms=at, router=router, process=_one_of(rest[0], (*PROCESSES, "all")), for_ms=_count(rest[1])
+    ),
+    "cut": lambda at, router, rest, _: CutCable(
+        at_ms=at, router=router, device=rest[0], how=_one_of(rest[1], CUTS), for_ms=_count(rest[2])
+    ),
+    "disk": lambda at, router, rest, _: DiskFault(
+        at_ms=at, router=router, how=_one_of(rest[0], DISK_FAULTS), for_ms=_count(rest[1])
+    ),
+    "clock": lambda at, router, rest, _: SetClock(at_ms=at, router=router, by_s=int(rest[0])),
+    "drift": lambda at, router, rest, _: Drift(at_ms=at, router=router, what=_one_of(rest[0], DRIFTS)),
+    "snapshot": lambda at, router, _, __: Snapshot(at_ms=at, router=router),
+}
+
+
+def _one_of(word: str, words: Sequence[str]) -> str:
+    if word not in words:
+        raise ValueError(f"{word!r} is none of {', '.join(words)}")
+    return word
+
+
+def _count(word: str) -> int:
+    number = int(word)
+    if number < 0:
+        raise ValueError(f"{number} is less than nothing")
+    return number

@@ -1,0 +1,268 @@
+"""The real agent on a simulated machine: its surroundings, its process, its door, and the client that knocks there.
+
+`AgentProcess` runs `vpcrouter.agent.Agent` and `vpcrouter.router.Router` as they are. When it ends by itself (a disk
+that refuses) the machine's init starts another one a second later, as systemd would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor, Future
+from pathlib import PurePath
+from typing import Any
+
+from attrs import define, field
+
+from vpcrouter.agent import Agent
+from vpcrouter.appliers.beacons import BeaconSockets
+from vpcrouter.appliers.daemons import DaemonApplier
+from vpcrouter.appliers.kernel import KernelApplier
+from vpcrouter.appliers.monitor import LinkMonitor
+from vpcrouter.appliers.nftables import NftablesApplier
+from vpcrouter.appliers.notify import NotifyFifo
+from vpcrouter.errors import JournalError, VpcRouterError
+from vpcrouter.journal.disk import Disk
+from vpcrouter.router import Router
+from vpcrouter.simulation.appliers import (
+    SimulatedBeacons,
+    SimulatedDaemons,
+    SimulatedFifo,
+    SimulatedKernel,
+    SimulatedMonitor,
+    SimulatedNftables,
+)
+from vpcrouter.simulation.loop import Loop
+from vpcrouter.simulation.machine import Machine
+from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Process, Thread
+from vpcrouter.surroundings import Surroundings
+from vpcrouter.values.settings import Settings
+
+START_NS = 250 * MS
+"""From the start of the process until it opens its journal: Python and the imports."""
+RESTART_NS = SECOND
+REQUEST_NS = 100_000
+"""One way by the agent's socket."""
+PATIENCE_NS = 1_500 * MS
+"""Without an answer for so long, a client asks again."""
+
+
+class SimulatedSurroundings(Surroundings):
+    """What a process on a simulated machine finds."""
+
+    def __init__(self, machine: Machine, process: Process) -> None:
+        self._machine = machine
+        self._process = process
+        self.beacon_sockets: SimulatedBeacons | None = None
+
+    def monotonic_ns(self) -> int:
+        return self._machine.world.now_ns
+
+    def time_ns(self) -> int:
+        return MORNING_NS + self._machine.world.now_ns + self._machine.clock_offset_ns
+
+    def random_bytes(self, count: int) -> bytes:
+        return self._machine.world.random.randbytes(count)
+
+    def wait_readable(self, descriptors: Sequence[int], seconds: float) -> None:
+        deadline = self._machine.world.now_ns + round(seconds * 1e9)
+        found = [self._machine.descriptors.find(number) for number in descriptors]
+        while not any(each.is_readable for each in found) and self._machine.world.now_ns < deadline:
+            self._machine.world.sleep(min(2 * MS, deadline - self._machine.world.now_ns))
+
+    def worker(self) -> Executor:
+        return _Worker(self._process)
+
+    def disk(self) -> Disk:
+        return self._machine.disk
+
+    def kernel(self) -> KernelApplier:
+        return SimulatedKernel(self._machine)
+
+    def nftables(self) -> NftablesApplier:
+        return SimulatedNftables(self._machine)
+
+    def daemons(self, settings: Settings) -> DaemonApplier:
+        return SimulatedDaemons(self._machine, settings)
+
+    def notifications(self, fifo: PurePath) -> NotifyFifo:
+        return SimulatedFifo(self._machine)
+
+    def monitor(self) -> LinkMonitor:
+        return SimulatedMonitor(self._machine)
+
+    def beacons(self) -> BeaconSockets:
+        self.beacon_sockets = SimulatedBeacons(self._machine)
+        return self.beacon_sockets
+
+
+class _Worker(Executor):
+    """A thread of a simulated process, as an executor."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._thread: Thread = process.thread()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+
+        def work() -> None:
+            try:
+                result = fn(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - whoever waits for it gets it
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        world = self._process.world
+        world.after(0, lambda: self._process.enter(lambda: self._thread.do(work)))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """What runs is waited for in virtual time."""
+        while wait and self._thread.is_busy and not self._process.is_dead:
+            self._process.world.sleep(MS)
+
+
+class _Door:
+    """Where requests come in."""
+
+    def __init__(self, agent: AgentProcess, answer: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> None:
+        self._agent = agent
+        self._answer = answer
+
+    async def open(self) -> None:
+        """Let them in."""
+        self._agent.answer = self._answer
+
+    def close(self) -> None:
+        """No more."""
+        self._agent.answer = None
+
+
+class AgentProcess(Process):
+    """The agent of one machine."""
+
+    def __init__(self, machine: Machine, settings: Settings) -> None:
+        super().__init__(machine.world, f"{machine.name}/agent")
+        self.machine = machine
+        self.settings = settings
+        self.router: Router | None = None
+        self.agent: Agent | None = None
+        self.answer: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]] | None = None
+        self.surroundings = SimulatedSurroundings(machine, self)
+        self.loop = Loop(machine.world, self, machine.descriptors)  # type: ignore[abstract]
+        self.started_ns = machine.world.now_ns
+        self.error: BaseException | None = None
+        """Why it ended by itself."""
+        self.on_open: Callable[[AgentProcess], None] = lambda _: None
+        self.on_end: Callable[[AgentProcess], None] = lambda _: None
+        machine.agent = self
+        machine.world.note(self.name, "starts")
+        self.loop.call_later(START_NS / 1e9, self._boot)
+
+    @property
+    def beacons(self) -> SimulatedBeacons | None:
+        """Its sockets."""
+        return self.surroundings.beacon_sockets
+
+    def _boot(self) -> None:
+        try:
+            self.router = Router.open(
+                self.machine.directory, settings=self.settings, surroundings=self.surroundings, owner={}
+            )
+            self.on_open(self)
+            self.agent = Agent(self.router, open_door=lambda _, answer: _Door(self, answer))
+        except VpcRouterError as error:
+            self._ended(error)
+            return
+        task = self.loop.create_task(self.agent.run())
+        task.add_done_callback(lambda done: self._ended(None if done.cancelled() else done.exception()))
+
+    def _ended(self, error: BaseException | None) -> None:
+        """It has ended by itself."""
+        self.error = error
+        self.world.note(self.name, f"ends: {type(error).__name__ if error is not None else 'in order'}")
+        self.world.after(0, self.kill)
+        self.on_end(self)
+
+    def kill(self) -> None:
+        """It is gone; the kernel closes its files, which drops the journal's lock."""
+        if self.is_dead:
+            return
+        super().kill()
+        self.loop.abandon()
+        self.answer = None
+        if self.router is not None:
+            self.router.journal.close()
+            self.router.host.close()
+        if self.machine.agent is self:
+            self.machine.agent = None
+
+    @property
+    def has_failed(self) -> BaseException | None:
+        """A bug: an error that nobody expects an agent to end with."""
+        for each in (*self.loop.failures, self.error):
+            if each is not None and not isinstance(each, JournalError):
+                return each
+        return None
+
+
+@define
+class Client:
+    """Sends commands to one router's agent, each after the answer to the one before, and again if none comes."""
+
+    machine: Machine
+    answered: Callable[[int, list[dict[str, Any]]], None]
+    """Told of each file that was answered, by its number."""
+    _queue: list[tuple[int, str, str]] = field(factory=list)
+    _is_waiting: bool = False
+    _turn: int = 0
+
+    def send(self, number: int, name: str, text: str) -> None:
+        """Hand a file in, after those before it."""
+        self._queue.append((number, name, text))
+        self._next()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything was answered."""
+        return not self._queue
+
+    def _next(self) -> None:
+        if self._is_waiting or not self._queue:
+            return
+        world, agent = self.machine.world, self.machine.agent
+        self._is_waiting = True
+        self._turn += 1
+        turn = self._turn
+        if agent is None or agent.answer is None:
+            world.after(100 * MS, lambda: self._again(turn))
+            return
+        number, name, text = self._queue[0]
+        answer = agent.answer
+
+        async def ask() -> None:
+            try:
+                result = await answer({"op": "submit", "name": name, "data": text})
+            except VpcRouterError:
+                return  # as if the connection broke: asked again
+            world.after(REQUEST_NS, lambda: self._take(turn, number, result["results"]))
+
+        def knock() -> None:
+            agent.loop.call_soon(lambda: agent.loop.create_task(ask()))
+
+        world.after(REQUEST_NS, lambda: agent.enter(knock))
+        world.after(PATIENCE_NS, lambda: self._again(turn))
+
+    def _again(self, turn: int) -> None:
+        if turn == self._turn and self._is_waiting:
+            self._is_waiting = False
+            self._next()
+
+    def _take(self, turn: int, number: int, results: list[dict[str, Any]]) -> None:
+        if turn != self._turn:
+            return  # an answer that nobody waits for any more
+        self._is_waiting = False
+        self._queue.pop(0)
+        self.answered(number, results)
+        self._next()

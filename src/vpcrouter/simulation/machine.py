@@ -1,0 +1,348 @@
+"""One simulated machine: kernel, ruleset, files, daemons, disk; switched on and off, and what runs on it.
+
+It is what the appliers of `simulation.appliers` act on, what keepalived's model holds its addresses in, and what the
+faults damage. It knows nothing of agents' insides and nothing of what is desired.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import define, field, frozen
+
+from vpcrouter.appliers._loaded import LoadedRecord
+from vpcrouter.plan.daemons import WrittenFile, digest
+from vpcrouter.plan.kernel import RouteEntry
+from vpcrouter.simulation.disk import SimulatedDisk
+from vpcrouter.simulation.keepalived import Advertisement, Keepalived
+from vpcrouter.simulation.kernel_model import KernelModel, RefusedError
+from vpcrouter.simulation.loop import Descriptors, Readable
+from vpcrouter.simulation.network import Networks
+from vpcrouter.simulation.world import MS, Process, World
+from vpcrouter.values.desired import InterfaceAddress, Link, Ruleset
+
+if TYPE_CHECKING:
+    from vpcrouter.simulation.host import AgentProcess
+
+DEVICES = tuple(f"eth{number}" for number in range(10))
+"""Control, public, and eight tiers, as in the laboratory."""
+STARTS_NS: Mapping[str, int] = {"conntrackd": 25 * MS, "dnsmasq": 13 * MS}
+"""Until a daemon is at work; of others START_NS."""
+START_NS = 20 * MS
+
+
+class MachineKernel(KernelModel):
+    """The kernel of a machine, which tells of its changes."""
+
+    def __init__(self, changed: Callable[[str], None]) -> None:
+        super().__init__()
+        self._changed = changed
+        self.version = 0
+        """Grows with every change."""
+        self.plugged: dict[str, int] = {}
+        """The number of each device: another one after it was unplugged."""
+
+    def plug(self, name: str) -> None:
+        super().plug(name)
+        self.version += 1
+        self.plugged[name] = self.version
+        self._touch(name)
+
+    def unplug(self, name: str) -> None:
+        """The device is gone, with all that was on it."""
+        self.links.pop(name, None)
+        self.addresses = [each for each in self.addresses if each.device != name]
+        self.routes = [each for each in self.routes if each.route.device != name]
+        self._touch(name)
+
+    def is_up(self, name: str) -> bool:
+        """Whether a device is there and up."""
+        link = self.links.get(name)
+        return link is not None and link.up
+
+    def sysctl(self, path: str) -> str | None:
+        """A setting; None if it has no file."""
+        value = self.sysctls.get(path)
+        if value is not None:
+            return value
+        parts = path.split("/")
+        is_of_device = len(parts) == 5 and parts[2] in ("conf", "neigh") and parts[3] not in ("all", "default")
+        return None if is_of_device and parts[3] not in self.links else "0"
+
+    def _set_link(self, link: Link) -> None:
+        before = self.links.get(link.name)
+        super()._set_link(link)
+        if self.links.get(link.name) != before:
+            self._touch(link.name)
+
+    def add_address(self, address: InterfaceAddress) -> None:
+        if address not in self.addresses:
+            super().add_address(address)
+            self._touch(address.device)
+
+    def remove_address(self, address: InterfaceAddress) -> None:
+        if address in self.addresses:
+            super().remove_address(address)
+            self._touch(address.device)
+
+    def put_route(self, entry: RouteEntry) -> None:
+        super().put_route(entry)
+        self._touch("")
+
+    def try_route(self, entry: RouteEntry) -> None:
+        """Add a route; nothing happens if the kernel refuses it."""
+        with suppress(RefusedError):
+            self.put_route(entry)
+
+    def remove_route(self, entry: RouteEntry) -> None:
+        if entry in self.routes:
+            super().remove_route(entry)
+            self._touch("")
+
+    def _touch(self, device: str) -> None:
+        self.version += 1
+        self._changed(device)
+
+
+@frozen
+class _Kept:
+    content: str
+    written: WrittenFile
+
+
+@define
+class Files:
+    """The generated files, by path."""
+
+    _kept: dict[str, _Kept] = field(factory=dict)
+
+    def look(self, path: str) -> WrittenFile | None:
+        """What stands there; None if nothing does."""
+        kept = self._kept.get(path)
+        return None if kept is None else kept.written
+
+    def text(self, path: str) -> str:
+        """The content; empty if there is no file."""
+        kept = self._kept.get(path)
+        return "" if kept is None else kept.content
+
+    def write(self, path: str, content: str, mode: int = 0o644) -> None:
+        """Put a file there."""
+        self._kept[path] = _Kept(content, WrittenFile(digest=digest(content), mode=mode))
+
+    def remove(self, path: str) -> None:
+        """Take one away."""
+        self._kept.pop(path, None)
+
+    def below(self, directory: str) -> list[str]:
+        """The paths in a directory."""
+        return sorted(path for path in self._kept if path.rpartition("/")[0] == directory)
+
+    def paths(self) -> list[str]:
+        """All."""
+        return sorted(self._kept)
+
+    def clear(self) -> None:
+        """None is left."""
+        self._kept.clear()
+
+
+class Fifo:
+    """keepalived's notify FIFO: lines wait in it, also while nobody reads."""
+
+    def __init__(self, readable: Readable) -> None:
+        self._lines: list[str] = []
+        self.readable = readable
+
+    def write(self, line: str) -> None:
+        """A line more."""
+        self._lines.append(line)
+        self.readable.set()
+
+    def read(self) -> list[str]:
+        """All that are there."""
+        lines, self._lines = self._lines, []
+        self.readable.clear()
+        return lines
+
+
+class DaemonProcess:
+    """A daemon that runs: any but keepalived does nothing but be there."""
+
+    def __init__(self, machine: Machine, name: str, process: Process, pidfd: Readable) -> None:
+        self.machine = machine
+        self.name = name
+        self.process = process
+        self.pidfd = pidfd
+        self.pid = machine.next_pid()
+        self.ready_ns = machine.world.now_ns + STARTS_NS.get(name, START_NS)
+
+    def is_ready(self) -> bool:
+        """Whether it has said that it is at work."""
+        if isinstance(self.process, Keepalived):
+            return self.process.is_ready
+        return self.machine.world.now_ns >= self.ready_ns
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        process = self.process
+        match number:
+            case signal.SIGKILL:
+                self.ended()
+            case signal.SIGSTOP:
+                process.stop()
+            case signal.SIGCONT:
+                process.go_on()
+            case signal.SIGTERM if isinstance(process, Keepalived):
+                process.enter(process.end)
+            case signal.SIGHUP if isinstance(process, Keepalived):
+                process.enter(process.reload)
+            case signal.SIGTERM:
+                self.machine.world.after(2 * MS, self.ended)
+            case signal.SIGHUP if self.name == "conntrackd":
+                self.machine.world.after(2 * MS, self.ended)
+
+    def ended(self) -> None:
+        """It is gone."""
+        self.process.kill()
+        if self.machine.daemons.get(self.name) is self:
+            del self.machine.daemons[self.name]
+        self.machine.world.note(self.process.name, "ends")
+        self.pidfd.set()
+
+
+class Machine:
+    """One machine of a pair."""
+
+    def __init__(self, world: World, networks: Networks, descriptors: Descriptors, name: str, directory: Path) -> None:
+        self.world = world
+        self.networks = networks
+        self.descriptors = descriptors
+        self.name = name
+        self.directory = directory
+        """Of the journal."""
+        self.disk = SimulatedDisk(world, directory.parent)
+        self.is_on = True
+        self.kernel = MachineKernel(self._kernel_changed)
+        self.ruleset: Ruleset | None = None
+        self.generation = 1
+        self.files = Files()
+        self.fifo = Fifo(descriptors.open())
+        self.daemons: dict[str, DaemonProcess] = {}
+        self.records: dict[str, LoadedRecord] = {}
+        """What each daemon has loaded, as its agent noted it."""
+        self.counters: dict[str, int] = {}
+        self.clock_offset_ns = 0
+        """Somebody set the time of day."""
+        self.agent: AgentProcess | None = None
+        self.unknown: set[str] = set()
+        """Words of keepalived.conf that the model passes over."""
+        self.on_change: Callable[[], None] = lambda: None
+        self.announced: Callable[[Machine, Iterable[InterfaceAddress]], None] = lambda _, __: None
+        self._monitors: list[Callable[[str], None]] = []
+        self._pid = 100
+        for device in DEVICES:
+            self.kernel.plug(device)
+
+    # Switching it on and off --------------------------------------------------------------------
+
+    def lose_power(self) -> None:
+        """Everything stops, and what was not on the disk is lost."""
+        self.is_on = False
+        for daemon in list(self.daemons.values()):
+            daemon.process.kill()
+        self.daemons.clear()
+        if self.agent is not None:
+            self.agent.kill()
+        for device in DEVICES:
+            self.kernel.unplug(device)
+        self.kernel.sysctls = {"net/ipv4/ip_forward": "0"}
+        self.ruleset, self.generation = None, 1
+        self.records.clear()
+        self.files.clear()
+        self.fifo = Fifo(self.descriptors.open())
+        self.disk.power_failure(self.directory)
+        self.on_change()
+
+    def start(self) -> None:
+        """It boots: bare devices, and the journal's directory as it was left."""
+        self.is_on = True
+        for device in DEVICES:
+            self.kernel.plug(device)
+        self.on_change()
+
+    # Daemons ------------------------------------------------------------------------------------
+
+    def spawn(self, name: str, read_config: Callable[[], str]) -> DaemonProcess:
+        """Start a daemon."""
+        pidfd = self.descriptors.open()
+        if name == "keepalived":
+            keepalived = Keepalived(self, read_config)
+            daemon = DaemonProcess(self, name, keepalived, pidfd)
+            keepalived.on_exit = daemon.ended
+        else:
+            daemon = DaemonProcess(self, name, Process(self.world, f"{self.name}/{name}"), pidfd)
+        self.daemons[name] = daemon
+        self.world.note(daemon.process.name, "starts")
+        return daemon
+
+    @property
+    def keepalived(self) -> Keepalived | None:
+        """The one that runs."""
+        daemon = self.daemons.get("keepalived")
+        return daemon.process if daemon is not None and isinstance(daemon.process, Keepalived) else None
+
+    def next_pid(self) -> int:
+        """A number that no process had before."""
+        self._pid += 1
+        return self._pid
+
+    def tell_unknown(self, words: Iterable[str]) -> None:
+        """Words that a model passes over."""
+        self.unknown |= set(words)
+
+    # Network ------------------------------------------------------------------------------------
+
+    def hear_vrrp(self, device: str, advertisement: Advertisement) -> None:
+        """An advertisement came in."""
+        if (keepalived := self.keepalived) is not None:
+            keepalived.hear(device, advertisement)
+
+    def cable_changed(self, device: str) -> None:
+        """A cable was cut or mended."""
+        self._kernel_changed(device)
+        self.on_change()
+
+    def announce(self, addresses: tuple[InterfaceAddress, ...]) -> None:
+        """Gratuitous ARP."""
+        reached = [each for each in addresses if self.networks.is_linked(self, each.device)]
+        self.announced(self, reached)
+
+    # Changes ------------------------------------------------------------------------------------
+
+    def watch(self, watcher: Callable[[str], None]) -> None:
+        """Be told of changes of the kernel ("kernel") and of the ruleset ("nftables")."""
+        self._monitors.append(watcher)
+
+    def unwatch(self, watcher: Callable[[str], None]) -> None:
+        """Be told no more."""
+        if watcher in self._monitors:
+            self._monitors.remove(watcher)
+
+    def load_ruleset(self, ruleset: Ruleset | None) -> None:
+        """One transaction of nftables."""
+        self.ruleset = ruleset
+        self.generation += 1
+        for watcher in list(self._monitors):
+            watcher("nftables")
+
+    def _kernel_changed(self, device: str) -> None:
+        for watcher in list(self._monitors):
+            watcher("kernel")
+        if device and (keepalived := self.keepalived) is not None:
+            keepalived.link_changed()
+        self.on_change()

@@ -1,0 +1,176 @@
+"""Looks for a case that breaks a pair, and for the smallest one: blocks of cases, on as many processors as there are.
+
+A block is a hypothesis run of its own seed, so what is found depends on the seed and not on how many look. Cases are
+shrunk in the block that found them, keeping the rule that was broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import suppress
+
+from attrs import define, field, frozen
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import seed as with_seed
+from hypothesis import settings as hypothesis_settings
+from hypothesis.strategies import SearchStrategy
+
+from vpcrouter.simulation.case import Case
+from vpcrouter.simulation.pair import Report, run
+from vpcrouter.simulation.strategies import Command, cases
+from vpcrouter.simulation.watch import Violation
+
+BLOCK = 20
+"""Cases of one block: a second or two."""
+SHRINKS = 400
+"""Cases that are tried to make one smaller."""
+
+
+@frozen(kw_only=True)
+class Finding:
+    """A case that broke a rule, as small as it was made."""
+
+    case: Case
+    violations: tuple[Violation, ...]
+    tried: int
+    """Cases that were run until the first failure."""
+
+
+@frozen(kw_only=True)
+class Figures:
+    """Of one case."""
+
+    commands: int
+    faults: int
+    settle_ms: float | None
+    reloads: int
+    role_changes: int
+    outage_ms: float
+    double_master_ms: float
+
+    @classmethod
+    def of(cls, case: Case, report: Report) -> Figures:
+        """The figures of a report."""
+        return cls(
+            commands=case.commands,
+            faults=len(case.faults),
+            settle_ms=report.settle_ms,
+            reloads=report.reloads,
+            role_changes=report.role_changes,
+            outage_ms=max((each.length_ms for each in report.outages), default=0.0),
+            double_master_ms=report.double_master_ms,
+        )
+
+
+@define
+class Found:
+    """What a block, or all of them, came to."""
+
+    figures: list[Figures] = field(factory=list)
+    finding: Finding | None = None
+
+
+class _BrokenError(Exception):
+    """For hypothesis: this case fails."""
+
+
+def search(
+    strategy: SearchStrategy[Case],
+    *,
+    bursts: int,
+    seed: int,
+    judge: Callable[[Case], Report] = run,
+    shrinks: int = SHRINKS,
+) -> Found:
+    """Run that many cases, or until one breaks a rule; that one is shrunk."""
+    found = Found()
+    known: dict[Case, tuple[Violation, ...]] = {}
+    wanted: list[str] = []
+    tried = 0
+
+    @with_seed(seed)
+    @hypothesis_settings(
+        max_examples=bursts,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+        report_multiple_bugs=False,
+    )
+    @given(strategy)
+    def attempt(case: Case) -> None:
+        nonlocal tried
+        if case not in known:
+            if wanted and len(known) - tried > shrinks:
+                return
+            report = judge(case)
+            known[case] = report.violations
+            if not wanted:
+                tried += 1
+                found.figures.append(Figures.of(case, report))
+        broken = known[case]
+        if not wanted and broken:
+            wanted.append(broken[0].rule)
+        if any(each.rule in wanted for each in broken):
+            found.finding = Finding(case=case, violations=broken, tried=tried)
+            raise _BrokenError
+
+    with suppress(_BrokenError):
+        attempt()
+    return found
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What to look for."""
+
+    bursts: int
+    seed: int
+    faults: tuple[str, ...]
+    burst: tuple[Command, ...] | None = None
+    most_commands: int = 8
+    most_faults: int = 2
+    advertisement_ms: int = 100
+
+
+def search_block(plan: Plan, number: int, bursts: int) -> Found:
+    """One block of a plan."""
+    strategy = cases(
+        faults=plan.faults,
+        burst=plan.burst,
+        most_commands=plan.most_commands,
+        most_faults=plan.most_faults,
+        advertisement_ms=plan.advertisement_ms,
+    )
+    return search(strategy, bursts=bursts, seed=plan.seed * 1_000_003 + number)
+
+
+def search_blocks(plan: Plan, jobs: int) -> Iterator[Found]:
+    """The blocks of a plan as they come; those of a search that has found something are the last ones."""
+    sizes = [min(BLOCK, plan.bursts - start) for start in range(0, plan.bursts, BLOCK)]
+    if jobs == 1:
+        for number, size in enumerate(sizes):
+            found = search_block(plan, number, size)
+            yield found
+            if found.finding is not None:
+                return
+        return
+    with ProcessPoolExecutor(max_workers=jobs) as pool:
+        waiting = {pool.submit(search_block, plan, number, size) for number, size in enumerate(sizes)}
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for each in done:
+                found = each.result()
+                yield found
+                if found.finding is not None:
+                    for other in waiting:
+                        other.cancel()
+            waiting = {each for each in waiting if not each.cancelled()}
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that this share of them does not exceed; 0 without values."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

@@ -1,0 +1,352 @@
+"""Hypothesis strategies of cases: bursts of commands on a growing and shrinking VPC, their timing, and faults.
+
+    from hypothesis import given
+    from vpcrouter.simulation import run, strategies
+
+    @given(strategies.cases())
+    def test_my_pair(case): assert not run(case).violations
+
+Everything is drawn from small pools, so that commands meet; a case that fails shrinks to few steps at round times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import frozen
+from hypothesis import strategies as st
+
+from vpcrouter import commands
+from vpcrouter.command_json import dumps
+from vpcrouter.simulation.case import (
+    CUTS,
+    DISK_FAULTS,
+    DRIFTS,
+    EVERY_DEVICE,
+    PROCESSES,
+    ROUTERS,
+    Case,
+    Crash,
+    CutCable,
+    DiskFault,
+    Drift,
+    Network,
+    Pause,
+    PowerOff,
+    SetClock,
+    Snapshot,
+    Step,
+    Submit,
+)
+from vpcrouter.values.config import (
+    Acl,
+    AclRule,
+    PortForward,
+    PublicAddress,
+    Reservation,
+    RouterConfig,
+    Secret,
+    StaticNat,
+    StaticRoute,
+    Tier,
+)
+
+BASE_MS = 300
+"""The agents are there, and the first commands come."""
+ESTABLISHED_MS = 2_000
+"""The first election is over."""
+_OWN = {"rA": 2, "rB": 3}
+_TIERS = (2, 3, 4, 5)
+
+
+@frozen
+class Command:
+    """A command as each router gets it."""
+
+    name: str
+    texts: Mapping[str, str]
+
+    def to(self, router: str, at_ms: int) -> Submit:
+        """It is handed in there."""
+        return Submit(at_ms=at_ms, router=router, name=self.name, text=self.texts[router])
+
+
+# The VPC ------------------------------------------------------------------------------------------
+
+
+def _for_both(name: str, make: Callable[[int], commands.Command]) -> Command:
+    return Command(name, {router: dumps(make(own)) for router, own in _OWN.items()})
+
+
+def boot(*, redundant: bool = True) -> Command:
+    """The boot parameters; rA is preferred."""
+    return _for_both(
+        "boot",
+        lambda own: commands.ConfigureRouter(
+            config=RouterConfig(
+                name=f"r-{own}-VM",
+                vpc_network="10.1.0.0/16",
+                domain="vpc1.example.com",
+                resolvers=("203.0.113.53",),
+                control_address=f"169.254.0.{own}/16",
+                redundant=redundant,
+                prefers_master=own == 2,
+                source_nat_address="203.0.113.10",
+                password=Secret(text="1029137816800961"),
+            )
+        ),
+    )
+
+
+def public(last: int) -> Command:
+    """A public address on eth1."""
+    put = (
+        PublicAddress(
+            address=f"203.0.113.{last}", network="203.0.113.0/24", gateway="203.0.113.1", device="eth1", mac=None
+        ),
+    )
+    return _for_both(f"public-{last}", lambda _: commands.ChangePublicAddresses(put=put))
+
+
+def add_tier(number: int) -> Command:
+    """The tier on ethN."""
+    return _for_both(
+        f"add-eth{number}",
+        lambda own: commands.PutTier(
+            tier=Tier(
+                device=f"eth{number}",
+                network=f"10.1.{number}.0/24",
+                gateway=f"10.1.{number}.1",
+                address=f"10.1.{number}.{own}",
+                mac=f"02:01:00:00:{number:02x}:{own:02x}",
+                domain="vpc1.example.com",
+                resolvers=("203.0.113.53",),
+                mtu=1500,
+                network_id=200 + number,
+            )
+        ),
+    )
+
+
+def remove_tier(number: int) -> Command:
+    """The tier on ethN goes."""
+    command = commands.RemoveTier(device=f"eth{number}", network=f"10.1.{number}.0/24")
+    return _for_both(f"remove-eth{number}", lambda _: command)
+
+
+def _acl(number: int, kind: int) -> Command:
+    rules = tuple(
+        AclRule(protocol="tcp", first_port=80 + each, last_port=80 + each, networks=("0.0.0.0/0",))
+        for each in range(kind)
+    )
+    return _for_both(
+        f"acl-eth{number}-{kind}", lambda _: commands.ReplaceAcl(acl=Acl(device=f"eth{number}", ingress=rules))
+    )
+
+
+def _lease(number: int, kind: int) -> Command:
+    lease = Reservation(
+        address=f"10.1.{number}.{10 + kind}",
+        mac=f"02:02:00:00:{number:02x}:{kind:02x}",
+        host_name=f"vm-{number}-{kind}",
+    )
+    return _for_both(f"lease-{number}-{kind}", lambda _: commands.PutReservation(reservation=lease))
+
+
+def _forward(number: int, kind: int) -> Command:
+    port = 2200 + kind
+    forward = PortForward(
+        address="203.0.113.11",
+        protocol="tcp",
+        first_port=port,
+        last_port=port,
+        target=f"10.1.{number}.10",
+        target_port=22,
+    )
+    return _for_both(f"forward-{number}-{kind}", lambda _: commands.ChangePortForwards(put=(forward,)))
+
+
+def _static_nat(number: int, kind: int) -> Command:
+    nat = StaticNat(address=f"203.0.113.{12 + kind}", target=f"10.1.{number}.{10 + kind}")
+    return _for_both(f"nat-{number}-{kind}", lambda _: commands.ChangeStaticNats(put=(nat,)))
+
+
+def _route(number: int, kind: int) -> Command:
+    route = StaticRoute(network=f"192.0.2.{64 * kind}/26", gateway=f"10.1.{number}.14")
+    return _for_both(f"route-{number}-{kind}", lambda _: commands.ChangeStaticRoutes(put=(route,)))
+
+
+_MALFORMED = (
+    "this is no JSON",
+    '{"command":"put-tier","tier":{"device":"eth2; reboot"}}',
+    '{"command":"open-the-pod-bay-doors"}',
+    '{"type":"guestnetwork","add":true,"device":"eth3","router_guest_ip":"10.1.999.2"}',
+)
+
+
+def _malformed(_: int, kind: int) -> Command:
+    return Command(f"malformed-{kind}", dict.fromkeys(ROUTERS, _MALFORMED[kind]))
+
+
+def _conflicting(number: int, kind: int) -> Command:
+    """A tier whose network another device may have already."""
+    device = 6 + kind % 2
+    return _for_both(
+        f"conflicting-{number}-on-eth{device}",
+        lambda own: commands.PutTier(
+            tier=Tier(
+                device=f"eth{device}",
+                network=f"10.1.{number}.0/24",
+                gateway=f"10.1.{number}.1",
+                address=f"10.1.{number}.{own + 10}",
+                mac=f"02:01:00:01:{number:02x}:{own:02x}",
+                domain="vpc1.example.com",
+                resolvers=(),
+                mtu=1500,
+                network_id=300 + number,
+            )
+        ),
+    )
+
+
+_KINDS: tuple[Callable[[int, int], Command], ...] = (
+    lambda number, _: add_tier(number),
+    lambda number, _: remove_tier(number),
+    _acl,
+    _lease,
+    _forward,
+    _static_nat,
+    _route,
+    lambda _, kind: public(11 + kind),
+    _malformed,
+    _conflicting,
+)
+
+
+def vpc_commands() -> st.SearchStrategy[Command]:
+    """One command; malformed and contradicting ones are among them."""
+    return st.builds(
+        lambda kind, number, variant: _KINDS[kind](number, variant),
+        st.integers(0, len(_KINDS) - 1),
+        st.sampled_from(_TIERS),
+        st.integers(0, 3),
+    )
+
+
+# Timing -------------------------------------------------------------------------------------------
+
+GAPS_MS = {"at once": 0, "steady": 8, "trickle": 170, "slow": 700}
+"""Between two commands: within the quiet period of a settle, around its longest delay, longer than any move."""
+SKEWS_MS = (0, 3, 40, 300, 1_500, 4_000)
+"""By how much one router hears of a burst later than the other."""
+
+
+@frozen(kw_only=True)
+class Timing:
+    """When the commands of a burst come."""
+
+    start_ms: int = ESTABLISHED_MS
+    gap_ms: int = 0
+    late: str = "rB"
+    skew_ms: int = 0
+    is_doubled: bool = False
+    swapped: int | None = None
+    """The late router gets this command after the one that should follow it."""
+    never: bool = False
+    """The late router gets none of them."""
+
+
+def timings() -> st.SearchStrategy[Timing]:
+    """All shapes of a burst."""
+    return st.builds(
+        Timing,
+        start_ms=st.sampled_from((ESTABLISHED_MS, BASE_MS + 50, 700)),
+        gap_ms=st.sampled_from(tuple(GAPS_MS.values())),
+        late=st.sampled_from(("rB", "rA")),
+        skew_ms=st.sampled_from(SKEWS_MS),
+        is_doubled=st.booleans(),
+        swapped=st.none() | st.integers(0, 5),
+        never=st.sampled_from((False, False, False, False, True)),
+    )
+
+
+def schedule(burst: Sequence[Command], timing: Timing) -> tuple[Submit, ...]:
+    """A burst in that shape."""
+    steps = []
+    for router in ROUTERS:
+        is_late = router == timing.late
+        if is_late and timing.never:
+            continue
+        order = list(burst)
+        if is_late and timing.swapped is not None and timing.swapped + 1 < len(order):
+            at = timing.swapped
+            order[at], order[at + 1] = order[at + 1], order[at]
+        for number, command in enumerate(order):
+            at_ms = timing.start_ms + number * timing.gap_ms + (timing.skew_ms if is_late else 0)
+            steps += [command.to(router, at_ms)] * (2 if timing.is_doubled else 1)
+    return tuple(steps)
+
+
+# Faults -------------------------------------------------------------------------------------------
+
+_MOMENTS = st.integers(0, 4_000).map(lambda ms: ESTABLISHED_MS - 500 + ms)
+_WHO = st.sampled_from(ROUTERS)
+_LENGTHS = st.sampled_from((50, 400, 1_500))
+
+
+def _of(kind: Callable[..., Step], **values: st.SearchStrategy[object]) -> st.SearchStrategy[Step]:
+    return st.builds(kind, at_ms=_MOMENTS, router=_WHO, **values)
+
+
+FAULTS: Mapping[str, st.SearchStrategy[Step]] = {
+    "crash": _of(Crash, process=st.sampled_from(PROCESSES)),
+    "power": _of(PowerOff, for_ms=_LENGTHS),
+    "pause": _of(Pause, process=st.sampled_from((*PROCESSES, "all")), for_ms=_LENGTHS),
+    "cut": _of(
+        CutCable,
+        device=st.sampled_from((EVERY_DEVICE, "eth1", "eth2", "eth3")),
+        how=st.sampled_from(CUTS),
+        for_ms=_LENGTHS,
+    ),
+    "disk": _of(DiskFault, how=st.sampled_from(DISK_FAULTS), for_ms=_LENGTHS),
+    "clock": _of(SetClock, by_s=st.sampled_from((-86_400, -1, 1, 86_400))),
+    "drift": _of(Drift, what=st.sampled_from(DRIFTS)),
+    "snapshot": _of(Snapshot),
+    "network": st.builds(
+        Network,
+        at_ms=_MOMENTS,
+        loss=st.sampled_from((0.0, 0.02, 0.2)),
+        copies=st.sampled_from((0.0, 0.1)),
+        delay_ms=st.sampled_from((0, 1, 20)),
+        for_ms=_LENGTHS,
+    ),
+}
+"""By name: what `--faults` takes."""
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    *,
+    faults: Sequence[str] = tuple(FAULTS),
+    most_faults: int = 2,
+    most_commands: int = 8,
+    burst: Sequence[Command] | None = None,
+    advertisement_ms: int = 100,
+) -> Case:
+    """Cases of a pair; with `burst`, of these commands (as many of them as it takes) instead of drawn ones."""
+    timing = draw(timings())
+    if burst is None:
+        base = [boot(), public(10), *(add_tier(n) for n in sorted(draw(st.sets(st.sampled_from(_TIERS), min_size=1))))]
+        chosen = draw(st.lists(vpc_commands(), max_size=most_commands))
+        first = [command.to(router, BASE_MS) for router in ROUTERS for command in base]
+    else:
+        chosen = [each for each in burst if not draw(st.booleans())] if draw(st.booleans()) else list(burst)
+        first = []
+    wanted = [FAULTS[name] for name in faults]
+    bad = draw(st.lists(st.one_of(wanted), max_size=most_faults)) if wanted else []
+    return Case(
+        steps=(*first, *schedule(chosen, timing), *bad),
+        seed=draw(st.integers(0, 999)),
+        advertisement_ms=advertisement_ms,
+    )
