@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from vpcrouter.appliers._daemon_kinds import DaemonKind
 from vpcrouter.appliers._generated import GeneratedFiles
 from vpcrouter.appliers._process import Process
@@ -53,14 +55,7 @@ class SimulatedKernel(KernelApplier):
     def observe(self, desired: Kernel) -> ObservedKernel:
         self._machine.world.sleep(_LOOK_NS)
         die_if_dead()
-        seen = self._machine.kernel.observe(desired)
-        return ObservedKernel(
-            links=seen.links,
-            addresses=seen.addresses,
-            routes=seen.routes,
-            connected=seen.connected,
-            sysctls=self.sysctls(desired),
-        )
+        return evolve(self._machine.kernel.observe(desired), sysctls=self.sysctls(desired))
 
     def sysctls(self, desired: Kernel) -> tuple[Sysctl, ...]:
         kernel = self._machine.kernel

@@ -52,6 +52,11 @@ class MachineKernel(KernelModel):
         self.plugged[name] = self.version
         self._touch(name)
 
+    def forget(self) -> None:
+        """Nothing is left."""
+        super().__init__()
+        self._touch("")
+
     def unplug(self, name: str) -> None:
         """The device is gone, with all that was on it."""
         self.links.pop(name, None)
@@ -258,9 +263,7 @@ class Machine:
         self.daemons.clear()
         if self.agent is not None:
             self.agent.kill()
-        for device in DEVICES:
-            self.kernel.unplug(device)
-        self.kernel.sysctls = {"net/ipv4/ip_forward": "0"}
+        self.kernel.forget()
         self.ruleset, self.generation = None, 1
         self.records.clear()
         self.files.clear()
