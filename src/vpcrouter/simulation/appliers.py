@@ -19,6 +19,7 @@ from vpcrouter.appliers._generated import GeneratedFiles
 from vpcrouter.appliers._process import Process
 from vpcrouter.appliers._supervised import Supervised
 from vpcrouter.appliers.beacons import BeaconSockets
+from vpcrouter.appliers.connections import ConnectionTable
 from vpcrouter.appliers.daemons import DaemonApplier
 from vpcrouter.appliers.keepalived import InstanceReport
 from vpcrouter.appliers.kernel import KernelApplier
@@ -287,6 +288,24 @@ class SimulatedDaemons(DaemonApplier):
     def _tell_conntrackd(self, request: str) -> None:
         self._machine.world.sleep(5 * MS)
         die_if_dead()
+
+
+class SimulatedConnections(ConnectionTable):
+    """The connection table of a simulated machine: nobody connects there."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def read(self) -> frozenset[int]:
+        self._machine.world.sleep(_LOOK_NS)
+        die_if_dead()
+        return frozenset()
+
+    def udp_timeout_s(self) -> int:
+        return 120
+
+    def close(self) -> None:
+        pass
 
 
 class SimulatedFifo(NotifyFifo):

@@ -15,6 +15,7 @@ from attrs import define, field
 
 from vpcrouter.agent import Agent
 from vpcrouter.appliers.beacons import BeaconSockets
+from vpcrouter.appliers.connections import ConnectionTable
 from vpcrouter.appliers.daemons import DaemonApplier
 from vpcrouter.appliers.kernel import KernelApplier
 from vpcrouter.appliers.monitor import LinkMonitor
@@ -25,6 +26,7 @@ from vpcrouter.journal.disk import Disk
 from vpcrouter.router import Router
 from vpcrouter.simulation.appliers import (
     SimulatedBeacons,
+    SimulatedConnections,
     SimulatedDaemons,
     SimulatedFifo,
     SimulatedKernel,
@@ -83,6 +85,9 @@ class SimulatedSurroundings(Surroundings):
 
     def daemons(self, settings: Settings) -> DaemonApplier:
         return SimulatedDaemons(self._machine, settings)
+
+    def connections(self) -> ConnectionTable:
+        return SimulatedConnections(self._machine)
 
     def notifications(self, fifo: PurePath) -> NotifyFifo:
         return SimulatedFifo(self._machine)

@@ -141,6 +141,7 @@ class Keepalived(Process):
                 instance=each.file.name,
                 role=_ROLES[each.state],
                 priority=self._priority(each),
+                base_priority=each.file.priority,
                 carries=bool(each.file.carried or each.file.routes),
                 addresses=frozenset(address.address for address in (*each.file.advertised, *each.file.carried)),
             )
