@@ -17,8 +17,14 @@ from tempfile import TemporaryDirectory
 from bench import samples
 from bench.row import Reach, Row, side_by_side, timed
 from vpcrouter import Router
+from vpcrouter.agent import SNAPSHOT_EVENTS
 from vpcrouter.commands import Command, ConfigureRouter, PutReservation, PutTier
-from vpcrouter.journal import Entry, Journal, write_snapshot
+from vpcrouter.journal import Entry, Journal, Snapshot, read_events, write_snapshot
+from vpcrouter.journal.snapshots import chain_at
+from vpcrouter.projections.digest import digest
+from vpcrouter.router import replay
+from vpcrouter.state import Draft, State
+from vpcrouter.state_codec import SCHEMA, pack_state
 from vpcrouter.values.config import Reservation, RouterConfig, Tier
 
 _GROUP = 10_000
@@ -54,9 +60,19 @@ def rows(smoke: bool) -> Iterable[Row]:
         journal = directory / "million"
         _write(journal, events)
         replayed_ms, replayed_mb = _open(journal, rounds)
+        whole = timed(lambda: replay(journal))
         with Router.open(journal) as router:
             write_snapshot(journal, router.snapshot())
         opened_ms, opened_mb = _open(journal, rounds)
+        at_seq, at_time = _look_back(journal, events // 2, rounds)
+    for how, ours in (("number", at_seq), ("time", at_time)):
+        yield Row(
+            what=f"the state in the middle of {events:,} events, by {how}",
+            peer_name="replaying them all",
+            peer=whole,
+            ours=ours,
+            reach=None if smoke else Reach(at_most_times=0.1),
+        )
     what = f"opening a journal of {events:,} events"
     reach = Reach(at_most=400)
     yield Row(what=f"{what}, no snapshot", ours=replayed_ms)
@@ -88,6 +104,26 @@ def _write(directory: Path, count: int) -> None:
         events = samples.history(count)
         while group := list(islice(events, _GROUP)):
             journal.append([Entry(event=each) for each in group], time_ns=time.time_ns())
+
+
+def _look_back(directory: Path, seq: int, rounds: int) -> tuple[float, ...]:
+    """The milliseconds of a look at this record, by its number and by its time, with the snapshots of a live agent."""
+    draft, moments = Draft(State()), {}
+    for number, time_ns, event in read_events(directory):
+        draft.apply(event)
+        if number == seq:
+            moments[seq] = time_ns
+        if number % SNAPSHOT_EVENTS == 0:
+            state, chain = draft.finish(), chain_at(directory, number)
+            assert chain is not None
+            body, name = pack_state(state), digest(state)
+            taken = Snapshot(seq=number, time_ns=time_ns, chain=chain, schema=SCHEMA, digest=name, body=body)
+            write_snapshot(directory, taken)
+    return side_by_side(
+        lambda: timed(lambda: replay(directory, until=seq)),
+        lambda: timed(lambda: replay(directory, until_ns=moments[seq])),
+        rounds=rounds,
+    )
 
 
 def _open(journal: Path, rounds: int) -> tuple[float, float]:

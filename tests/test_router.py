@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import vpcrouter
 from tests.strategies import additive_commands, config, tier
-from vpcrouter import DamagedJournalError, LockedJournalError, RejectedCommandError, Role, Router
+from tests.surroundings import Turned
+from vpcrouter import DamagedJournalError, LockedJournalError, RejectedCommandError, Role, Router, events
 from vpcrouter.commands import ConfigureRouter, PutTier, RemoveTier
-from vpcrouter.journal import repair, verify, write_snapshot
+from vpcrouter.journal import (
+    Entry,
+    Journal,
+    Snapshot,
+    first_at,
+    read_events,
+    repair,
+    verify,
+    write_snapshot,
+)
 from vpcrouter.machines.role import Report
+from vpcrouter.projections.digest import digest
 from vpcrouter.router import replay
 from vpcrouter.state import State
-from vpcrouter.state_codec import pack_state
-from vpcrouter.values.config import Tier
+from vpcrouter.state import evolve as evolve_state
+from vpcrouter.state_codec import SCHEMA, pack_state
+from vpcrouter.values.config import StaticNat, Tier
 
 OVERLAPPING = PutTier(tier=Tier(device="eth5", network="10.1.2.128/25", gateway="10.1.2.129", address="10.1.2.130"))
 
@@ -69,6 +85,68 @@ def test_time_travel(tmp_path: Path) -> None:
             router.submit(command)
             digests.append(router.digest)
         assert [router.at(seq).digest for seq in range(router.seq + 1)] == digests
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=25), st.lists(st.integers(0, 25), max_size=4), st.data())
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_time_travel_with_snapshots_is_the_slow_way(
+    tmp_path: Path, pauses: list[int], snapshots: list[int], data: st.DataObject
+) -> None:
+    """By number and by time, on a journal of many small segments; the slow way reads it from its beginning."""
+    directory = tmp_path / secrets.token_hex(8)
+    moments, states, now, state = [], [State()], 1_000, State()
+    with Journal.open(directory, segment_bytes=400) as journal:
+        for number, pause in enumerate(pauses):
+            now += pause
+            event = events.StaticNatsChanged(put=(StaticNat(address="203.0.113.10", target=f"10.1.2.{number + 10}"),))
+            journal.append([Entry(event=event)], time_ns=now)
+            state = evolve_state(state, event)
+            moments.append(now)
+            states.append(state)
+            if number in snapshots:
+                taken = Snapshot(
+                    seq=journal.seq,
+                    time_ns=now,
+                    chain=journal.chain,
+                    schema=SCHEMA,
+                    digest=digest(state),
+                    body=pack_state(state),
+                )
+                write_snapshot(directory, taken)
+    seq = data.draw(st.integers(0, len(pauses)))
+    assert replay(directory, until=seq).state == states[seq]
+    when = data.draw(st.integers(990, now + 10))
+    passed = sum(moment <= when for moment in moments)
+    past = replay(directory, until_ns=when)
+    assert (past.seq, past.state) == (passed, states[passed])
+    assert first_at(directory, when) == sum(moment < when for moment in moments) + 1
+
+
+def test_a_look_at_the_past_does_not_read_what_a_snapshot_saves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "journal"
+    world = Turned()
+    with Router.open(directory, surroundings=world) as router:
+        router.submit(ConfigureRouter(config=config()))
+        for number in range(40):
+            world.pass_ms(1_000)
+            router.submit(PutTier(tier=tier(2, mtu=1400 + number)))
+            if number == 30:
+                write_snapshot(directory, router.snapshot())
+    read: list[int] = []
+
+    def counted(directory: Path, after: int = 0, **rest: Any) -> Any:
+        for record in read_events(directory, after, **rest):
+            read.append(record[0])
+            yield record
+
+    monkeypatch.setattr("vpcrouter.router.read_events", counted)
+    assert replay(directory, until=35).state.tiers["eth2"].mtu == 1433
+    assert read == [33, 34, 35, 36]
+    read.clear()
+    assert replay(directory, until_ns=world.time_ns() - 5_000_000_000).state.tiers["eth2"].mtu == 1434
+    assert read[0] == 33
 
 
 def test_one_writer(tmp_path: Path) -> None:

@@ -23,7 +23,16 @@ from vpcrouter.decide import decide
 from vpcrouter.errors import CallerError, JournalError, JournalWriteError, RejectedCommandError, SettleTimeoutError
 from vpcrouter.events import Event
 from vpcrouter.events.codec import event_name
-from vpcrouter.journal import Entry, Journal, Snapshot, find_snapshot, proven_seq, read_events, require_records
+from vpcrouter.journal import (
+    Entry,
+    Journal,
+    Snapshot,
+    find_snapshot,
+    proven_seq,
+    reach_of,
+    read_events,
+    require_records,
+)
 from vpcrouter.machines.carriage import CarriageMachine
 from vpcrouter.machines.role import Report, RoleChange, RoleMachine
 from vpcrouter.projections.digest import digest
@@ -59,13 +68,20 @@ class Past:
 def replay(directory: Path, *, until: int | None = None, until_ns: int | None = None) -> Past:
     """The state that a journal tells, read only: all of it, or until a sequence number or a time (both included).
 
+    Begins with the newest snapshot before that point. Where the clock went back, a time is looked for in the last
+    segment that had begun by then, and found before the first record there that is later.
     Raises DamagedJournalError; needs no lock, so that it works beside an agent and on read-only media.
     """
     proven = proven_seq(directory)
-    start = _newest_snapshot(directory, until) if until_ns is None else Past(seq=0, state=State())
+    before = 0
+    if until_ns is not None:
+        before, until = reach_of(directory, until_ns)
+    start = _newest_snapshot(directory, until, until_ns)
     draft, seq = Draft(start.state), start.seq
     for number, time_ns, event in read_events(directory, start.seq):
-        if (until is not None and number > until) or (until_ns is not None and time_ns > until_ns):
+        if until is not None and number > until:
+            break
+        if until_ns is not None and number > before and time_ns > until_ns:
             break
         draft.apply(event)
         seq = number
@@ -74,9 +90,9 @@ def replay(directory: Path, *, until: int | None = None, until_ns: int | None = 
     return Past(seq=seq, state=draft.finish())
 
 
-def _newest_snapshot(directory: Path, until: int | None = None) -> Past:
+def _newest_snapshot(directory: Path, until: int | None = None, until_ns: int | None = None) -> Past:
     """The state that need not be replayed. One that does not count, or whose digest is wrong, costs time, not truth."""
-    snapshot, _ = find_snapshot(directory, schema=SCHEMA, until=until)
+    snapshot, _ = find_snapshot(directory, schema=SCHEMA, until=until, until_ns=until_ns)
     if snapshot is not None:
         past = Past(seq=snapshot.seq, state=unpack_state(snapshot.body))
         if past.digest == snapshot.digest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,42 @@ def test_chain_values_are_those_that_were_written(tmp_path: Path) -> None:
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     taken = take(tmp_path, [1, 1, 1, 1])
-    write_snapshot(tmp_path, taken[-1], keep=2)
+    write_snapshot(tmp_path, taken[-1], keep=2, spread=0)
     assert [int(path.stem) for path in snapshot_files(tmp_path)] == [4, 3]
+
+
+def test_of_the_older_ones_some_are_kept_at_even_distances(tmp_path: Path) -> None:
+    with Journal.open(tmp_path) as journal:
+        for number in range(1, 101):
+            journal.append(entries(1, start=journal.seq), time_ns=number)
+            snapshot = Snapshot(seq=number, time_ns=number, chain=journal.chain, schema=3, digest="d", body=b"")
+            write_snapshot(tmp_path, snapshot, spread=10)
+    kept = [int(path.stem) for path in snapshot_files(tmp_path)]
+    assert kept[:2] == [100, 99]
+    assert len(kept) == 12
+    gaps = [newer - older for newer, older in pairwise([*kept[1:], 0])]
+    assert max(gaps) <= 20, "twice the even distance at most"
+
+
+def test_large_states_are_kept_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vpcrouter.journal.snapshots.SPREAD_BYTES", 1000)
+    taken = take(tmp_path, [1] * 20)
+    write_snapshot(tmp_path, taken[-1])
+    older = snapshot_files(tmp_path)[2:]
+    assert 0 < sum(path.stat().st_size for path in older) <= 1000
+
+
+def test_a_snapshot_that_was_written_later_does_not_tell_of_a_time(tmp_path: Path) -> None:
+    with Journal.open(tmp_path) as journal:
+        for number in range(1, 4):
+            journal.append(entries(1, start=journal.seq), time_ns=10 * number)
+            snapshot = Snapshot(
+                seq=number, time_ns=10 * number + 5, chain=journal.chain, schema=3, digest="d", body=b""
+            )
+            write_snapshot(tmp_path, snapshot)
+    for until_ns, seq in ((14, 0), (15, 1), (24, 1), (25, 2), (99, 3)):
+        found, _ = find_snapshot(tmp_path, schema=3, until_ns=until_ns)
+        assert (0 if found is None else found.seq) == seq
 
 
 def test_no_snapshots_is_no_error(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def log(
     """Print the events, newest last; secrets are masked."""
     from vpcrouter.events.codec import event_name, event_names
     from vpcrouter.events.sealing import Hidden
-    from vpcrouter.journal import read_journal, readable_after
+    from vpcrouter.journal import first_at, read_journal, readable_after
     from vpcrouter.projections.listing import plain
 
     if kind and kind not in event_names():
@@ -57,11 +57,11 @@ def log(
     seq, time_ns = parse_point(since) if since else (None, None)
     directory = existing(options(ctx).journal)
     after = max(seq - 1, 0) if seq is not None else readable_after(directory)
-    if seq is None and after:
+    if since == "" and after:
         note(f"records 1 to {after} are in an archive that is not there: see `vpcrouter journal verify`")
+    if time_ns is not None:
+        after = first_at(directory, time_ns) - 1
     for record in read_journal(directory, after, sealer=Hidden()):
-        if (seq is not None and record.seq < seq) or (time_ns is not None and record.time_ns < time_ns):
-            continue
         name = event_name(record.event)
         if kind and name != kind:
             continue

@@ -21,7 +21,7 @@ from vpcrouter.journal.archive import Archiving, archive
 from vpcrouter.journal.exchange import export_lines, import_lines
 from vpcrouter.journal.keys import Keys
 from vpcrouter.journal.manifest import read_archive, readable_after
-from vpcrouter.journal.reader import first_at, read_events, read_journal
+from vpcrouter.journal.reader import first_at, reach_of, read_events, read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.repair import Repair, repair
 from vpcrouter.journal.snapshots import (
@@ -58,6 +58,7 @@ __all__ = [
     "import_lines",
     "lock_owner",
     "proven_seq",
+    "reach_of",
     "read_archive",
     "read_events",
     "read_journal",

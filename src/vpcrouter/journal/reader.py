@@ -15,7 +15,7 @@ from vpcrouter.events import Event
 from vpcrouter.events.codec import restore
 from vpcrouter.events.sealing import Sealer
 from vpcrouter.journal.keys import Keys
-from vpcrouter.journal.layout import FIRST_CHAIN, HEAD, TAIL, Frame
+from vpcrouter.journal.layout import FIRST_CHAIN, HEAD, HEADER_BYTES, TAIL, Frame, Header
 from vpcrouter.journal.manifest import read_archive, readable_after
 from vpcrouter.journal.records import JournalRecord
 from vpcrouter.journal.segments import Segment, gap, list_segments, missing
@@ -150,11 +150,43 @@ def _last_groups(walk: Walk) -> Iterator[tuple[Walk, list[Frame]]]:
 
 
 def first_at(directory: Path, time_ns: int) -> int:
-    """The number of the first record of this time or a later one; one more than the last if there is none."""
-    seq = readable_after(directory)
+    """The number of the first record of this time or a later one; one more than the last if there is none.
+
+    Where the clock went back, in the last segment that began before that time.
+    """
+    seq = max(reach_of(directory, time_ns - 1)[0], readable_after(directory))
     for _, frames in walk_journal(directory, seq):
         for frame in frames:
-            if frame.time_ns >= time_ns:
-                return frame.seq
-            seq = frame.seq
+            if frame.seq > seq:
+                if frame.time_ns >= time_ns:
+                    return frame.seq
+                seq = frame.seq
     return seq + 1
+
+
+def reach_of(directory: Path, time_ns: int) -> tuple[int, int | None]:
+    """The record before the last segment that had begun by this time, and the last one of that segment.
+
+    Only the headers are read, which hold the time of each segment's first record. The second number is None if the
+    segment is the newest one; if none had begun, both are the number of the record before the first.
+    """
+    archive, live = read_archive(directory), list_segments(directory)
+    older = archive.segments() if archive is not None and archive.is_there else []
+    segments = [*(each for each in older if not live or each.first_seq < live[0].first_seq), *live]
+    begun = [number for number, segment in enumerate(segments) if _begun_by(segment, time_ns)]
+    if not begun:
+        first = segments[0].first_seq - 1 if segments else 0
+        return first, first
+    last = begun[-1]
+    following = segments[last + 1 : last + 2]
+    return segments[last].first_seq - 1, following[0].first_seq - 1 if following else None
+
+
+def _begun_by(segment: Segment, time_ns: int) -> bool:
+    """A header that cannot be read is no answer here; whoever reads the segment is told."""
+    try:
+        with segment.path.open("rb") as file:
+            header = Header.unpack(file.read(HEADER_BYTES))
+    except OSError:
+        return False
+    return header is not None and header.created_ns <= time_ns

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -33,6 +34,10 @@ _DOMAIN = b"vpcrouter snapshot 1\0"
 _HEAD = struct.Struct("<8sHHIQQ16sQ")
 """magic, version, length of the digest, schema, seq, time, chain value, length of the body."""
 _HASH_BYTES = 32
+SPREAD = 30
+"""So many older snapshots are kept: a look at any time replays about a thirtieth of the journal at most."""
+SPREAD_BYTES = 64 * 1024 * 1024
+"""…but not more than this, where states are large."""
 
 
 @frozen(kw_only=True)
@@ -55,16 +60,19 @@ class PassedOver:
     reason: str
 
 
-def write_snapshot(directory: Path, snapshot: Snapshot, *, keep: int = 2, disk: Disk | None = None) -> Path:
-    """Write it durably, whole or not at all; then drop all but the newest `keep`. Returns the new file.
+def write_snapshot(
+    directory: Path, snapshot: Snapshot, *, keep: int = 2, spread: int = SPREAD, disk: Disk | None = None
+) -> Path:
+    """Write it durably, whole or not at all; then drop some. Returns the new file.
 
-    Raises JournalError if the disk refuses; the journal does not suffer from that.
+    The newest `keep` stay, for opening. Of the older ones, as many as `spread` stay, at even distances: from one of
+    them a look at the past begins. Raises JournalError if the disk refuses; the journal does not suffer from that.
     """
     disk = disk or Disk()
     path = directory / SNAPSHOTS / f"{snapshot.seq:020d}{SUFFIX}"
     try:
         _write(directory, path, snapshot, disk)
-        for old in snapshot_files(directory)[keep:]:
+        for old in _superfluous(snapshot_files(directory), keep, spread):
             if old != path:
                 disk.remove(old)
     except OSError as error:
@@ -72,6 +80,18 @@ def write_snapshot(directory: Path, snapshot: Snapshot, *, keep: int = 2, disk: 
             f"the snapshot cannot be written: {error}", where=str(path), hint="the journal is whole without it"
         ) from error
     return path
+
+
+def _superfluous(files: Sequence[Path], keep: int, spread: int) -> list[Path]:
+    """Of these files, newest first, the ones that are to go: always the one that leaves the smallest gap."""
+    older = [(path, path.stat().st_size) for path in files[keep:]]
+    ends = [int(path.stem) for path in files[keep - 1 : keep]] or [0]
+    gone = []
+    while len(older) > spread or sum(size for _, size in older) > SPREAD_BYTES:
+        seqs = [*ends, *(int(path.stem) for path, _ in older), 0]
+        gaps = [newer - earlier for newer, earlier in zip(seqs, seqs[2:], strict=False)]
+        gone.append(older.pop(gaps.index(min(gaps)))[0])
+    return gone
 
 
 def write_base(directory: Path, snapshot: Snapshot, *, disk: Disk) -> Path:
@@ -93,10 +113,11 @@ def _write(directory: Path, path: Path, snapshot: Snapshot, disk: Disk) -> None:
 
 
 def find_snapshot(
-    directory: Path, *, schema: int, until: int | None = None
+    directory: Path, *, schema: int, until: int | None = None, until_ns: int | None = None
 ) -> tuple[Snapshot | None, tuple[PassedOver, ...]]:
     """The newest snapshot of this schema that counts, at record `until` at the latest; and those passed over.
 
+    With `until_ns` only one that was written by that time: then no record in it is later, where clocks only rise.
     The base of a journal with an archive counts as one. Raises MissingArchiveError if it is passed over, and the
     archive, which then is needed, is not there.
     """
@@ -106,6 +127,8 @@ def find_snapshot(
             continue
         try:
             found = _unpack(path.read_bytes())
+            if until_ns is not None and found.snapshot.time_ns > until_ns:
+                continue
             reason = _objection(directory, path, found.snapshot, schema)
             snapshot = found.open(Keys.beside(directory)) if not reason else found.snapshot
         except (OSError, JournalError, MalformedInputError) as error:
