@@ -13,10 +13,10 @@ PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 # program:package, or one word where both have the same name
 PROGRAMS="
-keepalived conntrackd conntrack nft:nftables dnsmasq:dnsmasq-base ip:iproute2 tc:iproute2
+keepalived conntrackd conntrack nft:nftables dnsmasq:dnsmasq-base radvd ip:iproute2 tc:iproute2
 sysctl:procps ping:iputils-ping tcpdump nsenter:util-linux
 "
-UNITS="keepalived conntrackd nftables"
+UNITS="keepalived conntrackd nftables radvd"
 OLDEST_PYTHON="3.11"
 
 fail() {

@@ -19,7 +19,20 @@ def tier_and_tier(one: Tier, other: Tier) -> str | None:
     """Two tiers on one device are the caller's affair: there one replaces the other."""
     if networks.overlap(one.network, other.network):
         return f"the tier {one.network} on {one.device} overlaps the tier {other.network} on {other.device}"
+    if one.ipv6 is None or other.ipv6 is None:
+        return None
+    for name, network in ((f"tier {one.ipv6.network} on {one.device}", one.ipv6.network), *_public_ipv6(one)):
+        if networks.overlap(network, other.ipv6.network):
+            return f"the {name} overlaps the tier {other.ipv6.network} on {other.device}"
+    for name, network in _public_ipv6(other):
+        if networks.overlap(network, one.ipv6.network):
+            return f"the tier {one.ipv6.network} on {one.device} overlaps the {name}"
     return None
+
+
+def _public_ipv6(tier: Tier) -> tuple[tuple[str, str], ...]:
+    network = None if tier.ipv6 is None else tier.ipv6.public_network
+    return () if network is None else ((f"public network {network} of {tier.device}", network),)
 
 
 def tier_and_config(tier: Tier, config: RouterConfig) -> str | None:
@@ -33,6 +46,11 @@ def tier_and_config(tier: Tier, config: RouterConfig) -> str | None:
     if config.redundant and tier.address == tier.gateway:
         return (
             f"{tier.address} is the gateway of the tier on {tier.device}, which both routers share;"
+            " a redundant router needs an own address"
+        )
+    if config.redundant and tier.ipv6 is not None and tier.ipv6.address == tier.ipv6.gateway:
+        return (
+            f"{tier.ipv6.address} is the IPv6 gateway of the tier on {tier.device}, which both routers share;"
             " a redundant router needs an own address"
         )
     return None

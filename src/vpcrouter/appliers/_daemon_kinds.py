@@ -52,7 +52,7 @@ class DaemonKind:
 
 def kinds() -> Mapping[str, DaemonKind]:
     """All daemons that are known, by name."""
-    return {kind.name: kind for kind in (CONNTRACKD, DNSMASQ, KEEPALIVED)}
+    return {kind.name: kind for kind in (CONNTRACKD, DNSMASQ, RADVD, KEEPALIVED)}
 
 
 def keepalived_directory(settings: Settings) -> Path:
@@ -113,6 +113,22 @@ DNSMASQ = DaemonKind(
     test=lambda path: ("--test", "--conf-file=" + path),
     ready=b"started, version",
     keeps_lines=frozenset({"dnsmasq.dhcp-hosts"}),
+)
+
+# It follows devices and addresses by itself, and reads its file again on SIGHUP. It ends with a last advertisement
+# (lifetime 0) only where it has the address to send it from.
+RADVD = DaemonKind(
+    name="radvd",
+    config="radvd.conf",
+    arguments=lambda settings: (
+        "--nodaemon",
+        "--config=" + _config(settings, "radvd.conf"),
+        "--pidfile=" + str(settings.run_dir / "radvd.pid"),
+        "--logmethod=stderr",
+    ),
+    test=lambda path: ("--configtest", "--config=" + path),
+    ready=b"started",
+    leftovers=frozenset({"radvd.pid"}),
 )
 
 

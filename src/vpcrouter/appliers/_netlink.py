@@ -16,7 +16,6 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any
 
 from attrs import frozen
@@ -215,7 +214,7 @@ def links(dump: list[tuple[int, bytes]]) -> Iterator[LinkRecord]:
 
 
 def addresses(dump: list[tuple[int, bytes]]) -> Iterator[AddressRecord]:
-    """The addresses of a dump, in the kernel's order, without those that IPv6 makes by itself."""
+    """The addresses of a dump, in the kernel's order, without those that IPv6 makes and forgets by itself."""
     for _, payload in dump:
         record = _address(payload)
         if record is not None:
@@ -266,9 +265,7 @@ def _rule(payload: bytes) -> RuleRecord:
 def _address(payload: bytes) -> AddressRecord | None:
     message = _decoded(ifaddrmsg, payload)
     address = message.get("IFA_LOCAL") or message.get("IFA_ADDRESS")
-    if message["family"] == _AF_INET6 and (
-        ip_address(address).is_link_local or not message["flags"] & _IFA_F_PERMANENT
-    ):
+    if message["family"] == _AF_INET6 and not message["flags"] & _IFA_F_PERMANENT:
         return None
     return AddressRecord(index=message["index"], address=f"{address}/{message['prefixlen']}")
 

@@ -4,6 +4,7 @@
                                   ├── nftables      one table: acl, nat, and who may talk to the router
                                   ├── conntrackd    connections survive a failover
                                   ├── dnsmasq       leases and names
+                                  ├── radvd         IPv6 router advertisements
                                   └── keepalived    who serves
 
 Called by whoever settles, plans or renders; knows no machine. One file per target, and none knows another's output.
@@ -21,6 +22,7 @@ from vpcrouter.materialise.keepalived import keepalived
 from vpcrouter.materialise.kernel import kernel
 from vpcrouter.materialise.nftables import ruleset
 from vpcrouter.materialise.placement import Placement, place
+from vpcrouter.materialise.radvd import radvd
 from vpcrouter.projections.effective import Effective, effective
 from vpcrouter.state import State
 from vpcrouter.values.carriage import Carriage
@@ -54,5 +56,7 @@ def _daemons(
     if election is not None:
         yield conntrackd(election, settings)
     yield dnsmasq(found, config, settings)
+    if (advertiser := radvd(found, config, settings)) is not None:
+        yield advertiser
     if election is not None:
         yield keepalived(found, config, placement, election, role, settings)

@@ -20,9 +20,10 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from vpcrouter.materialise.radvd import ipv6_resolvers
 from vpcrouter.materialise.rendering import render
 from vpcrouter.projections.effective import Effective
-from vpcrouter.values.config import Reservation, RouterConfig, Tier
+from vpcrouter.values.config import Reservation, RouterConfig, Tier, TierIpv6
 from vpcrouter.values.desired import Daemon, File
 from vpcrouter.values.networks import is_ipv6, parse_network
 from vpcrouter.values.settings import Settings
@@ -56,6 +57,16 @@ class Scope:
     domain: str | None
     mtu: int
     leases: tuple[Lease, ...]
+    ipv6: ScopeIpv6 | None
+
+
+@frozen(kw_only=True)
+class ScopeIpv6:
+    """The IPv6 side of a tier: addresses are the guests' own affair (SLAAC), the rest is told to who asks."""
+
+    network: str
+    length: int
+    resolvers: tuple[str, ...]
 
 
 def dnsmasq(effective: Effective, config: RouterConfig, settings: Settings) -> Daemon:
@@ -88,7 +99,17 @@ def _scopes(effective: Effective, config: RouterConfig) -> Iterator[Scope]:
             domain=domain,
             mtu=tier.mtu,
             leases=tuple(_lease(each, domain) for each in effective.reservations.get(tier.device, ())),
+            ipv6=None if tier.ipv6 is None else _ipv6(tier, tier.ipv6, config),
         )
+
+
+def _ipv6(tier: Tier, ipv6: TierIpv6, config: RouterConfig) -> ScopeIpv6:
+    network = parse_network(ipv6.network)
+    return ScopeIpv6(
+        network=str(network.network_address),
+        length=network.prefixlen,
+        resolvers=ipv6_resolvers(tier, ipv6, config),
+    )
 
 
 def _resolvers(tier: Tier, config: RouterConfig) -> Iterator[str]:

@@ -92,12 +92,15 @@ def ipv6_filter_chains(effective: Effective, tier: Tier) -> tuple[NftChain, ...]
         if not found:
             continue
         is_open = not any(rule.opens for rule in found)
-        texts = [_ipv6_text(rule, passes if rule.opens else "drop") for rule in found]
+        texts = [text for rule in found for text in _ipv6_texts(rule, passes if rule.opens else "drop")]
         chains.append(NftChain(name=f"{name}6_{word(tier.device)}", rules=(*texts, passes if is_open else "drop")))
     return tuple(chains)
 
 
-def _ipv6_text(rule: Ipv6FirewallRule, verdict: str) -> str:
+def _ipv6_texts(rule: Ipv6FirewallRule, verdict: str) -> Iterator[str]:
+    sources, destinations = ([each for each in side if is_ipv6(each)] for side in (rule.sources, rule.destinations))
+    if (rule.sources and not sources) or (rule.destinations and not destinations):
+        return  # it is about IPv4 alone
     as_acl_rule = AclRule(
         protocol=rule.protocol,
         first_port=rule.first_port,
@@ -106,9 +109,9 @@ def _ipv6_text(rule: Ipv6FirewallRule, verdict: str) -> str:
         icmp_code=rule.icmp_code,
     )
     words = [
-        address_text("ip6", "ipv6", "saddr", [each for each in rule.sources if is_ipv6(each)] or ["::/0"]),
-        address_text("ip6", "ipv6", "daddr", [each for each in rule.destinations if is_ipv6(each)] or ["::/0"]),
+        address_text("ip6", "ipv6", "saddr", sources or ["::/0"]),
+        address_text("ip6", "ipv6", "daddr", destinations or ["::/0"]),
         *protocol_text(as_acl_rule, "icmpv6"),
         verdict,
     ]
-    return " ".join(dict.fromkeys(words))
+    yield " ".join(dict.fromkeys(words))

@@ -2,7 +2,7 @@
 
 Called by `materialise`. What differs between master and backup is keepalived's to set; the role shows in `serving`
 alone. The public devices of a redundant pair have the same MAC and are up on both routers, so a router without the
-addresses must never send there: no IPv6, and no ARP reply but for an address of that very device.
+addresses must never send there: no own IPv6 address, and no ARP reply but for an address of that very device.
 
 When the carrier moves, keepalived takes the addresses from one instance and then gives them to the other: for some
 tenths of a millisecond (more with many) they are nowhere, and with them go the routes that depend on them. So on a
@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vpcrouter.materialise.election import Election, marker
-from vpcrouter.materialise.placement import Placement, private_gateways, public_devices
+from vpcrouter.materialise.placement import Placement, ipv6_devices, private_gateways, public_devices
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.carriage import Elector
 from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, Route
 from vpcrouter.values.fields import device_number
-from vpcrouter.values.networks import halves, network_of, split_prefix
+from vpcrouter.values.networks import halves, is_link_local, network_of, split_prefix
 from vpcrouter.values.role import Role
 
 
@@ -54,6 +54,8 @@ def _bridges(placement: Placement) -> Iterator[Route]:
     own = {(each.device, network_of(*split_prefix(each.address))) for each in placement.addresses}
     seen = {}
     for each in placement.virtual_addresses:
+        if is_link_local(each.address):
+            continue
         network = network_of(*split_prefix(each.address))
         if (each.device, network) not in own:
             seen.update({(half, each.device): "" for half in halves(network)})
@@ -101,8 +103,18 @@ def _sysctls(effective: Effective, held: tuple[Elector, ...]) -> Iterator[tuple[
     if config is not None and config.control_address is not None:
         # The marker address is of the same range as the control network, and is not for its ears.
         yield "net/ipv4/conf/eth0/arp_ignore", "1"
+    with_ipv6 = ipv6_devices(effective)
+    if with_ipv6:
+        yield "net/ipv6/conf/all/forwarding", "1"
+    for device in with_ipv6:
+        yield f"net/ipv6/conf/{device}/accept_ra", "0"
+        yield f"net/ipv6/conf/{device}/disable_ipv6", "0"
     for device in public_devices(effective):
-        yield f"net/ipv6/conf/{device}/disable_ipv6", "1"
+        if device in with_ipv6:
+            # No address but those of the router that serves: a backup has nothing to say there.
+            yield f"net/ipv6/conf/{device}/addr_gen_mode", "1"
+        else:
+            yield f"net/ipv6/conf/{device}/disable_ipv6", "1"
         yield f"net/ipv4/conf/{device}/arp_announce", "2"
         # Loose: the source must be reachable at all. A backup, which has no route to it, drops what strays in.
         yield f"net/ipv4/conf/{device}/rp_filter", "2"

@@ -23,7 +23,7 @@ from vpcrouter.materialise.conntrackd import GROUP, PORT
 from vpcrouter.materialise.election import Election
 from vpcrouter.materialise.firewall import guard_chains, guard_sets, ipv6_filter_chains
 from vpcrouter.materialise.nat import nat_chains, nat_sets
-from vpcrouter.materialise.placement import private_gateways, public_devices
+from vpcrouter.materialise.placement import ipv6_devices, private_gateways, public_devices
 from vpcrouter.materialise.rendering import word
 from vpcrouter.materialise.reply import reply_chains, reply_sets
 from vpcrouter.projections.effective import Effective
@@ -81,6 +81,24 @@ def _device_sets(effective: Effective, role: Role, election: Election | None) ->
         kind="set",
         spec="type ifname . ipv4_addr; flags interval;",
         elements=tuple(sorted((f'"{word(tier.device)}" . {word(tier.network)}', "") for tier in effective.tiers)),
+    )
+    with_ipv6 = [tier.ipv6 for tier in effective.tiers if tier.ipv6 is not None]
+    yield _devices("with_ipv6", ipv6_devices(effective))
+    yield NftSet(
+        name="tier_networks6",
+        kind="set",
+        spec="type ipv6_addr; flags interval;",
+        elements=tuple(sorted((word(each.network), "") for each in with_ipv6)),
+    )
+    yield NftSet(
+        name="gateways6",
+        kind="set",
+        spec="type ipv6_addr;",
+        elements=tuple(
+            sorted(
+                (word(tier.ipv6.gateway), "") for tier in effective.tiers if tier.is_gateway and tier.ipv6 is not None
+            )
+        ),
     )
     yield NftSet(
         name="gateways",
@@ -161,6 +179,12 @@ def _input_chains(config: RouterConfig, election: Election | None) -> Iterator[N
         "iifname @serving udp sport 68 udp dport 67 accept",
         "iifname . ip saddr @guests jump from_guest",
         "iifname @outside icmp type echo-request accept",
+        # Neighbour discovery is what ARP is to IPv4; its hop limit says that it comes from the link itself (RFC 4861).
+        "iifname @with_ipv6 ip6 hoplimit 255 icmpv6 type"
+        " { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit } accept",
+        "iifname @with_ipv6 icmpv6 type echo-request accept",
+        "iifname @serving ip6 saddr fe80::/10 udp sport 546 udp dport 547 accept",
+        "iifname @tiers ip6 saddr @tier_networks6 ip6 daddr @gateways6 meta l4proto { tcp, udp } th dport 53 accept",
     ]
     if election is not None:
         # Of a tier that is gone, the network is not known any more.
@@ -169,11 +193,16 @@ def _input_chains(config: RouterConfig, election: Election | None) -> Iterator[N
 
 
 def _forward_chains(config: RouterConfig) -> Iterator[NftChain]:
-    yield NftChain(name="to_public", rules=(f"ip saddr {word(config.vpc_network)} accept",))
+    yield NftChain(
+        name="to_public", rules=(f"ip saddr {word(config.vpc_network)} accept", "ip6 saddr @tier_networks6 accept")
+    )
     yield NftChain(
         name="entering",
         hook="type filter hook forward priority filter - 1; policy drop;",
         rules=(
+            # What the reverse path filter of the kernel is to IPv4. A backup, which has no route back, drops what it
+            # gets a copy of.
+            "meta nfproto ipv6 fib saddr . iif oif missing drop",
             "ct state vmap { established : accept, related : accept, invalid : drop }",
             # On the tiers' devices the kernel's strict reverse path filter sees to it; here it is a loose one.
             "iifname @outside ip saddr @tier_networks drop",
@@ -188,4 +217,10 @@ def _forward_chains(config: RouterConfig) -> Iterator[NftChain]:
             "oifname @outside iifname != @tiers drop",
             "oifname vmap @leaving",
         ),
+    )
+    yield NftChain(
+        name="silence",
+        hook="type filter hook output priority filter; policy accept;",
+        # What IPv6 says by itself on a device without an address; both routers have the same MAC there.
+        rules=("oifname @outside ip6 saddr :: drop",),
     )

@@ -10,6 +10,11 @@ Each device with public addresses, private gateways included, has a routing tabl
 (`reply`): its networks, the static routes by way of it, its default route. These tables stand on both routers, for
 nothing but a mark leads there; a failover has nothing to do.
 
+IPv6: a tier has an own address and, on whichever router serves, its gateway address and a link-local one that is the
+same on both routers: guests learn that as their next hop, and it stays when the router changes. On the public side the
+router that serves has the public address, and a link-local one that neighbour discovery needs there; a router that does
+not serve has neither, and is silent. There is one way out, the first public device's.
+
 Known hole: a device with addresses of two public networks has the default gateway of one of them only.
 """
 
@@ -20,12 +25,15 @@ from collections.abc import Iterable, Iterator
 from attrs import frozen
 
 from vpcrouter.projections.effective import Effective
-from vpcrouter.values.config import PublicAddress, Tier
+from vpcrouter.values.config import PublicAddress, Tier, TierIpv6
 from vpcrouter.values.desired import InterfaceAddress, PolicyRule, Route
 from vpcrouter.values.fields import device_number
-from vpcrouter.values.networks import prefix_length
+from vpcrouter.values.networks import ROUTER_LINK_LOCAL, is_link_local, link_local_of, prefix_length
 
 ANYWHERE = "0.0.0.0/0"
+ANYWHERE_IPV6 = "::/0"
+_PUBLIC_IPV6_DEVICE = "eth1"
+"""CloudStack's: a tier's command says no other."""
 _OWN_TABLES = 1000
 """The table of ethN, and the mark that leads there, is 1000 + N: the kernel's own tables are 253 to 255."""
 _RULE_PRIORITY = 1000
@@ -55,8 +63,13 @@ def place(effective: Effective) -> Placement:
         own.append(_on_tier(tier, tier.address))
         if tier.is_gateway and tier.gateway != tier.address:
             (shared if redundant else own).append(_on_tier(tier, tier.gateway))
+        if tier.ipv6 is not None:
+            own.append(_with_ipv6(tier.device, tier.ipv6.address, tier.ipv6.network))
+            (shared if redundant else own).extend(_gateway_ipv6(tier, tier.ipv6))
     public = _source_nat_first(effective, effective.public_addresses)
     (shared if redundant else own).extend(_on_public_device(each) for each in public)
+
+    (shared if redundant else own).extend(_public_ipv6(effective))
 
     own_routes = [
         Route(network=route.network, gateway=route.gateway, device=route.device)
@@ -71,6 +84,9 @@ def place(effective: Effective) -> Placement:
     if (uplink := way_out(effective)) is not None:
         default = Route(network=ANYWHERE, gateway=uplink.gateway, device=uplink.device)
         (shared_routes if redundant else own_routes).insert(0, default)
+    if (gateway := ipv6_way_out(effective)) is not None:
+        default = Route(network=ANYWHERE_IPV6, gateway=gateway, device=_PUBLIC_IPV6_DEVICE)
+        (shared_routes if redundant else own_routes).append(default)
     own_routes += _own_tables(effective)
     marks = sorted({way_mark(device) for device in public_devices(effective)})
     return Placement(
@@ -108,6 +124,44 @@ def way_out(effective: Effective) -> PublicAddress | None:
         if each.address == effective.source_nat_address:
             return each
     return public[0] if public else None
+
+
+def ipv6_way_out(effective: Effective) -> str | None:
+    """The next hop of IPv6: that of the lowest tier that names one, if the public device is there."""
+    if _PUBLIC_IPV6_DEVICE not in public_devices(effective):
+        return None
+    tiers = (tier.ipv6 for tier in effective.tiers if tier.ipv6 is not None)
+    return next((each.public_gateway for each in tiers if each.public_gateway is not None), None)
+
+
+def ipv6_devices(effective: Effective) -> tuple[str, ...]:
+    """The devices that speak IPv6: those of tiers that have it, and the public one."""
+    public = () if ipv6_way_out(effective) is None else (_PUBLIC_IPV6_DEVICE,)
+    return (*public, *(tier.device for tier in effective.tiers if tier.ipv6 is not None))
+
+
+def _gateway_ipv6(tier: Tier, ipv6: TierIpv6) -> Iterator[InterfaceAddress]:
+    if not tier.is_gateway:
+        return
+    if ipv6.gateway != ipv6.address and not is_link_local(ipv6.gateway):
+        yield _with_ipv6(tier.device, ipv6.gateway, ipv6.network)
+    yield InterfaceAddress(device=tier.device, address=f"{ROUTER_LINK_LOCAL}/64")
+
+
+def _public_ipv6(effective: Effective) -> Iterator[InterfaceAddress]:
+    """The public addresses, each with the link-local address that has the same last half: nobody else there has."""
+    if ipv6_way_out(effective) is None:
+        return
+    tiers = (tier.ipv6 for tier in effective.tiers if tier.ipv6 is not None)
+    found = {(each.public_address, each.public_network): None for each in tiers}
+    for address, network in found:
+        if address is not None and network is not None:
+            yield _with_ipv6(_PUBLIC_IPV6_DEVICE, address, network)
+            yield InterfaceAddress(device=_PUBLIC_IPV6_DEVICE, address=f"{link_local_of(address)}/64")
+
+
+def _with_ipv6(device: str, address: str, network: str) -> InterfaceAddress:
+    return InterfaceAddress(device=device, address=f"{address}/{prefix_length(network)}")
 
 
 def public_devices(effective: Effective) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from vpcrouter.errors import MalformedInputError
 
-_WORD = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./:-]*", re.ASCII)
+_WORD = re.compile(r"[A-Za-z0-9_/:][A-Za-z0-9_./:-]*", re.ASCII)
 
 
 def word(value: object) -> str:

@@ -31,7 +31,7 @@ from attrs import evolve, field, frozen
 
 from vpcrouter.plan import Operation
 from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, PolicyRule, Route
-from vpcrouter.values.networks import is_ipv6, network_of
+from vpcrouter.values.networks import ROUTER_LINK_LOCAL, is_ipv6, is_link_local, network_of
 
 OUR_PROTOCOL = 77
 """The route protocol number (rtnetlink(7), `proto` in ip-route) that marks a route as made by vpcrouter."""
@@ -247,7 +247,9 @@ def _addresses(
     kept = wanted.keys() | {*desired.virtual_addresses, *desired.elected_addresses}
     owned = {link.name for link in desired.links}
     actual = set(observed.addresses)
-    surplus = [each for each in observed.addresses if each.device in owned and each not in kept]
+    surplus = [
+        each for each in observed.addresses if each.device in owned and each not in kept and not _is_the_kernels(each)
+    ]
     # IPv6 knows an address once for each device, whatever its prefix length: the old one has to go first.
     in_the_way = {_ipv6_key(each): each for each in surplus if is_ipv6(each.address)}
     early: list[KernelOperation] = []
@@ -258,6 +260,11 @@ def _addresses(
                 surplus.remove(obstacle)
             early.append(_address("add", address))
     return early, [_address("remove", each) for each in surplus]
+
+
+def _is_the_kernels(each: InterfaceAddress) -> bool:
+    """A link-local IPv6 address that a device has by itself; all but the one that the routers share count as such."""
+    return is_link_local(each.address) and each.address.partition("/")[0] != ROUTER_LINK_LOCAL
 
 
 def _connected_routes(desired: Kernel, observed: ObservedKernel, present: dict[str, Link]) -> Iterator[KernelOperation]:

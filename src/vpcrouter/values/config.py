@@ -18,6 +18,9 @@ _PREFIX_LENGTHS = frozenset(map(str, range(1, 33)))
 _PROTOCOLS = frozenset({"tcp", "udp", "icmp", "all", *map(str, range(256))})
 
 
+_IPV6_LEAST_MTU = 1280
+
+
 def _interface_address(value: object, path: str) -> str:
     """An IPv4 host address with its prefix length: 169.254.0.21/16."""
     host, slash, length = (value if isinstance(value, str) else "").partition("/")
@@ -120,11 +123,16 @@ class Tier:
         for name in ("gateway", "address"):
             if not networks.usable(self.network, getattr(self, name)):
                 raise MalformedInputError(f"{getattr(self, name)} is not a host address of {self.network}", where=name)
+        if self.ipv6 is not None and self.mtu < _IPV6_LEAST_MTU:
+            raise MalformedInputError(f"IPv6 needs an MTU of {_IPV6_LEAST_MTU} at least (RFC 8200)", where="mtu")
 
 
 @frozen(kw_only=True)
 class TierIpv6:
-    """The IPv6 side of a tier, and the public IPv6 address that comes with it. Stored; not applied yet."""
+    """The IPv6 side of a tier, and the public IPv6 address of the router that comes with it.
+
+    `address` and `public_address` are this router's own; the rest is the same on both.
+    """
 
     network: str = checked(fields.ipv6_network)
     gateway: str = checked(fields.ipv6)

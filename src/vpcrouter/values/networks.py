@@ -8,6 +8,9 @@ from __future__ import annotations
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface, ip_network
 
+ROUTER_LINK_LOCAL = "fe80::1"
+"""The link-local address of whichever router serves, on every tier with IPv6: the next hop of its guests."""
+
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
@@ -94,6 +97,16 @@ def usable(cidr: str, address: str) -> bool:
         return True
     number = _number(address)[1]
     return number != first and not (version == 4 and number == last)
+
+
+def is_link_local(text: str) -> bool:
+    """Whether an address, with or without its prefix length, is an IPv6 link-local one."""
+    return is_ipv6(text) and parse_address(text.partition("/")[0]).is_link_local
+
+
+def link_local_of(address: str) -> str:
+    """The link-local address with the same last 64 bits as an IPv6 address."""
+    return str(IPv6Address((0xFE80 << 112) | int(IPv6Address(address)) & (1 << 64) - 1))
 
 
 def is_ipv6(text: str) -> bool:
