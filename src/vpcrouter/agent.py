@@ -39,8 +39,10 @@ from vpcrouter.machines.coalescer import Coalescer
 from vpcrouter.machines.peer import derive_key
 from vpcrouter.machines.role import Intent, RoleChange
 from vpcrouter.materialise import materialise
+from vpcrouter.materialise.nftables import TABLE
+from vpcrouter.materialise.usage import describe_usage
 from vpcrouter.peering import Peering
-from vpcrouter.projections.effective import pending
+from vpcrouter.projections.effective import effective, pending
 from vpcrouter.projections.electors import electors
 from vpcrouter.router import Router
 from vpcrouter.standby import Standby
@@ -191,6 +193,8 @@ class Agent:
                 return {"results": [each.as_dict() for each in receipts]}
             case "status":
                 return {"status": self.status()}
+            case "usage":
+                return {"usage": await self._usage()}
             case "settled":
                 return await self._wait_settled(int(request["seq"]), float(request["timeout"]))
             case "settle":
@@ -207,6 +211,12 @@ class Agent:
                 return {"differences": await loop.run_in_executor(self._worker, self._host.verify, desired)}
             case other:
                 raise ValueError(f"{other!r} is not an operation of the agent")
+
+    async def _usage(self) -> list[dict[str, Any]]:
+        """What was forwarded by way of each device; see `materialise.usage`."""
+        loop = asyncio.get_running_loop()
+        counted = await loop.run_in_executor(self._worker, self._host.traffic, TABLE)
+        return describe_usage(effective(self._router.state), counted)
 
     async def _write(self) -> None:
         while True:

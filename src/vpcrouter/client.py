@@ -88,6 +88,11 @@ class AgentClient:
         status: dict[str, Any] = self.call({"op": "status"})["status"]
         return status
 
+    def usage(self) -> list[dict[str, Any]]:
+        """What was forwarded by way of each tier and public device since the router booted."""
+        usage: list[dict[str, Any]] = self.call({"op": "usage"})["usage"]
+        return usage
+
     def settled(self, seq: int, timeout: float) -> dict[str, Any]:
         """Wait until everything up to `seq` is applied and verified, `timeout` seconds at most."""
         return self.call({"op": "settled", "seq": seq, "timeout": timeout})

@@ -15,7 +15,7 @@ event loop reads. It knows no state, no journal and no command.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 from attrs import evolve, field, frozen
@@ -32,6 +32,7 @@ from vpcrouter.values.networks import is_ipv6
 from vpcrouter.values.priority import generation_of
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
+from vpcrouter.values.traffic import Traffic
 
 EVERYTHING = frozenset({"all"})
 """The doubt of a first look."""
@@ -271,6 +272,10 @@ class Host:
             *self._nftables.verify(desired.ruleset, full=True),
             *self._daemons.verify(desired.daemons, full=True),
         )
+
+    def traffic(self, table: str) -> Mapping[str, Traffic]:
+        """What the counters of the nftables table have counted, by name."""
+        return self._nftables.traffic(table)
 
     def plan(self, desired: Desired) -> tuple[Operation, ...]:
         """The operations that would make the machine equal to `desired`, in order. Touches nothing."""

@@ -259,10 +259,20 @@ def test_the_monitor_hears_each_kind_of_change(table: _Table) -> None:
         assert monitor.drain() == {"nftables"}
         table.network.add_devices("eth2")
         assert monitor.drain() == {"kernel"}
+        # What IPv6 does by itself would be heard at any time.
+        table.network.run(
+            "sysctl", "-qw", "net.ipv6.conf.eth2.disable_ipv6=1", "net.ipv6.conf.eth2-peer.disable_ipv6=1"
+        )
         table.network.run("ip", "link", "set", "eth2", "up")
         table.network.run("ip", "address", "add", "10.1.2.2/24", "dev", "eth2")
         assert monitor.drain() == {"kernel"}
         table.network.run("ip", "route", "add", "10.9.0.0/16", "via", "10.1.2.9")
+        assert monitor.drain() == {"kernel"}
+        table.network.run("ip", "rule", "add", "fwmark", "7", "lookup", "700")
+        assert monitor.drain() == {"kernel"}
+        table.network.run("ip", "link", "set", "lo", "up")
+        monitor.drain()
+        table.network.run("ip", "-6", "route", "add", "2001:db8::/64", "dev", "lo")
         assert monitor.drain() == {"kernel"}
         table.nft("flush ruleset")
         assert monitor.drain() == {"nftables"}
@@ -292,3 +302,64 @@ def test_a_large_transaction_is_one_short_notification(table: _Table) -> None:
         assert monitor.drain() == {"nftables"}
     finally:
         monitor.close()
+
+
+COUNTING = evolve(
+    RULESET,
+    counters=("in_lo", "in_eth2"),
+    sets=(
+        *RULESET.sets,
+        NftSet(
+            name="usage",
+            kind="map",
+            spec="type ifname : counter;",
+            elements=(('"eth2"', '"in_eth2"'), ('"lo"', '"in_lo"')),
+        ),
+    ),
+    chains=(
+        *RULESET.chains[:-1],
+        NftChain(
+            name="count",
+            hook="type filter hook input priority filter - 5; policy accept;",
+            rules=("counter name iifname map @usage",),
+        ),
+        RULESET.chains[-1],
+    ),
+)
+
+
+def _counted(table: _Table) -> int:
+    return table.network.do(lambda: table.applier.traffic("vpcrouter"))["in_lo"].packets
+
+
+def test_what_was_counted_survives_every_change_of_the_ruleset(table: _Table) -> None:
+    table.settle(COUNTING)
+    assert table.verify(COUNTING) == ()
+    table.network.run("ip", "link", "set", "lo", "up")
+    table.network.run("ping", "-c2", "-i0.01", "-q", "127.0.0.1")
+    assert _counted(table) == 4
+
+    table.settle(_with_rule(COUNTING, "tcp dport 9 drop"))
+    assert _counted(table) == 4, "after a change"
+    hook = evolve(INPUT, hook=INPUT.hook.replace("policy drop", "policy accept"))
+    replaced = evolve(COUNTING, chains=tuple(hook if each is INPUT else each for each in COUNTING.chains))
+    table.settle(replaced)
+    assert _counted(table) == 4, "after the table was replaced"
+    table.nft("insert rule inet vpcrouter input accept\n")
+    assert table.settle(replaced).drift
+    assert _counted(table) == 4, "after a repair"
+    table.nft("flush ruleset\n")
+    assert table.settle(replaced).drift
+    assert _counted(table) == 4, "what was last asked for comes back with a deleted table"
+    fewer = evolve(
+        COUNTING,
+        counters=("in_lo",),
+        sets=(*RULESET.sets, evolve(COUNTING.sets[-1], elements=(('"lo"', '"in_lo"'),))),
+    )
+    table.settle(fewer)
+    assert table.verify(fewer) == ()
+    assert set(table.network.do(lambda: table.applier.traffic("vpcrouter"))) == {"in_lo"}
+
+
+def test_a_table_that_is_not_there_has_counted_nothing(table: _Table) -> None:
+    assert table.network.do(lambda: table.applier.traffic("vpcrouter")) == {}

@@ -6,6 +6,7 @@ from attrs import evolve
 
 from vpcrouter.plan.nftables import change_script, remove_script, replace_script, ruleset_text
 from vpcrouter.values.desired import NftChain, NftSet, Ruleset
+from vpcrouter.values.traffic import Traffic
 
 FORWARD = NftChain(
     name="forward",
@@ -108,3 +109,15 @@ def test_what_cannot_be_changed_in_place_replaces_the_table() -> None:
 def test_another_table_s_name_takes_the_old_one_away() -> None:
     renamed = evolve(RULESET, table="other")
     assert change_script(RULESET, renamed) == remove_script("vpc") + replace_script(renamed)
+
+
+def test_a_counter_comes_first_and_goes_last_and_is_not_touched_meanwhile() -> None:
+    one, other = evolve(RULESET, counters=("in_eth2", "in_eth3")), evolve(RULESET, counters=("in_eth3", "in_eth4"))
+    assert change_script(one, other) == (
+        "table inet vpc {\n\tcounter in_eth4 {\n\t}\n}\ndelete counter inet vpc in_eth2\n"
+    )
+    counted = {"in_eth2": Traffic(packets=2, bytes=99)}
+    blocks = "\tcounter in_eth2 {\n\t\tpackets 2 bytes 99\n\t}\n\n\tcounter in_eth3 {\n\t}\n"
+    assert blocks in replace_script(one, counted)
+    replaced = evolve(one, sets=(EGRESS, evolve(SERVING, spec="type ifname; flags interval;")))
+    assert change_script(one, replaced, counted) == replace_script(replaced, counted)

@@ -23,6 +23,7 @@ from vpcrouter.commands import (
     RemoveTier,
     ReplaceAcl,
 )
+from vpcrouter.errors import MalformedInputError
 from vpcrouter.state import same_forward
 from vpcrouter.values.config import PortForward, PublicAddress, RouterConfig, Secret, Tier
 
@@ -383,8 +384,13 @@ def test_canonical_forms() -> None:
 
 
 def test_small_mtu_and_empty_texts() -> None:
-    found = tier(mtu=68, dns="", domain_name="")
-    assert (found.mtu, found.resolvers, found.domain) == (68, (), None)
+    found = tier(mtu=1280, dns="", domain_name="")
+    assert (found.mtu, found.resolvers, found.domain) == (1280, (), None)
+
+
+def test_an_mtu_that_is_too_small_for_ipv6() -> None:
+    with pytest.raises(MalformedInputError, match=r"^mtu: IPv6 needs an MTU of 1280 at least"):
+        tier(mtu=1279)
 
 
 def test_a_removal_of_a_tier_names_device_and_network() -> None:

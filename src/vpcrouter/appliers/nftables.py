@@ -14,14 +14,18 @@ kept (as digests) for as long as the same ruleset is asked for. Equal: trusted a
 replaced, and compared once more. A table that was not there is loaded and trusted: the generation proves that it
 was our transaction, whole and alone.
 
+What the table's counters have counted comes back with a table that was replaced, up to the moment before. Where
+somebody had deleted the table, it is what was last asked for (`traffic`).
+
 Known holes: a generation that somebody raised and that then wrapped around by 2^32 would be taken for ours; rules
 must name devices by name (`iifname`), for the throwaway namespace has none.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
 from attrs import field, frozen
@@ -29,8 +33,16 @@ from attrs import field, frozen
 from vpcrouter.appliers import _process
 from vpcrouter.appliers._sockets import GenerationSocket
 from vpcrouter.errors import ApplierError
-from vpcrouter.plan.nftables import change_script, remove_script, replace_script, ruleset_text
+from vpcrouter.plan.nftables import (
+    NOTHING_COUNTED,
+    can_change,
+    change_script,
+    remove_script,
+    replace_script,
+    ruleset_text,
+)
 from vpcrouter.values.desired import Ruleset
+from vpcrouter.values.traffic import Traffic
 
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}", re.ASCII)
 _BLOCK = re.compile(r"^\t(\w+ [^\s{]+) \{\n(.*?)^\t\}\n", re.ASCII | re.DOTALL | re.MULTILINE)
@@ -71,6 +83,7 @@ class NftablesApplier:
         self._known: _Known | None = None
         self._reference: tuple[Ruleset, dict[str, bytes]] | None = None
         self._socket: GenerationSocket | None = None
+        self._counted: Mapping[str, Traffic] = NOTHING_COUNTED
 
     def close(self) -> None:
         """Close the netlink socket; a later call opens it again."""
@@ -127,6 +140,21 @@ class NftablesApplier:
             return ()
         return self._differences(desired)
 
+    def traffic(self, table: str) -> Mapping[str, Traffic]:
+        """What each counter of the table has counted; nothing if there is no such table."""
+        _check(table)
+        if _is_there(table):
+            try:
+                listed = json.loads(_run(["nft", "-j", "list", "counters", "table", "inet", table]))
+                found = [each["counter"] for each in listed["nftables"] if "counter" in each]
+                self._counted = {
+                    str(each["name"]): Traffic(packets=int(each["packets"]), bytes=int(each["bytes"])) for each in found
+                }
+            except (ValueError, KeyError, TypeError) as error:
+                raise ApplierError(f"nft lists counters in another way: {error}", where="nftables") from None
+            return self._counted
+        return NOTHING_COUNTED
+
     def remove(self, table: str) -> None:
         """No table of that name any more, whether there was one or not."""
         _check(table)
@@ -136,7 +164,9 @@ class NftablesApplier:
     def _load(self, known: _Known | None, desired: Ruleset) -> int:
         """Load the least that is known to be enough; returns the length of what was loaded."""
         if known is not None:
-            script = change_script(known.ruleset, desired)
+            if not can_change(known.ruleset, desired):
+                self.traffic(known.ruleset.table)
+            script = change_script(known.ruleset, desired, self._counted)
             try:
                 _nft(script)
             except ApplierError:
@@ -145,7 +175,8 @@ class NftablesApplier:
                 # Refused because somebody else wrote in between: what we knew is not true any more.
             else:
                 return len(script)
-        script = replace_script(desired)
+        self.traffic(desired.table)
+        script = replace_script(desired, self._counted)
         _nft(script)
         return len(script)
 
@@ -160,7 +191,7 @@ class NftablesApplier:
 
     def _differences(self, desired: Ruleset) -> tuple[str, ...]:
         listing = ["nft", "-s", "list", "table", "inet", desired.table]
-        if f"table inet {desired.table}" not in _run(["nft", "list", "tables", "inet"]).splitlines():
+        if not _is_there(desired.table):
             return _missing(desired.table)
         if self._reference is None or self._reference[0] != desired:
             # The command line is constant but for the checked name; the ruleset goes through standard input.
@@ -180,6 +211,10 @@ class NftablesApplier:
 def _check(table: str) -> None:
     if not _TABLE.fullmatch(table):
         raise ApplierError(f"{table!r} is not a table's name", where="nftables", hint="letters, digits and _")
+
+
+def _is_there(table: str) -> bool:
+    return f"table inet {table}" in _run(["nft", "list", "tables", "inet"]).splitlines()
 
 
 def _nft(script: str) -> None:

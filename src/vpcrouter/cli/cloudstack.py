@@ -51,3 +51,39 @@ def checkrouter(ctx: typer.Context) -> None:
         except HostError:
             pass  # no agent, no role: UNKNOWN
     say(router_status(role))
+
+
+@app.command("netusage")
+def netusage(
+    ctx: typer.Context,
+    address: Annotated[str, typer.Option("-l", metavar="ADDRESS", help="A public address of the router.")],
+    get: Annotated[bool, typer.Option("-g", help="Print the bytes out of the VPC and into it, as `out:in:`.")] = False,
+    create: Annotated[bool, typer.Option("-c", help="Nothing is to be made: what is there is counted.")] = False,
+    network: Annotated[str, typer.Option("-v", metavar="CIDR", help="The VPC's network; it is known.")] = "",
+) -> None:
+    """Print how much was forwarded by the device of a public address, as vpc_netusage.sh does.
+
+    The counters begin at 0 when the router boots, and nothing else resets them.
+    """
+    from vpcrouter.cloudstack.status import network_usage
+    from vpcrouter.errors import MalformedInputError
+    from vpcrouter.values import fields
+
+    try:
+        address = fields.ipv4(address, "-l")
+        if network:
+            fields.ipv4_network(network, "-v")
+    except MalformedInputError as error:
+        raise typer.BadParameter(str(error)) from None
+    if get is create:
+        raise typer.BadParameter("either -g or -c")
+    if create:
+        return
+    path = find_agent(options(ctx).journal)
+    if path is None:
+        fail("there is no agent to ask; `vpcrouter run` starts one")
+    with AgentClient(path) as agent:
+        line = network_usage(address, agent.usage())
+    if line is None:
+        fail(f"no public device of this router has the network of {address}")
+    say(line)

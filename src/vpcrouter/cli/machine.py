@@ -192,6 +192,8 @@ def status(ctx: typer.Context) -> None:
     if agent is not None:
         with agent:
             found = {"agent": True, **agent.status()}
+            if options(ctx).json:
+                found["usage"] = agent.usage()
     else:
         from vpcrouter.projections.effective import pending
         from vpcrouter.router import replay

@@ -26,6 +26,7 @@ from vpcrouter.materialise.nat import nat_chains, nat_sets
 from vpcrouter.materialise.placement import ipv6_devices, private_gateways, public_devices
 from vpcrouter.materialise.rendering import word
 from vpcrouter.materialise.reply import reply_chains, reply_sets
+from vpcrouter.materialise.usage import usage_chain, usage_counters, usage_sets
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.beacon import BEACON_GROUP, BEACON_PORT
 from vpcrouter.values.config import Acl, RouterConfig
@@ -45,12 +46,14 @@ def ruleset(effective: Effective, role: Role, election: Election | None = None) 
         return Ruleset(table=TABLE)
     return Ruleset(
         table=TABLE,
+        counters=usage_counters(effective),
         sets=(
             *_device_sets(effective, role, election),
             *nat_sets(effective),
             *reply_sets(effective),
             *guard_sets(effective),
             *_dispatch(effective),
+            *usage_sets(effective),
         ),
         chains=(
             *_acl_chains(effective, config),
@@ -59,6 +62,7 @@ def ruleset(effective: Effective, role: Role, election: Election | None = None) 
             *guard_chains(effective),
             *nat_chains(),
             *reply_chains(),
+            usage_chain(),
         ),
     )
 

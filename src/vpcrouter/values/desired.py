@@ -92,12 +92,15 @@ class NftChain:
 
 @frozen(kw_only=True)
 class Ruleset:
-    """One nftables table of family inet, complete: sets first, then chains in the order given.
+    """One nftables table of family inet, complete: counters and sets first, then chains in the order given.
 
-    A chain may jump to chains and look up sets of this table only. It is loaded in one transaction.
+    A chain may jump to chains and look up sets of this table only. It is loaded in one transaction. What a counter has
+    counted stays, whatever becomes of the rest, for as long as it is listed.
     """
 
     table: str
+    counters: tuple[str, ...] = ()
+    """Names, as words."""
     sets: tuple[NftSet, ...] = ()
     chains: tuple[NftChain, ...] = ()
 
