@@ -26,7 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vpcrouter import desk
 from vpcrouter.confirming import Confirming
@@ -36,6 +36,7 @@ from vpcrouter.host import Host, Outcome
 from vpcrouter.journal import write_snapshot
 from vpcrouter.machines.backoff import Backoff
 from vpcrouter.machines.coalescer import Coalescer
+from vpcrouter.machines.handover import HandoverMachine, Phase
 from vpcrouter.machines.peer import derive_key
 from vpcrouter.machines.role import Intent, RoleChange
 from vpcrouter.materialise import materialise
@@ -61,6 +62,8 @@ SNAPSHOT_EVENTS = 10_000
 """A snapshot is written after so many events: replaying them takes a few hundredths of a second."""
 MIN_PACE_NS = 10_000_000
 """The peer is never told anything more often than so without a reason of our own."""
+HANDOVER_LOOK_S = 0.01
+"""How often a client that waits for a handover looks for its end; it takes half a second."""
 LEARN_TIMES = 3
 """Each waits five seconds for an answer."""
 KEPT = 100
@@ -100,6 +103,7 @@ class Agent:
         self._desired: tuple[State, Role, Carriage, Desired] | None = None
         self._peering = Peering(self._surroundings)
         self._standby = Standby(self._surroundings)
+        self._handover = HandoverMachine(advertisement_interval_ms=self._settings.advertisement_interval_ms)
         self._target: str | None = None
         """The carrier that the newest settle asks for."""
         self._settled: deque[tuple[int, int]] = deque(maxlen=KEPT)
@@ -209,6 +213,8 @@ class Agent:
             case "verify":
                 desired = self._materialise()
                 return {"differences": await loop.run_in_executor(self._worker, self._host.verify, desired)}
+            case "handover":
+                return await self._hand_over(forced=bool(request["force"]))
             case other:
                 raise ValueError(f"{other!r} is not an operation of the agent")
 
@@ -303,6 +309,8 @@ class Agent:
         if outcome.has_loaded:
             self._follow(self._router.loaded(carriage, tiers))
         self._take_in(seq, outcome)
+        if carriage.is_bridged and not outcome.faults:
+            self._handover.bridged(self._surroundings.monotonic_ns())
         self._consider()
         if desired.vrrp_interface is not None and (role in (Role.INIT, Role.FAULT) or "all" in doubt):
             await self._learn_role()  # a line that was missed must not leave the role wrong for ever
@@ -328,10 +336,12 @@ class Agent:
         return before[2], before[3]
 
     def _carriage(self) -> Carriage:
-        return self._router.carriage(self._peering.carriage)
+        carriage, handover = self._router.carriage(self._peering.carriage), self._handover
+        return evolve(carriage, is_bridged=carriage.is_bridged or handover.is_bridged, takes_over=handover.takes_over)
 
     def _consider(self) -> None:
         """Settle if the carrier is to move, or an elector to come or go; tell the peer what is so now."""
+        self._step_handover()
         if self._desired is not None and self._carriage() != self._desired[2]:
             self._urgent()
         if not self._peering.says(self._saying()):
@@ -388,7 +398,8 @@ class Agent:
     def _on_notification(self) -> None:
         for each in self._host.reports():
             self._said += 1
-            self._follow(self._router.hear(each.instance, each.role, each.reason))
+            because = " (the service was handed over)" if self._handover.offer or self._handover.takes_over else ""
+            self._follow(self._router.hear(each.instance, each.role, each.reason + because))
         self._consider()
 
     async def _learn_role(self) -> None:
@@ -472,6 +483,64 @@ class Agent:
             synchronises="conntrackd" in self._watched,
         )
 
+    # Handing over -------------------------------------------------------------------------------
+
+    async def _hand_over(self, *, forced: bool) -> dict[str, Any]:
+        """Give the service to the peer; refused without force unless the peer is ready."""
+        if self._router.role is not Role.MASTER or not self._router.electors.carrier:
+            reasons = [f"this router does not serve in a pair, it is {self._router.role.value}"]
+            return {"done": False, "refused": True, "reasons": reasons, "seconds": 0.0}
+        reasons = self._keeps()
+        if reasons and not forced:
+            return {"done": False, "refused": True, "reasons": reasons, "seconds": 0.0}
+        started = self._surroundings.monotonic()
+        if self._peering.heard is None:
+            # Nobody would take an offer; what is left is what VRRP has for a router that ends.
+            await asyncio.get_running_loop().run_in_executor(self._worker, self._host.end_keepalived)
+            self._follow(self._router.lose())
+            return {"done": True, "refused": False, "reasons": reasons, "seconds": self._since(started)}
+        LOG.info("handing the service over%s", "" if not reasons else f", though {'; '.join(reasons)}")
+        self._handover.begin(self._surroundings.monotonic_ns(), forced=forced)
+        self._counters["handovers"] += 1
+        self._urgent()
+        while self._handover.outcome is None:
+            await asyncio.sleep(HANDOVER_LOOK_S)
+            self._consider()
+        done = self._handover.outcome
+        if not done:
+            reasons.append("the peer has not taken over in time; this router goes on")
+            LOG.warning("the handover failed: %s", reasons[-1])
+        return {"done": done, "refused": False, "reasons": reasons, "seconds": self._since(started)}
+
+    def _since(self, started: float) -> float:
+        return round(self._surroundings.monotonic() - started, 3)
+
+    def _keeps(self) -> list[str]:
+        """Why the service should not be handed over now."""
+        peer = self._peering.heard
+        if peer is None:
+            return ["the peer is silent"]
+        found = []
+        if peer.role is not Role.BACKUP:
+            found.append(f"the peer is {peer.role.value}")
+        elif not peer.ready:
+            found.append("the peer is not ready (its `vpcrouter status` says what it lacks)")
+        if peer.carrier != self._router.electors.carrier:
+            found.append("the carrier is moving")
+        if self._handover.phase is not Phase.IDLE:
+            found.append("a handover is under way")
+        return found
+
+    def _step_handover(self) -> None:
+        peer = self._peering.heard
+        self._handover.step(
+            self._surroundings.monotonic_ns(),
+            role=self._router.role,
+            ready=self._lacks() == (),
+            offer=0 if peer is None else peer.offer,
+            peer=None if peer is None else peer.role,
+        )
+
     def _saying(self) -> Saying:
         router, peer = self._router, self._peering.carriage
         return Saying(
@@ -482,6 +551,7 @@ class Agent:
             role=router.role,
             seq=router.seq,
             digest=router.digest,
+            offer=self._handover.offer,
             ready=self._lacks() == (),
             missing=self._standby.missing,
             sample=self._standby.sample,

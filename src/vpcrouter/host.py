@@ -305,6 +305,10 @@ class Host:
         """Tell the peer's conntrackd once more all connections that ours knows."""
         self._daemons.repeat_connections()
 
+    def end_keepalived(self) -> None:
+        """Make keepalived give its service up at once; the next pass starts it again."""
+        self._daemons.end_keepalived()
+
     def pidfds(self) -> dict[str, int]:
         """A descriptor for each running daemon, readable when it has died."""
         return dict(self._daemons.pidfds())

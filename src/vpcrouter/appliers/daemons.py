@@ -231,6 +231,14 @@ class DaemonApplier:
         """
         self._tell_conntrackd("-B")
 
+    def end_keepalived(self) -> None:
+        """End it in order: its peer hears priority 0 and takes over within a part of an advertisement's time.
+
+        What is desired is not changed: the next settle starts it, as a backup.
+        """
+        self._supervised["keepalived"].stop()
+        self.counters["keepalived_stops"] += 1
+
     def _tell_conntrackd(self, request: str) -> None:
         supervised = self._supervised["conntrackd"]
         if supervised.process is not None and supervised.process.is_alive():

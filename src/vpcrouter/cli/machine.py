@@ -42,7 +42,7 @@ Interval = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    for verb in (plan, render, apply, verify, run, status, boot):
+    for verb in (plan, render, apply, verify, run, status, boot, handover):
         app.command(verb.__name__)(verb)
 
 
@@ -214,6 +214,30 @@ def status(ctx: typer.Context) -> None:
         return
     for key, value in found.items():
         say(f"{key:<12} {_words(value)}")
+
+
+def handover(
+    ctx: typer.Context,
+    force: Annotated[bool, typer.Option("--force", help="Even if the peer is not ready, or does not answer.")] = False,
+) -> None:
+    """Give the service to the peer, without a pause. Ends with 1 if it is refused or fails; this router serves on then.
+
+    Refused unless the peer is a backup that is ready: `vpcrouter status` there says what it lacks. With --force and a
+    peer whose agent is silent, keepalived alone hands over, with a pause of less than an advertisement.
+    """
+    agent = _agent(existing(options(ctx).journal))
+    if agent is None:
+        fail("no agent runs on this journal: only a router that serves can hand over")
+    with agent:
+        answer = agent.call({"op": "handover", "force": force})
+    if options(ctx).json:
+        say_json(answer)
+    elif answer["done"]:
+        say(f"handed over after {answer['seconds']:.2f} s")
+    else:
+        note("not handed over: " + "; ".join(answer["reasons"]))
+    if not answer["done"]:
+        sys.exit(1)
 
 
 def boot(

@@ -240,6 +240,34 @@ def failover(
 
 
 @app.command()
+def drill(
+    ctx: typer.Context,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=1000, help="So many handovers, there and back.")] = 2,
+    force: Annotated[bool, typer.Option("--force", help="Even if the backup is not ready.")] = False,
+    prefix: Prefix = None,
+    directory: Directory = None,
+    json_: Json = False,
+) -> None:
+    """Hand the service over and back under load: probes of 1 ms and a download on every tier. Exit 1 if any is lost.
+
+    Example: vpcrouter lab drill --rounds 4 --json
+    """
+    from attrs import asdict
+
+    from vpcrouter.lab.drill import run_drill
+    from vpcrouter.lab.tables import drill_table
+
+    with opened(ctx, prefix, directory) as laboratory:
+        report = run_drill(laboratory, rounds=rounds, force=force)
+    if wants_json(ctx, json_):
+        totals = {name: getattr(report, name) for name in ("sent", "lost", "broken_flows", "longest_gap_ms", "is_good")}
+        say_json({**totals, **asdict(report)})
+    else:
+        print_table(drill_table(report))
+    answer(report.is_good)
+
+
+@app.command()
 def reboot(
     ctx: typer.Context,
     which: Annotated[Which, typer.Argument(metavar="rA|rB|both")],

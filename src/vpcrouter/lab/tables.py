@@ -10,6 +10,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from vpcrouter.lab.burst import BurstReport
     from vpcrouter.lab.demo import DemoResult
+    from vpcrouter.lab.drill import DrillReport
     from vpcrouter.lab.failover import Failover
     from vpcrouter.lab.laboratory import Rebooted
     from vpcrouter.lab.probing import Outage, ProbeReport
@@ -67,6 +68,23 @@ def failover_table(result: Failover) -> Table:
     table.add_row("outage", f"{result.outage_ms:.0f} ms")
     table.add_row("windows, after the crash", _windows(result.outages))
     table.add_row("probes sent / lost", f"{result.probe.sent} / {result.probe.lost}")
+    return table
+
+
+def drill_table(report: DrillReport) -> Table:
+    """One row for each handover, then one for each figure."""
+    table = Table("", "", title="drill: the service is handed over under load", show_header=False)
+    for each in report.handovers:
+        end = f"{each.seconds * 1000:.0f} ms" if each.done else "; ".join(each.reasons)
+        table.add_row(f"{each.giver} → {each.taker or 'nobody'}", end)
+    table.add_row("probes sent / lost", f"{report.sent} / {report.lost}")
+    for guest, probe in report.probes.items():
+        if probe.outages:
+            table.add_row(f"outages of {guest}", _windows(probe.outages))
+    table.add_row("longest gap", f"{report.longest_gap_ms:.1f} ms")
+    table.add_row("streams / broken", f"{len(report.streams)} / {report.broken_flows}")
+    longest_ms = max((each.longest_pause_ms for each in report.streams.values()), default=0.0)
+    table.add_row("longest pause of a stream", f"{longest_ms:.0f} ms")
     return table
 
 

@@ -31,6 +31,7 @@ class Election:
     """Those without a tier."""
     is_bridged: bool
     generation: int
+    takes_over: bool
 
 
 def elect(effective: Effective, carriage: Carriage | None) -> Election | None:
@@ -53,6 +54,7 @@ def elect(effective: Effective, carriage: Carriage | None) -> Election | None:
         held=held,
         is_bridged=carriage.is_bridged,
         generation=carriage.generation,
+        takes_over=carriage.takes_over,
     )
 
 

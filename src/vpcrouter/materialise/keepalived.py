@@ -7,8 +7,8 @@ address, so that routers whose configurations differ still obey each other; the 
 keepalived decides the role, and the role decides the priority (`values.priority`): whoever serves has the higher one,
 so that electors which carry nothing follow it, and a new one is won by it. What a router has lost comes off by way of
 a tracked file, so that the better router takes over and nothing moves when both have lost the same. A router that
-comes back has no more than who serves, and does not take over. Before there is a carrier nobody preempts, so that the
-first election has one result.
+comes back has no more than who serves, and does not take over; one that the service is handed to has more. Before
+there is a carrier nobody preempts, so that the first election has one result.
 
 The real addresses and routes are not tracked: a tracked one that somebody deletes by hand would make the master step
 back, and one on a device that is not plugged in yet would keep the router in fault. What must be up for a router to
@@ -25,7 +25,7 @@ from vpcrouter.materialise.rendering import render
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.config import RouterConfig
 from vpcrouter.values.desired import Daemon, File, InterfaceAddress, Route
-from vpcrouter.values.priority import BACKUP_PRIORITY, WAITING_PRIORITY, serving_priority
+from vpcrouter.values.priority import BACKUP_PRIORITY, HANDOVER_PRIORITY, WAITING_PRIORITY, serving_priority
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
@@ -86,7 +86,7 @@ def instances(
             device=each.device,
             source=each.source,
             virtual_router_id=VIRTUAL_ROUTER_ID,
-            priority=_priority(config, role, election),
+            priority=HANDOVER_PRIORITY if election.takes_over else _priority(config, role, election),
             preempts=election.carrier is not None,
             advertised=(marker(each.device),),
             carried=placement.virtual_addresses if each.device == election.carrier else (),

@@ -25,6 +25,8 @@ class Saying:
     role: Role = Role.INIT
     seq: int = 0
     digest: str = ""
+    offer: int = 0
+    """1: a master that wants a peer that is ready to take over; 2: whether it is ready or not."""
     ready: bool = False
     """A backup that could take over now, connections included."""
     missing: int = 0

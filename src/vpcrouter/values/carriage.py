@@ -51,6 +51,8 @@ class Carriage:
     """The addresses change hands on a serving router: for a moment they are in nobody's, and routes must not go."""
     generation: int = 0
     """Counts the masters of the pair, modulo `GENERATIONS`: of two that both serve, VRRP lets the newer one go on."""
+    takes_over: bool = False
+    """Every elector is to win against whoever serves: that router hands its service over."""
 
 
 @frozen(kw_only=True)

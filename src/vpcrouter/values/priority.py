@@ -2,7 +2,7 @@
 
 What a router has lost counts first, then whether it serves, then which of two that serve does so for the shorter time:
 
-    199 | 200 + generation      − 8 × what it has lost, in points
+    199 | 200 + generation | 230 when the service is handed to it      − 8 × what it has lost, in points
 
 So a router that has lost more than its peer hands over, whichever served; of two that have lost the same, the serving
 one stays; and of two that both serve when they hear each other again, the one that took over last goes on, since it
@@ -17,6 +17,8 @@ WAITING_PRIORITY = 198
 """Of a router that was not elected yet, unless the server that sent its configuration would have it first."""
 BACKUP_PRIORITY = 199
 SERVING_PRIORITY = 200
+HANDOVER_PRIORITY = 230
+"""Of a router that another one hands its service to, until that one is backup."""
 POINT = 8
 """More than there are generations, and one more for whether it serves."""
 MAX_POINTS = (BACKUP_PRIORITY - 1) // POINT
