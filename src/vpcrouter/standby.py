@@ -34,7 +34,7 @@ LOG = logging.getLogger("vpcrouter.standby")
 LOOK_S = 1.0
 """A broken synchronisation is to be noticed, repaired and proven within 5 s; two looks notice, two prove."""
 _SHARE_OF_TIME = 50
-"""…but no more than a fiftieth of the time is spent on looking: a table of 100,000 takes 0.3 s."""
+"""…but no more than a fiftieth of the time is spent on looking: a table of 100,000 takes half a second."""
 _REPEATS = 3
 """Within the kernel's time for UDP, so that one may be lost."""
 
@@ -65,7 +65,6 @@ class Standby:
         self._comparison = ConnectionComparison()
         self._patience = Backoff(first_ms=1_000, cap_ms=10_000)
         self._asks_ns = 0
-        self._cost_s = 0.0
         self._total = 0
         self._udp_timeout_s = 0.0
         self._repeated_s = surroundings.monotonic()
@@ -76,7 +75,7 @@ class Standby:
     @property
     def pause_s(self) -> float:
         """How long to wait until the next look."""
-        return max(LOOK_S, self._cost_s * _SHARE_OF_TIME)
+        return max(LOOK_S, 0.0 if self._table is None else self._table.cpu_s * _SHARE_OF_TIME)
 
     @property
     def total(self) -> int:
@@ -160,13 +159,11 @@ class Standby:
         return tuple(found)
 
     async def _read(self) -> frozenset[int]:
-        started = self._surroundings.monotonic()
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._thread, self._read_now)
         except HostError as error:
             LOG.warning("%s", error)
             return frozenset()
-        self._cost_s = self._surroundings.monotonic() - started
         self._total = len(found)
         return found
 

@@ -12,6 +12,7 @@ is no such connection.
 from __future__ import annotations
 
 import struct
+import time
 from pathlib import Path
 from zlib import crc32
 
@@ -24,10 +25,11 @@ _CTA_STATUS, _CTA_STATUS_MASK = 3, 26
 _IPS_ASSURED = 1 << 2
 _TUPLES = slice(8, 108)
 """The two nested tuples of a message, with the header of the second."""
-_TUPLE_HEADERS = struct.Struct("=HH48xHH48xHH")
-_TUPLE_LENGTH, _TUPLE_ORIGINAL, _TUPLE_REPLY = 52, 0x8001, 0x8002
-_ADDRESSES = (16, 24, 68, 76)
-_STATUS = slice(112, 116)
+_ORIGINAL, _REPLY, _STATUS = (struct.pack("=HH", *each) for each in ((52, 0x8001), (52, 0x8002), (8, _CTA_STATUS)))
+"""Length and type of the attributes at 4, 56 and 108."""
+_LAST_OF_STATUS = 115
+_LEFT_OUT = frozenset({127, 169, *range(224, 240)})
+"""First bytes of the addresses that conntrackd.conf leaves out: the loopback, link-local, multicast."""
 _UDP_TIMEOUT = Path("/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream")
 
 
@@ -35,17 +37,22 @@ class ConnectionTable:
     """The connections of the network namespace that this is made in. For one thread at a time."""
 
     def __init__(self) -> None:
+        self.cpu_s = 0.0
+        """CPU time of the last read, the kernel's part included: what the machine had to do, not how long we waited."""
         try:
             self._socket = NetlinkSocket(NETLINK_NETFILTER)
         except OSError as error:
             raise ApplierError(f"cannot be read: {error.strerror}", where="connection table") from None
 
     def read(self) -> frozenset[int]:
-        """All shared connections. Costs about 1 µs each; raises ApplierError if the kernel does not answer."""
+        """All shared connections. Takes some 5 µs for each; ApplierError if the kernel does not answer."""
+        started = time.thread_time()
         assured = struct.pack(">I", _IPS_ASSURED)
         wanted = _attribute(_CTA_STATUS, assured) + _attribute(_CTA_STATUS_MASK, assured)
         found = self._socket.dump(_IPCTNL_MSG_CT_GET, bytes((_AF_INET, 0, 0, 0)) + wanted)
-        return frozenset(crc32(body[_TUPLES]) for _, body in found if _is_shared(body))
+        hashes = frozenset(crc32(body[_TUPLES]) for _, body in found if _is_shared(body))
+        self.cpu_s = time.thread_time() - started
+        return hashes
 
     def udp_timeout_s(self) -> int:
         """How long the kernel keeps a UDP connection without traffic; 120 by default (nf_conntrack-sysctl.rst)."""
@@ -60,22 +67,19 @@ class ConnectionTable:
 
 
 def _is_shared(body: bytes) -> bool:
-    if len(body) < _STATUS.stop:
-        return False
-    length, kind, reply_length, reply_kind, status_length, status_kind = _TUPLE_HEADERS.unpack_from(body, 4)
-    if (length, kind, reply_length, reply_kind) != (_TUPLE_LENGTH, _TUPLE_ORIGINAL, _TUPLE_LENGTH, _TUPLE_REPLY):
-        return False
-    if (status_length, status_kind) != (8, _CTA_STATUS):
+    if body[4:8] != _ORIGINAL or body[56:60] != _REPLY or body[108:112] != _STATUS:
         return False
     # Kernels before 5.17 do not filter by status.
-    if not int.from_bytes(body[_STATUS], "big") & _IPS_ASSURED:
+    if not body[_LAST_OF_STATUS] & _IPS_ASSURED:
         return False
-    return not any(_is_left_out(body[place], body[place + 1]) for place in _ADDRESSES)
+    left_out = _LEFT_OUT
+    if body[16] in left_out or body[24] in left_out or body[68] in left_out or body[76] in left_out:
+        return not any(_is_left_out(body[place], body[place + 1]) for place in (16, 24, 68, 76))
+    return True
 
 
 def _is_left_out(first: int, second: int) -> bool:
-    """By the first two bytes of an address: the loopback, link-local, multicast; as in conntrackd.conf."""
-    return first == 127 or (first == 169 and second == 254) or 224 <= first < 240
+    return first in _LEFT_OUT and (first != 169 or second == 254)
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
