@@ -36,9 +36,10 @@ _UDP_TIMEOUT = Path("/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream")
 class ConnectionTable:
     """The connections of the network namespace that this is made in. For one thread at a time."""
 
+    cpu_s: float = 0.0
+    """CPU time of the last read, the kernel's part included: what the machine had to do, not how long we waited."""
+
     def __init__(self) -> None:
-        self.cpu_s = 0.0
-        """CPU time of the last read, the kernel's part included: what the machine had to do, not how long we waited."""
         try:
             self._socket = NetlinkSocket(NETLINK_NETFILTER)
         except OSError as error:
