@@ -30,7 +30,9 @@ from attrs import evolve, frozen
 
 from vpcrouter import desk
 from vpcrouter.confirming import Confirming
+from vpcrouter.disagreement import Disagreement
 from vpcrouter.door import Answer, Door
+from vpcrouter.durations import Durations
 from vpcrouter.errors import HostError, JournalError
 from vpcrouter.host import Host, Outcome
 from vpcrouter.journal import write_snapshot
@@ -64,6 +66,8 @@ MIN_PACE_NS = 10_000_000
 """The peer is never told anything more often than so without a reason of our own."""
 HANDOVER_LOOK_S = 0.01
 """How often a client that waits for a handover looks for its end; it takes half a second."""
+METRICS_S = 10.0
+"""How often metrics are written, if they are; Prometheus asks every 15 s or more rarely."""
 LEARN_TIMES = 3
 """Each waits five seconds for an answer."""
 KEPT = 100
@@ -103,6 +107,9 @@ class Agent:
         self._desired: tuple[State, Role, Carriage, Desired] | None = None
         self._peering = Peering(self._surroundings)
         self._standby = Standby(self._surroundings)
+        self._disagreement = Disagreement(self._settings.disagreement_s, self._surroundings)
+        self._role_since_ns = self._surroundings.time_ns()
+        self._settle_times = Durations()
         self._handover = HandoverMachine(advertisement_interval_ms=self._settings.advertisement_interval_ms)
         self._target: str | None = None
         """The carrier that the newest settle asks for."""
@@ -141,7 +148,9 @@ class Agent:
         self._coalescer.urgent(self._surroundings.monotonic_ns())
         self._spawn(self._glance())
         self._announce()
-        self._spawn(self._compare_connections())
+        self._spawn(self._compare())
+        if self._settings.metrics_file is not None:
+            self._spawn(self._write_metrics(Path(self._settings.metrics_file)))
         self._spawn(self._confirming.watch_deadlines())
         self._spawn(self._confirming.watch_conditions())
         self._arm()
@@ -302,9 +311,12 @@ class Agent:
         self._target = carriage.carrier
         self._consider()
         doubt, self._doubt = frozenset(self._doubt), set()
+        started = self._surroundings.monotonic()
         outcome = await asyncio.get_running_loop().run_in_executor(
             self._worker, self._host.settle, desired, doubt, lambda: self._router.role is role
         )
+        if outcome.operations:
+            self._settle_times.note(self._surroundings.monotonic() - started)
         self._coalescer.finished()
         if outcome.has_loaded:
             self._follow(self._router.loaded(carriage, tiers))
@@ -459,8 +471,8 @@ class Agent:
         self._peering.listen((*electors(self._router.state), *carriage.held), derive_key(password, config.vpc_network))
         self._peering.announce(self._saying())
 
-    async def _compare_connections(self) -> None:
-        """Tell the peer of the connections here, or see whether those that it tells of are here too."""
+    async def _compare(self) -> None:
+        """Compare with the peer, a part at a time: connections, and what is configured where the digests differ."""
         while True:
             await asyncio.sleep(self._standby.pause_s)
             wanted = await self._standby.look(self._router.role, self._peering.heard)
@@ -470,6 +482,7 @@ class Agent:
                 self._in_background(self._host.share_connections)
             if wanted.repeat:
                 self._in_background(self._host.repeat_connections)
+            self._disagreement.look(self._router.state, self._router.digest, self._peering.heard)
             self._consider()
 
     def _lacks(self) -> tuple[str, ...] | None:
@@ -555,6 +568,7 @@ class Agent:
             ready=self._lacks() == (),
             missing=self._standby.missing,
             sample=self._standby.sample,
+            window=self._disagreement.window,
             roles=tuple(sorted(router.electors.roles.items())),
             generation=router.electors.generation,
         )
@@ -609,6 +623,7 @@ class Agent:
             return
         LOG.info("role %s → %s: %s", change.previous.value, change.role.value, change.reason)
         self._counters["role_changes"] += 1
+        self._role_since_ns = self._surroundings.time_ns()
         for intent in change.intents:
             match intent:
                 case Intent.SETTLE:
@@ -639,6 +654,19 @@ class Agent:
     def _differences(self) -> list[str]:
         return list(self._outcome.differences) if self._outcome is not None else ["not settled yet"]
 
+    async def _write_metrics(self, path: Path) -> None:
+        from vpcrouter.appliers._files import write_atomically
+        from vpcrouter.metrics import exposition
+
+        while True:
+            try:
+                await asyncio.get_running_loop().run_in_executor(
+                    self._worker, write_atomically, path, exposition(self.status()), 0o644
+                )
+            except HostError as error:
+                LOG.error("%s", error)
+            await asyncio.sleep(METRICS_S)
+
     def _is_settled(self) -> bool:
         return (
             self._outcome is not None
@@ -654,6 +682,7 @@ class Agent:
         return {
             "role": router.role.value,
             "role_reason": router.role_reason,
+            "role_since": round(self._role_since_ns / 1e9, 3),
             "interface": self._materialise().vrrp_interface,
             "seq": router.seq,
             "digest": router.digest,
@@ -662,14 +691,17 @@ class Agent:
             "ready": None if lacks is None else not lacks,
             "not_ready": list(lacks or ()),
             "connections": self._standby.total,
+            "connections_missing": self._standby.missing,
             "electors": {device: role.value for device, role in router.electors.roles.items()},
             "held": [each.device for each in self._carriage().held],
             "peer": self._peering.describe(),
+            "differs": self._disagreement.describe(),
             "pending": [str(each) for each in pending(router.state)],
             "unconfirmed": self._confirming.describe(),
             "faults": [] if settled or outcome is None else list(outcome.differences),
             "drift": list(self._drift),
             "counters": {**self._counters, **self._host.counters()},
+            "settle_seconds": self._settle_times.as_dict(),
             "pid": os.getpid(),
         }
 

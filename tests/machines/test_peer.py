@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vpcrouter.machines.peer import SILENT_NS, Heard, PeerMachine, derive_key
+from vpcrouter.values.agreement import Window
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.connections import SAMPLE_SIZE, ConnectionSample
 from vpcrouter.values.role import Role
@@ -252,3 +253,10 @@ def test_a_name_that_is_not_known_yet_does_no_harm() -> None:
     fields = msgpack.unpackb(beacon[:-32])
     body: bytes = msgpack.packb({**{k: v for k, v in fields.items() if k != "generation"}, "later": [1]})
     assert other.hear(body + hmac.new(KEY, body, hashlib.sha256).digest(), KEY, NOW) is Heard.NEWS
+
+
+def test_a_window_of_things_arrives_as_it_was() -> None:
+    one, other, nonce = met()
+    saying = Saying(window=Window(low=5, high=2**32, hashes=(5, 2**32 - 1)), offer=2)
+    assert other.hear(one.beacon(saying, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
+    assert other.saying(NOW) == saying

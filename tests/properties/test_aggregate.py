@@ -11,7 +11,7 @@ from vpcrouter import commands, events
 from vpcrouter.decide import decide
 from vpcrouter.errors import RejectedCommandError
 from vpcrouter.events.codec import decode, encode
-from vpcrouter.projections.digest import digest
+from vpcrouter.projections.digest import digest, shared_things
 from vpcrouter.projections.effective import effective, pending
 from vpcrouter.projections.listing import listing
 from vpcrouter.revert import commands_between
@@ -195,3 +195,16 @@ def test_a_revert_brings_back_what_was(stream: list[commands.Command], cut: int)
     assert digest(after) == digest(then)
     assert {**listing(after), "released_devices": None} == {**listing(then), "released_devices": None}
     assert all(decide(after, command).event is None for command in commands_between(after, then))
+
+
+@given(streams, streams)
+def test_the_things_of_two_routers_differ_where_their_digests_do(
+    one_stream: list[commands.Command], other_stream: list[commands.Command]
+) -> None:
+    (one, _), (other, _) = run(one_stream), run([*one_stream, *other_stream])
+    mine, theirs = shared_things(one), shared_things(other)
+    assert (mine.keys() == theirs.keys()) is (digest(one) == digest(other))
+    for config in (state.router for state in (one, other) if state.router is not None):
+        secrets = [config.password, *(secret for _, secret in config.secret_parameters)]
+        names = {*mine.values(), *theirs.values()}
+        assert not [each for each in secrets if each is not None and each.reveal() in names]

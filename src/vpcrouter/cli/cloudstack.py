@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,19 +40,26 @@ def update_config(
 
 
 @app.command("checkrouter")
-def checkrouter(ctx: typer.Context) -> None:
+def checkrouter(
+    ctx: typer.Context,
+    long: Annotated[bool, typer.Option("--long", help="More lines: since when, why, and the peer.")] = False,
+) -> None:
     """Print the redundancy state, as checkrouter.sh does: `Status: PRIMARY`, BACKUP, FAULT or UNKNOWN."""
     from vpcrouter.cloudstack.status import router_status
     from vpcrouter.values.role import Role
 
-    role, path = None, find_agent(options(ctx).journal)
+    role, status, path = None, None, find_agent(options(ctx).journal)
     if path is not None:
         try:
             with AgentClient(path) as agent:
-                role = Role(agent.status()["role"])
+                status = agent.status()
+                role = Role(status["role"])
         except HostError:
             pass  # no agent, no role: UNKNOWN
     say(router_status(role))
+    if long and status is not None:
+        for line in _particulars(status):
+            say(line)
 
 
 @app.command("netusage")
@@ -87,3 +96,17 @@ def netusage(
     if line is None:
         fail(f"no public device of this router has the network of {address}")
     say(line)
+
+
+def _particulars(status: Mapping[str, Any]) -> Iterator[str]:
+    """Since when, why, and what the peer said last."""
+    since = datetime.fromtimestamp(status["role_since"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    yield f"Since: {since}"
+    yield f"Because: {status['role_reason']}"
+    peer = status["peer"]
+    if peer is None:
+        yield "Peer: never heard"
+        return
+    heard = f"heard {peer['heard_ms_ago'] / 1000:.1f} s ago" + (", silent" if peer["silent"] else "")
+    same = "the same" if peer["digest"] == status["digest"] else "another"
+    yield f"Peer: {peer['role']}, {heard}, sequence number {peer['seq']}, {same} configuration ({peer['digest'][:12]})"

@@ -42,7 +42,7 @@ Interval = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    for verb in (plan, render, apply, verify, run, status, boot, handover):
+    for verb in (plan, render, apply, verify, run, status, boot, handover, metrics):
         app.command(verb.__name__)(verb)
 
 
@@ -157,6 +157,12 @@ def run(
     quiet_ms: Annotated[int, typer.Option(min=0, help="A burst is over when no command came for so long.")] = 20,
     max_delay_ms: Annotated[int, typer.Option(min=0, help="No command waits longer for a settle.")] = 150,
     verify_s: Annotated[int, typer.Option(min=1, help="Compare everything at least so often.")] = 60,
+    disagreement_s: Annotated[
+        int, typer.Option(min=0, help="Say in what the two routers differ when they have for so long.")
+    ] = 10,
+    metrics_file: Annotated[
+        Path | None, typer.Option("--metrics-file", metavar="FILE", help="Write Prometheus metrics there every 10 s.")
+    ] = None,
 ) -> None:
     """Run the agent in the foreground: serve the socket, keep the machine equal to the journal, follow keepalived.
 
@@ -176,6 +182,8 @@ def run(
         quiet_ms=quiet_ms,
         max_delay_ms=max_delay_ms,
         verify_interval_s=verify_s,
+        disagreement_s=disagreement_s,
+        metrics_file=None if metrics_file is None else str(metrics_file.absolute()),
     )
     owner = {"socket": str(settings.agent_socket)}
     with Router.open(options(ctx).journal, settings=settings, owner=owner) as router:
@@ -214,6 +222,17 @@ def status(ctx: typer.Context) -> None:
         return
     for key, value in found.items():
         say(f"{key:<12} {_words(value)}")
+
+
+def metrics(ctx: typer.Context) -> None:
+    """Print the agent's metrics in Prometheus' text format. Ends with 1 if no agent runs on this journal."""
+    agent = _agent(existing(options(ctx).journal))
+    if agent is None:
+        fail("no agent runs on this journal")
+    from vpcrouter.metrics import exposition
+
+    with agent:
+        sys.stdout.write(exposition(agent.status()).decode())
 
 
 def handover(

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgpack
 from attrs import frozen
 
+from vpcrouter.values.agreement import WINDOW_SIZE, Window
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.connections import SAMPLE_SIZE, ConnectionSample
 from vpcrouter.values.role import Role
@@ -61,6 +62,7 @@ class Beacon:
             "ready": saying.ready,
             "missing": saying.missing,
             "sample": _pack_sample(saying.sample),
+            "window": _pack_window(saying.window),
             "roles": {device: role.value for device, role in saying.roles},
             "generation": saying.generation,
             "served_ms_ago": None if self.served_ms_ago is None else list(self.served_ms_ago),
@@ -102,6 +104,7 @@ def _read(fields: dict[str, Any]) -> Beacon:
             ready=_is(bool, fields.get("ready", False)),
             missing=_is(int, fields.get("missing", 0)),
             sample=_unpack_sample(fields.get("sample")),
+            window=_unpack_window(fields.get("window")),
             roles=tuple((_is(str, device), Role(role)) for device, role in _is(dict, fields.get("roles", {})).items()),
             generation=_is(int, fields.get("generation", 0)),
         ),
@@ -112,21 +115,41 @@ def _read(fields: dict[str, Any]) -> Beacon:
 def _pack_sample(sample: ConnectionSample | None) -> list[Any] | None:
     if sample is None:
         return None
-    return [sample.number, sample.epoch, sample.total, b"".join(each.to_bytes(4) for each in sample.hashes)]
+    return [sample.number, sample.epoch, sample.total, _pack_hashes(sample.hashes)]
 
 
 def _unpack_sample(packed: Any) -> ConnectionSample | None:
     if packed is None:
         return None
     number, epoch, total, hashes = _is(list, packed)
-    if len(_is(bytes, hashes)) > 4 * SAMPLE_SIZE:
-        raise ValueError("a sample of too many")
     return ConnectionSample(
         number=_is(int, number),
         epoch=_is(int, epoch),
         total=_is(int, total),
-        hashes=tuple(int.from_bytes(hashes[start : start + 4]) for start in range(0, len(hashes), 4)),
+        hashes=_unpack_hashes(hashes, SAMPLE_SIZE),
     )
+
+
+def _pack_window(window: Window | None) -> list[Any] | None:
+    return None if window is None else [window.low, window.high, _pack_hashes(window.hashes)]
+
+
+def _unpack_window(packed: Any) -> Window | None:
+    if packed is None:
+        return None
+    low, high, hashes = _is(list, packed)
+    return Window(low=_is(int, low), high=_is(int, high), hashes=_unpack_hashes(hashes, WINDOW_SIZE))
+
+
+def _pack_hashes(hashes: tuple[int, ...]) -> bytes:
+    return b"".join(each.to_bytes(4) for each in hashes)
+
+
+def _unpack_hashes(packed: Any, most: int) -> tuple[int, ...]:
+    hashes = _is(bytes, packed)
+    if len(hashes) > 4 * most or len(hashes) % 4:
+        raise ValueError("no hashes, or too many")
+    return tuple(int.from_bytes(hashes[start : start + 4]) for start in range(0, len(hashes), 4))
 
 
 def _two(value: Any) -> tuple[int, int]:

@@ -33,6 +33,49 @@ def digest(view: StateView) -> str:
     return hashlib.sha256(msgpack.packb(_shared(view), default=Secret.reveal)).hexdigest()
 
 
+def shared_things(view: StateView) -> dict[int, str]:
+    """The names of all shared things, by 32 bits of what each is: what another router has otherwise is not there.
+
+    A name says what the thing is and which one (`reservation 10.1.2.30`), and no more: it holds no secret.
+    """
+    shared = _shared(view)
+    found = {}
+    for kind, part in zip(_KINDS, shared[1:], strict=False):
+        for thing in part if kind in _MANY else [part]:
+            found[_short_hash(kind, thing)] = _name(kind, thing)
+    for kind, *things in shared[1 + len(_KINDS) :]:
+        found.update({_short_hash(kind, thing): _name(kind, thing) for thing in things})
+    return found
+
+
+_KINDS = (
+    "boot parameters",
+    "source NAT address",
+    "public address",
+    "tier",
+    "ACL",
+    "port forwarding",
+    "static NAT",
+    "static route",
+    "reservation",
+)
+"""Of what stands in `_shared` without a name, after the first entry."""
+_MANY = frozenset(_KINDS[2:])
+_NAMED_BY = {"port forwarding": 3}
+"""So many fields say which one it is; otherwise the first."""
+
+
+def _short_hash(kind: str, thing: Any) -> int:
+    packed = msgpack.packb([kind, thing], default=Secret.reveal)
+    return int.from_bytes(hashlib.sha256(packed).digest()[:4])
+
+
+def _name(kind: str, thing: Any) -> str:
+    if not isinstance(thing, list) or (kind not in _MANY and kind in _KINDS):
+        return kind
+    return " ".join([kind, *(str(each) for each in thing[: _NAMED_BY.get(kind, 1)])])
+
+
 def _shared(view: StateView) -> list[Any]:
     shared: list[Any] = [
         1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve, frozen
 
+from vpcrouter.values.agreement import Window
 from vpcrouter.values.connections import ConnectionSample
 from vpcrouter.values.role import Role
 
@@ -33,6 +34,8 @@ class Saying:
     """Connections of the peer's last sample that a backup does not have."""
     sample: ConnectionSample | None = None
     """Some of its connections, by which the peer sees whether it has them too."""
+    window: Window | None = None
+    """Part of its configuration, when the two are not configured alike."""
     roles: tuple[tuple[str, Role], ...] = ()
     """What each running elector is, held ones included, by device."""
     generation: int = 0
@@ -46,4 +49,4 @@ class Saying:
     @property
     def weighty(self) -> Saying:
         """Without what changes all the time: a change of this is worth telling at once, and listening for answers."""
-        return evolve(self, missing=0, sample=None)
+        return evolve(self, missing=0, sample=None, window=None)

@@ -23,6 +23,11 @@ class Settings:
     verify_interval_s: int = field(default=60, validator=[ge(1), le(86_400)])
     """The whole machine is compared with the state at least so often, without any notification."""
 
+    disagreement_s: int = field(default=10, validator=[ge(0), le(86_400)])
+    """The two routers may be configured differently for so long, as in a burst, before it is said in what."""
+    metrics_file: str | None = None
+    """Prometheus metrics are written here, every ten seconds."""
+
     @property
     def config_dir(self) -> PurePosixPath:
         """Generated configuration files."""

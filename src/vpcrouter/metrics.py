@@ -1,0 +1,108 @@
+"""A router's status as Prometheus metrics. The names are a promise: docs/operations.md lists them.
+
+Called by the command line (`vpcrouter metrics`) and by an agent that is to write them into a file; whoever does neither
+does not import prometheus-client. It knows what a status says, and asks nobody. What is unknown (no peer was heard) has
+no sample rather than a wrong one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from vpcrouter.values.role import Role
+
+_GAUGES = {
+    "seq": "Sequence number of the newest event.",
+    "settled_seq": "Sequence number up to which the machine was equal to the state.",
+    "connections": "Connections in the kernel's table that are shared with the peer.",
+    "connections_missing": "Connections of the peer's last sample that are not here.",
+    "role_since": "When the role last changed, in seconds since 1970.",
+}
+_COUNTERS = {
+    "commands": "Commands that were handed in.",
+    "settles": "Passes over the machine that changed something.",
+    "drift": "Things that somebody else had changed and that were put back.",
+    "role_changes": "Changes of the role.",
+    "handovers": "Handovers that were begun here.",
+    "double_masters": "Times that both routers served.",
+}
+_DAEMON_EVENTS = ("starts", "reloads", "restarts", "stops", "deaths")
+
+
+class _Status(Collector):
+    def __init__(self, status: Mapping[str, Any]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        status = self._status
+        role = GaugeMetricFamily("vpcrouter_role", "1 for the role that the router has.", labels=["role"])
+        for each in Role:
+            role.add_metric([each.value], float(status["role"] == each.value))
+        yield role
+        for name, text in _GAUGES.items():
+            if status.get(name) is not None:
+                suffix = "_timestamp_seconds" if name == "role_since" else ""
+                yield GaugeMetricFamily(f"vpcrouter_{name}{suffix}", text, value=float(status[name]))
+        yield _truth("settled", "Whether the machine equals the state.", status["settled"])
+        if status.get("ready") is not None:
+            yield _truth("ready", "Of a backup: whether it could take over now.", status["ready"])
+        yield GaugeMetricFamily("vpcrouter_faults", "What keeps the machine from being settled.", len(status["faults"]))
+        yield GaugeMetricFamily("vpcrouter_pending", "Commands that wait for something.", len(status["pending"]))
+        yield from self._peer()
+        yield from self._counters()
+        yield self._settle_seconds()
+
+    def _peer(self) -> Iterator[Metric]:
+        peer = self._status.get("peer")
+        if peer is None:
+            return
+        yield GaugeMetricFamily("vpcrouter_peer_age_seconds", "Since the peer was heard.", peer["heard_ms_ago"] / 1000)
+        yield _truth("peer_silent", "Whether the peer is not heard any more.", peer["silent"])
+        yield GaugeMetricFamily("vpcrouter_peer_seq", "The peer's sequence number; it has its own.", peer["seq"])
+        yield _truth("peer_ready", "Whether the peer could take over now.", peer["ready"])
+        yield _truth(
+            "digest_equal", "Whether both routers are configured alike.", peer["digest"] == self._status["digest"]
+        )
+        differs = self._status.get("differs")
+        yield GaugeMetricFamily(
+            "vpcrouter_digest_differs_seconds", "For how long they have not been.", differs["seconds"] if differs else 0
+        )
+
+    def _counters(self) -> Iterator[Metric]:
+        counters = self._status["counters"]
+        for name, text in _COUNTERS.items():
+            yield CounterMetricFamily(f"vpcrouter_{name}", text, value=float(counters.get(name, 0)))
+        yield CounterMetricFamily(
+            "vpcrouter_double_master_seconds", "How long both served.", counters.get("double_master_ms", 0) / 1000
+        )
+        for event in _DAEMON_EVENTS:
+            family = CounterMetricFamily(
+                f"vpcrouter_daemon_{event}", f"Of each daemon, its {event}.", labels=["daemon"]
+            )
+            for key, count in counters.items():
+                daemon, separator, what = key.rpartition("_")
+                if separator and what == event:
+                    family.add_metric([daemon], count)
+            yield family
+
+    def _settle_seconds(self) -> Metric:
+        found = self._status["settle_seconds"]
+        family = HistogramMetricFamily("vpcrouter_settle_seconds", "How long passes over the machine took.")
+        family.add_metric([], [(bound, float(count)) for bound, count in found["buckets"]], found["sum"])
+        return family
+
+
+def _truth(name: str, text: str, value: object) -> Metric:
+    return GaugeMetricFamily(f"vpcrouter_{name}", text, value=float(bool(value)))
+
+
+def exposition(status: Mapping[str, Any]) -> bytes:
+    """The metrics in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(_Status(status))
+    return generate_latest(registry)

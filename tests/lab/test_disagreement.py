@@ -1,0 +1,65 @@
+"""Two routers that are not configured alike say in what; the metrics say that they are not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.lab.conftest import SETTLED_S
+from tests.lab.test_drift import roles
+from vpcrouter.lab.laboratory import Laboratory
+from vpcrouter.lab.layout import ROUTERS
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+LEASE = {
+    "host_name": "h",
+    "default_gateway": "10.1.2.1",
+    "default_entry": True,
+    "remove": False,
+    "mac_address": "02:0f:00:00:00:77",
+    "ipv4_address": "10.1.2.77",
+    "type": "dhcpentry",
+    "delete_from_processed_cache": False,
+}
+
+
+def vpcrouter(pair: Laboratory, router: str, *words: str) -> str:
+    argv = [sys.executable, "-m", "vpcrouter", "--journal", str(pair.machines[router].journal), *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def submit(pair: Laboratory, router: str, **changes: object) -> None:
+    with pair.connect(router) as agent:
+        (line,) = agent.submit("vm_dhcp_entry.json", json.dumps({**LEASE, **changes}))
+    assert line["status"] in ("accepted", "unchanged"), line
+
+
+def test_what_only_one_of_them_has_is_named_on_it(pair: Laboratory) -> None:
+    submit(pair, "rA")
+    try:
+        assert pair.wait(lambda status: (status["rA"]["differs"] or {}).get("only_here") is not None, SETTLED_S)
+        assert "vpcrouter_digest_equal 0.0" in vpcrouter(pair, "rA", "metrics")
+        assert pair.wait(lambda status: status["rA"]["differs"]["only_here"] == ["reservation 10.1.2.77"], 20)
+        assert pair.wait(lambda status: status["rB"]["differs"]["only_there"] == 1, 5)
+        assert pair.status()["rB"]["differs"]["only_here"] == []
+        assert "only here, or otherwise there: reservation 10.1.2.77" in pair.machines["rA"].output.read_text()
+        submit(pair, "rB", host_name="other")
+        assert pair.wait(lambda status: status["rB"]["differs"]["only_here"] == ["reservation 10.1.2.77"], 20)
+    finally:
+        for router in ROUTERS:
+            submit(pair, router, remove=True)
+    assert pair.wait(lambda status: all(each["differs"] is None for each in status.values()), SETTLED_S)
+    assert "vpcrouter_digest_equal 1.0" in vpcrouter(pair, "rB", "metrics")
+
+
+def test_checkrouter_says_why_and_what_the_peer_is(pair: Laboratory) -> None:
+    master = roles(pair)["master"]
+    assert vpcrouter(pair, master, "cloudstack", "checkrouter") == "Status: PRIMARY\n"
+    lines = vpcrouter(pair, master, "cloudstack", "checkrouter", "--long").splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["Status", "Since", "Because", "Peer"]
+    assert lines[3].startswith("Peer: backup, heard ")
+    assert "the same configuration" in lines[3]
