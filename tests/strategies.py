@@ -23,6 +23,7 @@ from vpcrouter.values.config import (
     Tier,
     TierIpv6,
 )
+from vpcrouter.values.guests import GuestPages
 
 TIER_NUMBERS = st.integers(2, 6)
 DEVICES = TIER_NUMBERS.map("eth{}".format)
@@ -150,6 +151,15 @@ reservations = st.builds(
     st.booleans(),
     st.sampled_from([0, 3600]),
 )
+PASSWORDS = st.sampled_from(["Example-Pw-0001", 'pw"\\}{;#', "$(x)"]).map(lambda text: Secret(text=text))
+guest_pages = st.builds(
+    lambda address, user_data, metadata: GuestPages(
+        address=address, user_data=user_data, metadata=tuple(sorted(metadata.items()))
+    ),
+    GUESTS,
+    st.none() | st.sampled_from(["", "I2Nsb3VkLWNvbmZpZwo="]).map(lambda text: Secret(text=text)),
+    st.dictionaries(st.sampled_from(["vm-id", "public-keys"]), st.sampled_from(["", "a\nb", '../"\\']), max_size=2),
+)
 
 PORTS = st.sampled_from([(0, 0), (80, 80), (8000, 8099), (1, 65535)])
 RULE_IDS = st.integers(41, 46)
@@ -240,6 +250,11 @@ any_command: st.SearchStrategy[commands.Command] = st.one_of(
         st.lists(ipv6_firewall_rules, max_size=2, unique_by=lambda rule: rule.rule_id),
         st.lists(RULE_IDS, max_size=1),
     ),
+    guest_pages.map(lambda each: commands.PutGuestPages(pages=each)),
+    GUESTS.map(lambda address: commands.RemoveGuestPages(address=address)),
+    st.builds(lambda address, text: commands.PutGuestPassword(address=address, password=text), GUESTS, PASSWORDS),
+    GUESTS.map(lambda address: commands.ConfirmGuestPassword(address=address)),
+    GUESTS.map(lambda address: commands.RemoveGuestPassword(address=address)),
 )
 """A command that is well formed; it may well contradict the ones before it."""
 
@@ -276,6 +291,9 @@ def additive_commands(own: int) -> list[commands.Command]:
         )
         lease = Reservation(address=f"10.1.{n}.11", mac=f"02:02:00:00:00:{n:02x}", host_name=f"vm-{n}")
         burst.append(commands.PutReservation(reservation=lease))
+        pages = GuestPages(address=lease.address, metadata=(("vm-id", f"vm-{n}"),))
+        burst.append(commands.PutGuestPages(pages=pages))
+        burst.append(commands.PutGuestPassword(address=lease.address, password=Secret(text=f"pw-{n}")))
     grown: list[PortForward] = []
     for n in range(2, 7):
         grown.append(

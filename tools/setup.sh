@@ -14,9 +14,9 @@ PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 # program:package, or one word where both have the same name
 PROGRAMS="
 keepalived conntrackd conntrack nft:nftables dnsmasq:dnsmasq-base radvd ip:iproute2 tc:iproute2
-sysctl:procps ping:iputils-ping tcpdump nsenter:util-linux
+sysctl:procps ping:iputils-ping tcpdump nsenter:util-linux haproxy curl
 "
-UNITS="keepalived conntrackd nftables radvd"
+UNITS="keepalived conntrackd nftables radvd haproxy"
 OLDEST_PYTHON="3.11"
 
 fail() {

@@ -29,15 +29,19 @@ from typing import Any, Protocol
 from attrs import evolve, frozen
 
 from vpcrouter import desk
+from vpcrouter.commands import ConfirmGuestPassword
 from vpcrouter.confirming import Confirming
 from vpcrouter.disagreement import Disagreement
 from vpcrouter.door import Answer, Door
 from vpcrouter.durations import Durations
 from vpcrouter.errors import HostError, JournalError
+from vpcrouter.guest_door import Answer as GuestAnswer
+from vpcrouter.guest_door import GuestDoor
 from vpcrouter.host import Host, Outcome
 from vpcrouter.journal import write_snapshot
 from vpcrouter.machines.backoff import Backoff
 from vpcrouter.machines.coalescer import Coalescer
+from vpcrouter.machines.fetched import FetchedMachine
 from vpcrouter.machines.handover import HandoverMachine, Phase
 from vpcrouter.machines.peer import derive_key
 from vpcrouter.machines.role import Intent, RoleChange
@@ -52,7 +56,8 @@ from vpcrouter.standby import Standby
 from vpcrouter.state import State
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.carriage import Carriage, FoundElector
-from vpcrouter.values.desired import Desired
+from vpcrouter.values.config import RouterConfig, Secret
+from vpcrouter.values.desired import Desired, Shelf
 from vpcrouter.values.role import Role
 
 LOG = logging.getLogger("vpcrouter.agent")
@@ -92,12 +97,21 @@ class _Request:
 class Agent:
     """Runs one Router until SIGTERM or SIGINT; daemons and kernel configuration stay as they are then."""
 
-    def __init__(self, router: Router, open_door: OpenDoor = Door) -> None:
+    def __init__(
+        self,
+        router: Router,
+        open_door: OpenDoor = Door,
+        open_guest_door: Callable[[Path, GuestAnswer], GuestDoor] = GuestDoor,
+    ) -> None:
         self._router = router
         self._surroundings = router.surroundings
         self._host: Host = router.host
         self._settings = router.settings
         self._door = open_door(Path(self._settings.agent_socket), self._answer)
+        self._guest_door = open_guest_door(Path(self._settings.password_socket), self._answer_guest)
+        self._passwords = FetchedMachine()
+        self._sent: dict[str, Secret] = {}
+        """The password that was last handed to each guest that has not confirmed it."""
         self._worker = self._surroundings.worker()
         self._coalescer = Coalescer(quiet_ms=self._settings.quiet_ms, max_delay_ms=self._settings.max_delay_ms)
         self._backoff = Backoff()
@@ -161,6 +175,7 @@ class Agent:
             self._door.close()
             if self._turn is not None:
                 self._turn.cancel()
+            self._guest_door.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -232,6 +247,34 @@ class Agent:
         loop = asyncio.get_running_loop()
         counted = await loop.run_in_executor(self._worker, self._host.traffic, TABLE)
         return describe_usage(effective(self._router.state), counted)
+
+    async def _answer_guest(self, verb: str, address: str) -> str:
+        """What a guest is told that asks for its password, or says that it has it."""
+        found = self._router.state.guest_passwords.get(address)
+        if found is None or found.fetched:
+            return "saved_password"
+        if verb == "send":
+            self._sent[address] = found.password
+            return found.password.reveal()
+        # A password that came after the one that the guest speaks of still waits for it.
+        if self._sent.pop(address, found.password) == found.password:
+            try:
+                self._router.submit_each([ConfirmGuestPassword(address=address)], origin="guest")
+            except JournalError as error:
+                # What is not durable is not acknowledged: the guest says it again, or asks again.
+                LOG.error("the guest %s has its password, and the journal does not know: %s", address, error)
+                return "bad_request"
+            LOG.info("the guest %s has fetched its password", address)
+            self._notice()
+            self._say()
+        return "saved_password"
+
+    async def _let_guests_ask(self, shelf: Shelf) -> None:
+        """Be there for the web server that guests ask; again if somebody has removed the socket."""
+        try:
+            await self._guest_door.open(shelf.group)
+        except OSError as error:
+            LOG.error("guests cannot be given passwords: %s", error)
 
     async def _write(self) -> None:
         while True:
@@ -323,6 +366,9 @@ class Agent:
         self._take_in(seq, outcome)
         if carriage.is_bridged and not outcome.faults:
             self._handover.bridged(self._surroundings.monotonic_ns())
+        for daemon in desired.daemons:
+            if daemon.shelf is not None:
+                await self._let_guests_ask(daemon.shelf)
         self._consider()
         if desired.vrrp_interface is not None and (role in (Role.INIT, Role.FAULT) or "all" in doubt):
             await self._learn_role()  # a line that was missed must not leave the role wrong for ever
@@ -435,6 +481,7 @@ class Agent:
 
     def _announce(self) -> None:
         """Tell the peer what this router is, and see whether time alone has changed what is to be done."""
+        self._passwords.next_turn()
         self._say()
         self._consider()
         self._await_turn()
@@ -467,8 +514,7 @@ class Agent:
         config, carriage = self._router.state.router, self._carriage()
         if config is None:
             return
-        password = None if config.password is None else config.password.reveal()
-        self._peering.listen((*electors(self._router.state), *carriage.held), derive_key(password, config.vpc_network))
+        self._peering.listen((*electors(self._router.state), *carriage.held), _pair_key(config))
         self._peering.announce(self._saying())
 
     async def _compare(self) -> None:
@@ -555,7 +601,10 @@ class Agent:
         )
 
     def _saying(self) -> Saying:
-        router, peer = self._router, self._peering.carriage
+        router, peer, said = self._router, self._peering.carriage, self._peering.heard
+        config = router.state.router
+        key = b"" if config is None or config.password is None else _pair_key(config)
+        self._passwords.look(router.state.guest_passwords, key)
         return Saying(
             tiers=tuple(each.device for each in electors(router.state) if each.device in router.electors.roles),
             carrier=router.electors.carrier,
@@ -571,6 +620,8 @@ class Agent:
             window=self._disagreement.window,
             roles=tuple(sorted(router.electors.roles.items())),
             generation=router.electors.generation,
+            waiting_passwords=self._passwords.waiting(),
+            fetched_passwords=self._passwords.fetched(() if said is None else said.waiting_passwords),
         )
 
     def _on_beacon(self) -> None:
@@ -580,8 +631,22 @@ class Agent:
         self._on_notification()
         if self._peering.contested_ns is not None:
             self._say()  # the other one must know that we say so too
+        self._learn_fetched()
         self._consider()
         self._await_turn()
+
+    def _learn_fetched(self) -> None:
+        """Do not hand out what a guest has fetched from the peer."""
+        said = self._peering.heard
+        fetched = () if said is None else self._passwords.learn(said.fetched_passwords)
+        if not fetched:
+            return
+        try:
+            self._router.submit_each([ConfirmGuestPassword(address=each) for each in fetched], origin="peer")
+        except JournalError as error:
+            LOG.error("the journal does not know that the peer handed out a password: %s", error)
+            return
+        self._notice()
 
     def _on_kernel(self) -> None:
         doubt = self._host.monitor.drain()
@@ -704,6 +769,10 @@ class Agent:
             "settle_seconds": self._settle_times.as_dict(),
             "pid": os.getpid(),
         }
+
+
+def _pair_key(config: RouterConfig) -> bytes:
+    return derive_key(None if config.password is None else config.password.reveal(), config.vpc_network)
 
 
 def run_agent(router: Router) -> None:

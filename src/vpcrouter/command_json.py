@@ -42,11 +42,16 @@ NAMES: dict[str, type[Command]] = {
     "remove-reservation": commands.RemoveReservation,
     "change-firewall-rules": commands.ChangeFirewallRules,
     "change-ipv6-firewall-rules": commands.ChangeIpv6FirewallRules,
+    "put-guest-pages": commands.PutGuestPages,
+    "remove-guest-pages": commands.RemoveGuestPages,
+    "put-guest-password": commands.PutGuestPassword,
+    "confirm-guest-password": commands.ConfirmGuestPassword,
+    "remove-guest-password": commands.RemoveGuestPassword,
 }
 """The name of each kind of command."""
 
 _NAME_OF = {cls: name for name, cls in NAMES.items()}
-_LONGEST_SECRET = 1024 * 1024
+_LONGEST_SECRET = 2 * 1024 * 1024
 
 
 def dump(command: Command) -> dict[str, Any]:
@@ -122,7 +127,8 @@ def _flag(value: Any, _: Any) -> bool:
 
 def _secret(value: Any, _: Any) -> Secret:
     try:
-        return Secret(text=fields.word(value, "", _LONGEST_SECRET))
+        # Whether nothing at all may be a secret is the field's to say.
+        return Secret(text="" if value == "" else fields.word(value, "", _LONGEST_SECRET))
     except MalformedInputError:  # which shows the value
         raise MalformedInputError("is not one word of printable ASCII characters") from None
 

@@ -18,11 +18,13 @@ from vpcrouter.values.config import (
     PublicAddress,
     Reservation,
     RouterConfig,
+    Secret,
     StaticNat,
     StaticRoute,
     Tier,
     rule_id,
 )
+from vpcrouter.values.guests import GuestPages, guest_password
 
 
 @frozen(kw_only=True)
@@ -117,6 +119,42 @@ class ChangeIpv6FirewallRules:
     remove: tuple[int, ...] = each(rule_id)
 
 
+@frozen(kw_only=True)
+class PutGuestPages:
+    """Replace the user data and metadata of a guest."""
+
+    pages: GuestPages
+
+
+@frozen(kw_only=True)
+class RemoveGuestPages:
+    """Remove the user data and metadata of an address."""
+
+    address: str = checked(fields.ipv4)
+
+
+@frozen(kw_only=True)
+class PutGuestPassword:
+    """Have a guest fetch this password, once."""
+
+    address: str = checked(fields.ipv4)
+    password: Secret = checked(guest_password)
+
+
+@frozen(kw_only=True)
+class ConfirmGuestPassword:
+    """A guest has its password: it is not handed out any more."""
+
+    address: str = checked(fields.ipv4)
+
+
+@frozen(kw_only=True)
+class RemoveGuestPassword:
+    """Withdraw the password of an address, fetched or not."""
+
+    address: str = checked(fields.ipv4)
+
+
 Command = (
     ConfigureRouter
     | ChangePublicAddresses
@@ -130,4 +168,9 @@ Command = (
     | RemoveReservation
     | ChangeFirewallRules
     | ChangeIpv6FirewallRules
+    | PutGuestPages
+    | RemoveGuestPages
+    | PutGuestPassword
+    | ConfirmGuestPassword
+    | RemoveGuestPassword
 )

@@ -20,8 +20,19 @@ from vpcrouter.values.config import (
     StaticRoute,
     Tier,
 )
+from vpcrouter.values.guests import GuestPages, GuestPassword
 
-Referring = Acl | PortForward | StaticNat | StaticRoute | Reservation | FirewallRule | Ipv6FirewallRule
+Referring = (
+    Acl
+    | PortForward
+    | StaticNat
+    | StaticRoute
+    | Reservation
+    | FirewallRule
+    | Ipv6FirewallRule
+    | GuestPages
+    | GuestPassword
+)
 """What can be pending."""
 
 
@@ -64,7 +75,7 @@ def missing(view: StateView, thing: Referring) -> str | None:
             if tier := tier_of(view, gateway):
                 return _not_ours(tier, gateway)
             return None if public_side_of(view, gateway) else f"a network that holds the next hop {gateway}"
-        case Reservation(address=address):
+        case Reservation(address=address) | GuestPages(address=address) | GuestPassword(address=address):
             return _guest_missing(view, address)
         case FirewallRule(address=address):
             return _firewall_missing(view, address)
@@ -110,3 +121,7 @@ def describe(thing: Referring) -> str:
             return f"firewall rule {thing.rule_id} of {thing.address}"
         case Ipv6FirewallRule():
             return f"firewall rule {thing.rule_id} of {thing.network}"
+        case GuestPages():
+            return f"metadata of the guest {thing.address}"
+        case GuestPassword():
+            return f"password of the guest {thing.address}"

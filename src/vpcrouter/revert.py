@@ -40,6 +40,10 @@ def _removals(current: StateView, target: StateView) -> Iterator[Command]:
         yield commands.ChangeStaticNats(remove=nats)
     if routes := _changed(current.routes, target.routes):
         yield commands.ChangeStaticRoutes(remove=routes)
+    for address in current.guest_pages.keys() - target.guest_pages.keys():
+        yield commands.RemoveGuestPages(address=address)
+    for address in current.guest_passwords.keys() - target.guest_passwords.keys():
+        yield commands.RemoveGuestPassword(address=address)
     for address in _changed(current.reservations, target.reservations):
         yield commands.RemoveReservation(address=address, mac=current.reservations[address].mac)
     for device in current.acls.keys() - target.acls.keys():
@@ -73,6 +77,13 @@ def _additions(current: StateView, target: StateView) -> Iterator[Command]:
         yield commands.ChangeFirewallRules(put=tuple(target.firewall_rules.values()))
     if target.ipv6_firewall_rules:
         yield commands.ChangeIpv6FirewallRules(put=tuple(target.ipv6_firewall_rules.values()))
+    yield from (commands.PutGuestPages(pages=each) for each in target.guest_pages.values())
+    for address, wanted in target.guest_passwords.items():
+        yield commands.PutGuestPassword(address=address, password=wanted.password)
+        # What a guest has fetched since is not handed out again.
+        now = current.guest_passwords.get(address)
+        if wanted.fetched or (now is not None and now.fetched and now.password == wanted.password):
+            yield commands.ConfirmGuestPassword(address=address)
 
 
 def _changed(current: Mapping[_Key, object], target: Mapping[_Key, object]) -> tuple[_Key, ...]:

@@ -30,6 +30,7 @@ from vpcrouter.values.config import (
     Tier,
 )
 from vpcrouter.values.confirmation import Confirmation
+from vpcrouter.values.guests import GuestPages, GuestPassword
 
 
 class StateView(Protocol):
@@ -80,6 +81,14 @@ class StateView(Protocol):
         """Of guests' IPv6 networks, by number."""
 
     @property
+    def guest_pages(self) -> Mapping[str, GuestPages]:
+        """By the guest's address. They go with its reservation: the next guest there must not get them."""
+
+    @property
+    def guest_passwords(self) -> Mapping[str, GuestPassword]:
+        """By the guest's address; those that were fetched too."""
+
+    @property
     def released(self) -> frozenset[str]:
         """Devices that were used once and are not any more: the router keeps them bare."""
 
@@ -103,6 +112,8 @@ class State:
     leases: Mapping[str, str] = {}
     firewall_rules: Mapping[int, FirewallRule] = {}
     ipv6_firewall_rules: Mapping[int, Ipv6FirewallRule] = {}
+    guest_pages: Mapping[str, GuestPages] = {}
+    guest_passwords: Mapping[str, GuestPassword] = {}
     released: frozenset[str] = frozenset()
     confirmations: Mapping[str, Confirmation] = {}
 
@@ -119,6 +130,8 @@ _MAPPINGS = (
     "firewall_rules",
     "ipv6_firewall_rules",
     "confirmations",
+    "guest_pages",
+    "guest_passwords",
 )
 
 
@@ -136,6 +149,8 @@ class Draft:
     leases: Mapping[str, str]
     firewall_rules: Mapping[int, FirewallRule]
     ipv6_firewall_rules: Mapping[int, Ipv6FirewallRule]
+    guest_pages: Mapping[str, GuestPages]
+    guest_passwords: Mapping[str, GuestPassword]
     released: frozenset[str]
     confirmations: Mapping[str, Confirmation]
 
@@ -257,6 +272,9 @@ def _tier_removed(draft: Draft, event: events.TierRemoved) -> None:
     draft.own("tiers").pop(event.device, None)
     draft.own("acls").pop(event.device, None)
     _forget_reservations(draft.own("reservations"), draft.own("leases"), event.reservations)
+    told = {*draft.guest_pages, *draft.guest_passwords}
+    others = [tier.network for tier in draft.tiers.values()]
+    _forget_guests(draft, [a for a in told if networks.holds(event.network, a) and not networks.held_by_any(others, a)])
     draft.released |= {event.device}
 
 
@@ -304,6 +322,8 @@ def _static_routes_changed(draft: Draft, event: events.StaticRoutesChanged) -> N
 
 def _reservation_put(draft: Draft, event: events.ReservationPut) -> None:
     new, reservations, leases = event.reservation, draft.own("reservations"), draft.own("leases")
+    old = reservations.get(new.address)
+    _forget_guests(draft, event.displaced if old is None or old.mac == new.mac else (*event.displaced, new.address))
     _forget_reservations(reservations, leases, (*event.displaced, new.address))
     reservations[new.address] = new
     leases[new.mac] = new.address
@@ -311,6 +331,7 @@ def _reservation_put(draft: Draft, event: events.ReservationPut) -> None:
 
 def _reservation_removed(draft: Draft, event: events.ReservationRemoved) -> None:
     _forget_reservations(draft.own("reservations"), draft.own("leases"), (event.address,))
+    _forget_guests(draft, (event.address,))
 
 
 def _forget_reservations(
@@ -339,6 +360,36 @@ def _change_rules(
         rules[each.rule_id] = each
 
 
+def _forget_guests(draft: Draft, addresses: Iterable[str]) -> None:
+    """What was told to the guests of these addresses is nobody's any more."""
+    for address in addresses:
+        for name in ("guest_pages", "guest_passwords"):
+            if address in getattr(draft, name):
+                del draft.own(name)[address]
+
+
+def _guest_pages_put(draft: Draft, event: events.GuestPagesPut) -> None:
+    draft.own("guest_pages")[event.pages.address] = event.pages
+
+
+def _guest_pages_removed(draft: Draft, event: events.GuestPagesRemoved) -> None:
+    draft.own("guest_pages").pop(event.address, None)
+
+
+def _guest_password_put(draft: Draft, event: events.GuestPasswordPut) -> None:
+    draft.own("guest_passwords")[event.address] = GuestPassword(address=event.address, password=event.password)
+
+
+def _guest_password_fetched(draft: Draft, event: events.GuestPasswordFetched) -> None:
+    found = draft.guest_passwords.get(event.address)
+    if found is not None:
+        draft.own("guest_passwords")[event.address] = with_changes(found, fetched=True)
+
+
+def _guest_password_removed(draft: Draft, event: events.GuestPasswordRemoved) -> None:
+    draft.own("guest_passwords").pop(event.address, None)
+
+
 _EVOLVE: Mapping[type, Callable[[Draft, Any], None]] = {
     events.RouterConfigured: _router_configured,
     events.RoleChanged: _role_changed,
@@ -357,4 +408,9 @@ _EVOLVE: Mapping[type, Callable[[Draft, Any], None]] = {
     events.ReservationRemoved: _reservation_removed,
     events.FirewallRulesChanged: _firewall_rules_changed,
     events.Ipv6FirewallRulesChanged: _ipv6_firewall_rules_changed,
+    events.GuestPagesPut: _guest_pages_put,
+    events.GuestPagesRemoved: _guest_pages_removed,
+    events.GuestPasswordPut: _guest_password_put,
+    events.GuestPasswordFetched: _guest_password_fetched,
+    events.GuestPasswordRemoved: _guest_password_removed,
 }

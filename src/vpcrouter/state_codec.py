@@ -18,7 +18,7 @@ from vpcrouter.state import State, sort_forwards
 from vpcrouter.values.config import Secret
 from vpcrouter.values.confirmation import Confirmation
 
-SCHEMA = 3
+SCHEMA = 4
 """The number of this form."""
 
 
@@ -38,6 +38,8 @@ def pack_state(state: State) -> bytes:
             [registry.FIREWALL_RULE.pack(each) for _, each in sorted(state.firewall_rules.items())],
             [registry.IPV6_FIREWALL_RULE.pack(each) for _, each in sorted(state.ipv6_firewall_rules.items())],
             [registry.CONFIRMATION.pack(each) for each in _oldest_first(state.confirmations.values())],
+            [registry.GUEST_PAGES.pack(each) for _, each in sorted(state.guest_pages.items())],
+            [registry.GUEST_PASSWORD.pack(each) for _, each in sorted(state.guest_passwords.items())],
         ],
         default=Secret.reveal,
     )
@@ -65,6 +67,8 @@ def _state(
     firewall_rules: Iterable[Any],
     ipv6_firewall_rules: Iterable[Any],
     confirmations: Iterable[Any],
+    guest_pages: Iterable[Any],
+    guest_passwords: Iterable[Any],
 ) -> State:
     by_address: dict[str, list[Any]] = {}
     for each in _all(registry.PORT_FORWARD, forwards):
@@ -84,6 +88,8 @@ def _state(
         firewall_rules={each.rule_id: each for each in _all(registry.FIREWALL_RULE, firewall_rules)},
         ipv6_firewall_rules={each.rule_id: each for each in _all(registry.IPV6_FIREWALL_RULE, ipv6_firewall_rules)},
         confirmations={each.name: each for each in _all(registry.CONFIRMATION, confirmations)},
+        guest_pages={each.address: each for each in _all(registry.GUEST_PAGES, guest_pages)},
+        guest_passwords={each.address: each for each in _all(registry.GUEST_PASSWORD, guest_passwords)},
     )
 
 

@@ -196,6 +196,22 @@ DOCUMENTS: Final[dict[str, dict[str, Any]]] = {
         "type": "dhcpentry",
         "delete_from_processed_cache": False,
     },
+    "vmdata": {
+        "vm_ip_address": "10.1.2.11",
+        "vm_metadata": [
+            ["userdata", "user-data", "I2Nsb3VkLWNvbmZpZwo="],
+            ["metadata", "instance-id", "i-1"],
+            ["metadata", "public-keys", "ssh-ed25519 AAAA a@example.com"],
+        ],
+        "type": "vmdata",
+        "delete_from_processed_cache": False,
+    },
+    "vmpassword": {
+        "ip_address": "10.1.2.11",
+        "password": "Example-Pw-0001",
+        "type": "vmpassword",
+        "delete_from_processed_cache": False,
+    },
 }
 
 

@@ -17,6 +17,8 @@ from vpcrouter.commands import (
     ChangeStaticRoutes,
     Command,
     ConfigureRouter,
+    PutGuestPages,
+    PutGuestPassword,
     PutReservation,
     PutTier,
     RemoveReservation,
@@ -40,6 +42,7 @@ from vpcrouter.values.config import (
     Tier,
     TierIpv6,
 )
+from vpcrouter.values.guests import GuestPages
 
 PASSWORD = (
     "102913781680096112076558668955958879337261843637585336683904848298017195459921407840742324423339514497011358"
@@ -80,6 +83,26 @@ RANGE = forward("tcp", 8000, 8009, "10.1.2.12", 9000)
 WEB = Reservation(address="10.1.2.11", mac="02:02:00:02:00:0b", host_name="web-1")
 
 EXPECTED: dict[str, Command] = {
+    "vm_metadata.json": PutGuestPages(
+        pages=GuestPages(
+            address="10.1.2.11",
+            user_data=Secret(text="I2Nsb3VkLWNvbmZpZwpob3N0bmFtZTogd2ViLTEK"),
+            metadata=(
+                ("availability-zone", "zone1"),
+                ("cloud-identifier", "CloudStack-{9b0c0000-0000-4000-8000-000000000001}"),
+                ("hypervisor-host-name", "host1.example.com"),
+                ("instance-id", "c5986c7a-f1a6-5099-b957-ae293c925f39"),
+                ("local-hostname", "web-1"),
+                ("local-ipv4", "10.1.2.11"),
+                ("public-hostname", "203.0.113.10"),
+                ("public-ipv4", "203.0.113.10"),
+                ("public-keys", "ssh-ed25519 not-a-real-key admin@example.com"),
+                ("service-offering", "Small Instance"),
+                ("vm-id", "c5986c7a-f1a6-5099-b957-ae293c925f39"),
+            ),
+        )
+    ),
+    "vm_password.json": PutGuestPassword(address="10.1.2.11", password=Secret(text="Example-Pw-0001")),
     "firewall_rules.add.json": ChangeFirewallRules(
         put=(
             FirewallRule(
@@ -244,8 +267,6 @@ NOT_BUILT = {
     "remote_access_vpn.remove.json": "remoteaccessvpn",
     "site_2_site_vpn.add.json": "site2sitevpn",
     "site_2_site_vpn.remove.json": "site2sitevpn",
-    "vm_metadata.json": "vmdata",
-    "vm_password.json": "vmpassword",
     "vpn_user_list.add.json": "vpnuserlist",
     "vpn_user_list.remove.json": "vpnuserlist",
 }
@@ -296,7 +317,7 @@ def test_burst_of_58_files() -> None:
         "guestnetwork PutTier": 5,
         "networkacl ReplaceAcl": 5,
         "dhcpentry PutReservation": 20,
-        "vmdata NoneType": 5,
+        "vmdata PutGuestPages": 5,
         "forwardrules ChangePortForwards": 10,
         "staticnatrules ChangeStaticNats": 2,
         "loadbalancer NoneType": 1,

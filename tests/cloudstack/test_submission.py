@@ -9,7 +9,7 @@ import pytest
 from tests.cloudstack.documents import DATA, DOCUMENTS, changed
 from vpcrouter.cloudstack import decode
 from vpcrouter.command_json import dumps
-from vpcrouter.errors import MalformedInputError, UnsupportedTypeError
+from vpcrouter.errors import MalformedInputError
 from vpcrouter.submission import Submitted, read_submission
 
 ROUTES = json.dumps(DOCUMENTS["staticroutes"])
@@ -51,8 +51,7 @@ def test_aggregated_file() -> None:
         "ips", "staticnatrules", "forwardrules", "networkacl", "dhcpentry", "dhcpentry", "vmdata",
     ]  # fmt: skip
     assert [each.where for each in found] == [f"VR-sample.cfg:{line}" for line in range(7, 50, 7)]
-    assert [each.command is None for each in found] == [False] * 6 + [True]
-    assert isinstance(found[6].error, UnsupportedTypeError)
+    assert [each.error for each in found] == [None] * 7
 
 
 def test_aggregated_file_whose_block_disagrees_with_its_name() -> None:
@@ -61,7 +60,6 @@ def test_aggregated_file_whose_block_disagrees_with_its_name() -> None:
     found = read_submission(data, name="x")
     assert [str(each.error) for each in found if each.error] == [
         "type: is not staticroutes, which is what a file named static_routes holds",
-        "type: vmdata commands are not built yet",
     ]
 
 
@@ -74,7 +72,9 @@ def test_aggregated_file_that_cannot_be_read(data: bytes | str) -> None:
 
 def test_lines_of_both_forms_with_broken_ones_among_them() -> None:
     broken = json.dumps(changed("staticroutes", {"routes[0].gateway": "x"}))
-    data = "\n".join(["garbage", ROUTES, "", OWN, '{"type":', '{"type":"vmdata"}', broken, "  ", "[]", LEASE, '{"comm'])
+    data = "\n".join(
+        ["garbage", ROUTES, "", OWN, '{"type":', '{"type":"vmpassword"}', broken, "  ", "[]", LEASE, '{"comm']
+    )
     for form in (data, data.encode()):
         found = read_submission(form, name="f")
         assert [(each.where, each.type, each.error and each.error.where) for each in found] == [
@@ -82,7 +82,7 @@ def test_lines_of_both_forms_with_broken_ones_among_them() -> None:
             ("f:2", "staticroutes", None),
             ("f:4", "put-reservation", None),
             ("f:5", "", "column 9"),
-            ("f:6", "vmdata", "type"),
+            ("f:6", "vmpassword", "ip_address"),
             ("f:7", "staticroutes", "routes[0].gateway"),
             ("f:9", "", ""),
             ("f:10", "dhcpentry", None),

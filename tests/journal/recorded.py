@@ -42,6 +42,13 @@ def _of(*kinds: type[Event]) -> tuple[Event, ...]:
 GOLDEN_KINDS = {
     "format-1-every-kind": EVERY_KIND[:12],
     "format-1-firewall": _of(events.FirewallRulesChanged, events.Ipv6FirewallRulesChanged),
+    "format-1-guests": _of(
+        events.GuestPagesPut,
+        events.GuestPagesRemoved,
+        events.GuestPasswordPut,
+        events.GuestPasswordFetched,
+        events.GuestPasswordRemoved,
+    ),
 }
 """What each golden journal holds: the kinds of events that there were first, and those that came later."""
 
@@ -148,6 +155,9 @@ def write_kinds(directory: Path, kinds: tuple[Event, ...]) -> None:
             )
         journal.append([Entry(event=event) for event in kinds], time_ns=1_700_000_001_000_000_000)
         journal.append([Entry(event=EVERY_KIND[2], origin="ö" * 127, command_id="x" * 255)], time_ns=0)
+        keys = journal.keys.path
+    if keys.exists():
+        keys.rename(directory / KEY_FILE)
     (directory / "lock").unlink()
 
 
@@ -402,7 +412,9 @@ def main() -> None:
         golden = GOLDEN / name
         if not golden.exists():
             write_kinds(golden, kinds)
-            _write_manifest(golden, golden_manifest(golden))
+            with tempfile.TemporaryDirectory() as room:
+                lay_out(golden, Path(room) / "copy")
+                _write_manifest(golden, golden_manifest(Path(room) / "copy"))
             print("wrote", golden.name)
     for kind in KINDS:
         directory = DAMAGED / kind.__name__.replace("_", "-")

@@ -11,6 +11,7 @@ from vpcrouter import events
 from vpcrouter.events import Event
 from vpcrouter.journal import Entry, Journal, JournalRecord, Keys
 from vpcrouter.values import config, confirmation
+from vpcrouter.values.guests import GuestPages
 from vpcrouter.values.role import Role
 
 EVERY_KIND: tuple[Event, ...] = (
@@ -140,6 +141,17 @@ EVERY_KIND: tuple[Event, ...] = (
         ),
         removed=(50,),
     ),
+    events.GuestPagesPut(
+        pages=GuestPages(
+            address="10.1.2.10",
+            user_data=config.Secret(text="I2Nsb3VkLWNvbmZpZwo="),
+            metadata=(("instance-id", "i-1"), ("public-keys", "ssh-ed25519 a\nssh-rsa b")),
+        )
+    ),
+    events.GuestPagesRemoved(address="10.1.2.11"),
+    events.GuestPasswordPut(address="10.1.2.10", password=config.Secret(text="Example-Pw-0001")),
+    events.GuestPasswordFetched(address="10.1.2.10"),
+    events.GuestPasswordRemoved(address="10.1.2.11"),
 )
 
 CONFIRMATIONS: tuple[Event, ...] = (

@@ -102,6 +102,7 @@ def test_everything_is_effective_or_pending(stream: list[commands.Command]) -> N
         + len(state.reservations)
         + len(state.firewall_rules)
         + len(state.ipv6_firewall_rules)
+        + len(state.guest_pages)
     )
     working = (
         len(found.acls)
@@ -111,8 +112,13 @@ def test_everything_is_effective_or_pending(stream: list[commands.Command]) -> N
         + sum(len(each) for each in found.reservations.values())
         + len(found.firewall_rules)
         + len(found.ipv6_firewall_rules)
+        + len(found.guest_pages)
     )
-    waiting = [each for each in pending(state) if each.what not in ("everything", "source NAT")]
+    waiting = [
+        each
+        for each in pending(state)
+        if each.what not in ("everything", "source NAT") and not each.what.startswith("password of")
+    ]
     assert stored == working + len(waiting)
     assert "1029137816800961" not in str(listing(state))
 
@@ -166,7 +172,8 @@ def test_a_removed_tier_leaves_nothing_to_its_successor(stream: list[commands.Co
         after = evolve(state, decision.event)
         assert tier.device not in after.tiers
         assert tier.device not in after.acls
-        assert not any(networks.holds(tier.network, address) for address in after.reservations)
+        told = (*after.reservations, *after.guest_pages, *after.guest_passwords)
+        assert not any(networks.holds(tier.network, address) for address in told)
         assert tier.device in after.released
         waiting = {str(each) for each in pending(after)}
         assert set(decision.pending) <= waiting
@@ -193,7 +200,13 @@ def test_a_revert_brings_back_what_was(stream: list[commands.Command], cut: int)
             draft.apply(decision.event)
     after = draft.finish()
     assert digest(after) == digest(then)
-    assert {**listing(after), "released_devices": None} == {**listing(then), "released_devices": None}
+    # What a guest has fetched since is not handed out again.
+    apart = {"released_devices": None, "guest_passwords": None}
+    assert {**listing(after), **apart} == {**listing(then), **apart}
+    for address, found in then.guest_passwords.items():
+        before = now.guest_passwords.get(address)
+        was_fetched = before is not None and before.fetched and before.password == found.password
+        assert after.guest_passwords[address].fetched == (found.fetched or was_fetched)
     assert all(decide(after, command).event is None for command in commands_between(after, then))
 
 

@@ -7,9 +7,11 @@ was measured with Debian 12's keepalived 2.2.7, conntrackd 1.4.7 and dnsmasq 2.9
 from __future__ import annotations
 
 import pwd
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import attrs
 from attrs import frozen
 
 from vpcrouter.values.settings import Settings
@@ -20,15 +22,21 @@ class DaemonKind:
     """One daemon program and how it is to be treated."""
 
     name: str
-    """Of the daemon and of its program."""
+    """Of the daemon, and of its program unless that is named."""
+    program: str = attrs.field(default=attrs.Factory(lambda self: self.name, takes_self=True))
     config: str
     """The name of its main file."""
     arguments: Callable[[Settings], tuple[str, ...]]
     """The command line after the program. Its words name files of this router only: that makes it recognisable."""
     test: Callable[[str], tuple[str, ...]] | None = None
     """The command line that judges a main file without using it."""
+    tests_all_files: bool = False
+    """It reads the other files too when it judges."""
     can_reload: bool = True
-    """SIGHUP makes it read its reload files again."""
+    """A signal makes it read its reload files again."""
+    reload_signal: int = signal.SIGHUP
+    says_when_reloaded: bool = False
+    """It prints `ready` once more when it works with what it has read; without that the reload has failed."""
     ready: bytes
     """What it prints when it is at work."""
     ready_s: float = 2.0
@@ -46,13 +54,15 @@ class DaemonKind:
     leftovers: frozenset[str] = frozenset()
     """Files in the run directory that keep it from starting, or mislead, after a crash."""
     environment: Callable[[Settings], Mapping[str, str]] = lambda _: {}
+    shelf: Callable[[Settings], Path] | None = None
+    """The directory of files that it reads whenever it needs one."""
     control_socket: str = ""
     """The name of the socket that it makes in the run directory. If another one is there, so is another daemon."""
 
 
 def kinds() -> Mapping[str, DaemonKind]:
     """All daemons that are known, by name."""
-    return {kind.name: kind for kind in (CONNTRACKD, DNSMASQ, RADVD, KEEPALIVED)}
+    return {kind.name: kind for kind in (CONNTRACKD, DNSMASQ, GUESTWEB, RADVD, KEEPALIVED)}
 
 
 def keepalived_directory(settings: Settings) -> Path:
@@ -129,6 +139,22 @@ RADVD = DaemonKind(
     test=lambda path: ("--configtest", "--config=" + path),
     ready=b"started",
     leftovers=frozenset({"radvd.pid"}),
+)
+
+
+# A master and a worker. SIGUSR2 has the master read its files and start a new worker, which gets the listening sockets
+# of the old one: nobody who connects meanwhile is refused. What cannot be used leaves the old worker at work.
+GUESTWEB = DaemonKind(
+    name="guestweb",
+    program="haproxy",
+    config="guestweb.cfg",
+    arguments=lambda settings: ("-W", "-f", _config(settings, "guestweb.cfg")),
+    test=lambda path: ("-c", "-q", "-f", path),
+    tests_all_files=True,
+    reload_signal=signal.SIGUSR2,
+    says_when_reloaded=True,
+    ready=b"Loading success.",
+    shelf=lambda settings: Path(settings.guest_pages_dir),
 )
 
 

@@ -65,11 +65,11 @@ def read_file(path: Path) -> bytes | None:
         raise ApplierError(f"cannot be read: {error.strerror}", where=str(path)) from None
 
 
-def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> FileIdentity:
+def write_atomically(path: Path, content: bytes, mode: int = 0o644, *, group: int | None = None) -> FileIdentity:
     """Put a file with this content and mode in place of what is there; returns its identity.
 
-    A reader sees the old file or the new one. The content is never readable by more than `mode` allows. A
-    directory in its place is refused.
+    A reader sees the old file or the new one. The content is never readable by more than `mode` allows. `group` is the
+    number of the group it is given to. A directory in its place is refused.
     """
     temporary = temporary_name(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -78,6 +78,8 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> FileIdent
         with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
             file.write(content)
             file.flush()
+            if group is not None:
+                os.fchown(file.fileno(), -1, group)
             os.fchmod(file.fileno(), mode)
             temporary.rename(path)
             # After the rename, which changes ctime; through the descriptor, so that it is our file for sure.
@@ -104,6 +106,28 @@ def make_directory(path: Path, mode: int = 0o755) -> None:
         raise ApplierError(f"cannot be made: {error.strerror}", where=str(path)) from None
 
 
+def give_to_group(path: Path, group: int, mode: int) -> None:
+    """Let a group have what the mode says, and nobody else anything more."""
+    try:
+        os.chown(path, -1, group)
+        path.chmod(mode)
+    except OSError as error:
+        raise ApplierError(f"cannot be given to group {group}: {error.strerror}", where=str(path)) from None
+
+
+def directory_identity(path: Path) -> tuple[int, ...] | None:
+    """What changes with every file that comes, goes or is replaced in a directory, and with its own rights."""
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns) if _is_directory(status) else None
+
+
+def _is_directory(status: os.stat_result) -> bool:
+    return stat.S_ISDIR(status.st_mode)
+
+
 def list_directory(path: Path) -> tuple[Path, ...]:
     """What lies in a directory; nothing if there is none."""
     try:
@@ -123,6 +147,28 @@ def remove_file(path: Path) -> bool:
     except OSError as error:
         raise ApplierError(f"cannot be removed: {error.strerror}", where=str(path)) from None
     return True
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a directory and the files in it; nothing happens if there is none."""
+    for each in list_directory(path):
+        remove_file(each)
+    try:
+        path.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ApplierError(f"cannot be removed: {error.strerror}", where=str(path)) from None
+
+
+def empty_file(path: Path) -> None:
+    """Empty a file that somebody appends to; nothing happens if there is none."""
+    try:
+        os.truncate(path, 0)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ApplierError(f"cannot be emptied: {error.strerror}", where=str(path)) from None
 
 
 def make_fifo(path: Path, mode: int = 0o600) -> None:

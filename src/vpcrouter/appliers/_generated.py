@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vpcrouter.appliers import _files
+from vpcrouter.appliers._shelf import ShelfApplier
 from vpcrouter.plan.daemons import WrittenFile, digest
 from vpcrouter.values.desired import File
 
@@ -21,6 +22,10 @@ class GeneratedFiles:
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[_files.FileIdentity, str]] = {}
+
+    def open_shelf(self, path: Path, target: str) -> ShelfApplier:
+        """Who keeps a directory of many files; `target` names it in operations."""
+        return ShelfApplier(path, target)
 
     def present(self, directory: Path, name: str) -> set[Path]:
         """All files of a daemon that are there, wanted or not."""

@@ -36,6 +36,7 @@ PACKAGES: Mapping[str, str] = {
     "conntrack": "conntrack",
     "conntrackd": "conntrackd",
     "dnsmasq": "dnsmasq-base",
+    "haproxy": "haproxy",
     "ip": "iproute2",
     "keepalived": "keepalived",
     "nft": "nftables",

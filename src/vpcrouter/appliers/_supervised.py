@@ -25,7 +25,7 @@ from vpcrouter.appliers._loaded import LoadedRecord, read_record, write_record
 from vpcrouter.appliers._process import Process
 from vpcrouter.errors import ApplierError
 from vpcrouter.plan.daemons import LoadedFile, digest, line_digests
-from vpcrouter.values.desired import Daemon
+from vpcrouter.values.desired import Daemon, File
 from vpcrouter.values.settings import Settings
 
 _LOOK_S = 0.002
@@ -103,26 +103,32 @@ class Supervised:
 
     def test(self, daemon: Daemon) -> None:
         """Have the program judge the main file, from a copy; raises ApplierError with its words."""
-        if self.kind.test is None:
+        if self.kind.test is None or all(self.has_loaded(file.path, file.content) for file in self._tested(daemon)):
             return
-        for file in daemon.files:
-            path = Path(file.path)
-            if path.name != self.kind.config or self.has_loaded(file.path, file.content):
-                continue
-            candidate = path.with_name(f".{path.name}.candidate")
-            _files.make_directory(path.parent)
-            _files.write_atomically(candidate, file.content.encode(), 0o600)
-            try:
-                _process.run([self.kind.name, *self.kind.test(str(candidate))])
-            except ApplierError as error:
-                said = error.what.replace(str(candidate), file.path)
-                raise ApplierError(
-                    f"refuses its configuration: {said}",
-                    where=self.kind.name,
-                    hint="what runs, and its files, are as they were",
-                ) from None
-            finally:
-                _files.remove_file(candidate)
+        directory = Path(self._settings.config_dir)
+        candidates = directory / f".{self.kind.name}.candidate"
+        try:
+            _files.make_directory(candidates, 0o700)
+            for file in self._tested(daemon):
+                # What they say of each other must be true of the copies.
+                content = file.content.replace(f"{directory}/{self.kind.name}.", f"{candidates}/{self.kind.name}.")
+                _files.write_atomically(candidates / Path(file.path).name, content.encode(), 0o600)
+            _process.run([self.kind.program, *self.kind.test(str(candidates / self.kind.config))])
+        except ApplierError as error:
+            said = error.what.replace(f"{candidates}/", f"{directory}/")
+            raise ApplierError(
+                f"refuses its configuration: {said}",
+                where=self.kind.name,
+                hint="what runs, and its files, are as they were",
+            ) from None
+        finally:
+            _files.remove_directory(candidates)
+
+    def _tested(self, daemon: Daemon) -> tuple[File, ...]:
+        """The files that its program reads when it judges."""
+        return tuple(
+            file for file in daemon.files if self.kind.tests_all_files or Path(file.path).name == self.kind.config
+        )
 
     def start(self, daemon: Daemon) -> None:
         """Start it; `wait_until_ready` must follow."""
@@ -167,7 +173,11 @@ class Supervised:
         if self._process is None:
             return
         surroundings = self._surroundings(daemon)
-        self._process.send(signal.SIGHUP)
+        if self.kind.says_when_reloaded:
+            _files.empty_file(self._output)
+        self._process.send(self.kind.reload_signal)
+        if self.kind.says_when_reloaded:
+            self.wait_until_ready()
         self._keep_record(daemon, surroundings)
 
     def stop(self) -> None:
@@ -197,7 +207,7 @@ class Supervised:
     # Particulars --------------------------------------------------------------------------------
 
     def _argv(self) -> list[str]:
-        return [self.kind.name, *self.kind.arguments(self._settings)]
+        return [self.kind.program, *self.kind.arguments(self._settings)]
 
     def _fifos(self) -> Mapping[str, Path]:
         return self.kind.fifos(self._settings)
@@ -212,7 +222,7 @@ class Supervised:
         return " / ".join(self._said().decode(errors="replace").splitlines()[-_LAST_LINES:]) or "no message"
 
     def _end_leftovers(self) -> None:
-        for process in _process.find_users(self.kind.name, str(self._settings.config_dir / self.kind.config)):
+        for process in _process.find_users(self.kind.program, str(self._settings.config_dir / self.kind.config)):
             process.send(signal.SIGKILL)
             process.wait(self.kind.stop_s)
             process.close()

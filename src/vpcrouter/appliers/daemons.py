@@ -55,6 +55,11 @@ class DaemonApplier:
         self._settings = settings
         self._supervised = {name: supervise(kind, settings) for name, kind in kinds().items()}
         self._files = files or GeneratedFiles()
+        self._shelves = {
+            kind.name: self._files.open_shelf(kind.shelf(settings), kind.name)
+            for kind in kinds().values()
+            if kind.shelf is not None
+        }
         self._monotonic = monotonic
         self._deaths: dict[str, list[float]] = {name: [] for name in self._supervised}
         self.counters: Counter[str] = Counter()
@@ -70,12 +75,18 @@ class DaemonApplier:
     def plan(self, desired: Sequence[Daemon]) -> tuple[Operation, ...]:
         """The operations that would make them as desired. Touches nothing."""
         _check(desired, self._supervised)
-        return plan_daemons(desired, self.observe(desired, full=True))
+        return (*plan_daemons(desired, self.observe(desired, full=True)), *self._plan_shelves(desired, full=True))
 
     def verify(self, desired: Sequence[Daemon], *, full: bool) -> tuple[str, ...]:
         """What differs, in words; empty if nothing does."""
         _check(desired, self._supervised)
-        return tuple(str(each) for each in plan_daemons(desired, self.observe(desired, full=full)))
+        plan = plan_daemons(desired, self.observe(desired, full=full))
+        return tuple(str(each) for each in (*plan, *self._plan_shelves(desired, full=full)))
+
+    def _plan_shelves(self, desired: Sequence[Daemon], *, full: bool) -> tuple[Operation, ...]:
+        wanted = {daemon.name: daemon.shelf for daemon in desired}
+        shelves = self._shelves.items()
+        return tuple(each for name, shelf in shelves for each in shelf.plan(wanted.get(name), full=full))
 
     def _observe(self, name: str, daemon: Daemon | None, *, full: bool) -> ObservedDaemon:
         supervised = self._supervised[name]
@@ -128,10 +139,14 @@ class DaemonApplier:
             else:
                 self._files.remove(Path(operation.subject))
             self._did(operation, notes)
+        if observed.name in self._shelves:
+            notes.operations.extend(self._shelves[observed.name].settle(None))
         self._deaths[observed.name].clear()
 
     def _settle_one(self, daemon: Daemon, observed: ObservedDaemon, notes: _Pass) -> None:
         supervised = self._supervised[daemon.name]
+        if daemon.name in self._shelves:
+            notes.operations.extend(self._shelves[daemon.name].settle(daemon.shelf))
         operations = plan_daemon(daemon, observed)
         if operations:
             supervised.test(daemon)

@@ -18,6 +18,8 @@ from vpcrouter.cloudstack import (
     networkacl,
     staticnatrules,
     staticroutes,
+    vmdata,
+    vmpassword,
 )
 from vpcrouter.cloudstack.reader import Reader
 from vpcrouter.commands import Command
@@ -36,6 +38,8 @@ _DECODERS: dict[str, Callable[[Reader], Command]] = {
     "dhcpentry": dhcpentry.decode,
     "firewallrules": firewallrules.decode,
     "ipv6firewallrules": firewallrules.decode_ipv6,
+    "vmdata": vmdata.decode,
+    "vmpassword": vmpassword.decode,
 }
 
 _NOT_FOR_A_VPC = {

@@ -9,7 +9,7 @@ contradicting commands comes second. A reference to what is not there yet is no 
 from __future__ import annotations
 
 from vpcrouter import commands
-from vpcrouter.decide import acls, addresses, dhcp, firewall, nat, router, routes, tiers
+from vpcrouter.decide import acls, addresses, dhcp, firewall, guests, nat, router, routes, tiers
 from vpcrouter.decide.decision import Decision, Rules
 from vpcrouter.state import StateView
 
@@ -24,6 +24,7 @@ _DECIDE: Rules = {
     **routes.DECIDE,
     **dhcp.DECIDE,
     **firewall.DECIDE,
+    **guests.DECIDE,
 }
 
 

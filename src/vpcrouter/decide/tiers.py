@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from vpcrouter import commands, events, references
 from vpcrouter import contradictions as clash
 from vpcrouter.decide.decision import Decision, Rules, left_waiting, refuse, reject
 from vpcrouter.state import StateView
 from vpcrouter.values import networks
+from vpcrouter.values.guests import GuestPages, GuestPassword
 
 
 def _put_tier(view: StateView, command: commands.PutTier) -> Decision:
@@ -46,6 +49,13 @@ def _remove_tier(view: StateView, command: commands.RemoveTier) -> Decision:
     gone = [each for each in view.reservations.values() if networks.holds(network, each.address)]
     if tier is None and any(networks.overlap(other.network, network) for other in view.tiers.values()):
         gone = []
+    # Metadata and passwords go without a word of their own in the event: `state` takes those of its network.
+    others = [other.network for other in view.tiers.values() if other.device != device]
+    told = [
+        each
+        for each in _told(view)
+        if networks.holds(network, each.address) and not networks.held_by_any(others, each.address)
+    ]
     acl = view.acls.get(device)
     if tier is None and acl is None and not gone:
         return Decision()
@@ -54,9 +64,14 @@ def _remove_tier(view: StateView, command: commands.RemoveTier) -> Decision:
     )
     return Decision(
         event=event,
-        removed=tuple(references.describe(thing) for thing in (*((acl,) if acl else ()), *gone)),
+        removed=tuple(references.describe(thing) for thing in (*((acl,) if acl else ()), *gone, *told)),
         pending=left_waiting(view, event),
     )
+
+
+def _told(view: StateView) -> Iterator[GuestPages | GuestPassword]:
+    yield from view.guest_pages.values()
+    yield from view.guest_passwords.values()
 
 
 DECIDE: Rules = {

@@ -10,6 +10,13 @@ from vpcrouter.events.addresses import PublicAddressesChanged
 from vpcrouter.events.confirmation import ChangeConfirmed, ChangeReverted, ConfirmationRequired
 from vpcrouter.events.dhcp import ReservationPut, ReservationRemoved
 from vpcrouter.events.firewall import FirewallRulesChanged, Ipv6FirewallRulesChanged
+from vpcrouter.events.guests import (
+    GuestPagesPut,
+    GuestPagesRemoved,
+    GuestPasswordFetched,
+    GuestPasswordPut,
+    GuestPasswordRemoved,
+)
 from vpcrouter.events.nat import PortForwardsChanged, StaticNatsChanged
 from vpcrouter.events.router import RoleChanged, RouterConfigured
 from vpcrouter.events.routes import StaticRoutesChanged
@@ -33,6 +40,11 @@ Event = (
     | ConfirmationRequired
     | ChangeConfirmed
     | ChangeReverted
+    | GuestPagesPut
+    | GuestPagesRemoved
+    | GuestPasswordPut
+    | GuestPasswordFetched
+    | GuestPasswordRemoved
 )
 
 __all__ = [
@@ -42,6 +54,11 @@ __all__ = [
     "ConfirmationRequired",
     "Event",
     "FirewallRulesChanged",
+    "GuestPagesPut",
+    "GuestPagesRemoved",
+    "GuestPasswordFetched",
+    "GuestPasswordPut",
+    "GuestPasswordRemoved",
     "Ipv6FirewallRulesChanged",
     "PortForwardsChanged",
     "PublicAddressesChanged",

@@ -11,7 +11,7 @@ from typing import Any
 
 from vpcrouter import events
 from vpcrouter.events.schema import By, Many, Maybe, Record
-from vpcrouter.values import config, confirmation
+from vpcrouter.values import config, confirmation, guests
 from vpcrouter.values.role import Role
 
 
@@ -149,6 +149,8 @@ CONFIRMATION = Record(
     conditions=Many(),
     beneath=Many(_PAIR),
 )
+GUEST_PAGES = Record(guests.GuestPages, address=None, user_data=Maybe(_SECRET), metadata=Many(_PAIR))
+GUEST_PASSWORD = Record(guests.GuestPassword, address=None, password=_SECRET, fetched=None)
 
 EVENTS: Mapping[tuple[str, int], Record] = {
     ("router-configured", 1): Record(events.RouterConfigured, config=ROUTER_CONFIG),
@@ -172,6 +174,11 @@ EVENTS: Mapping[tuple[str, int], Record] = {
     ("confirmation-required", 1): Record(events.ConfirmationRequired, confirmation=CONFIRMATION),
     ("change-confirmed", 1): Record(events.ChangeConfirmed, name=None, by=None),
     ("change-reverted", 1): Record(events.ChangeReverted, name=None, reason=None, kept=Many()),
+    ("guest-pages-put", 1): Record(events.GuestPagesPut, pages=GUEST_PAGES),
+    ("guest-pages-removed", 1): Record(events.GuestPagesRemoved, address=None),
+    ("guest-password-put", 1): Record(events.GuestPasswordPut, address=None, password=_SECRET),
+    ("guest-password-fetched", 1): Record(events.GuestPasswordFetched, address=None),
+    ("guest-password-removed", 1): Record(events.GuestPasswordRemoved, address=None),
 }
 """By stored name and version. The highest version of a name is the one that is written."""
 

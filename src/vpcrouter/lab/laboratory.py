@@ -29,7 +29,7 @@ from vpcrouter.lab.record import Record
 
 DEFAULT_PREFIX = "vpc"
 DEFAULT_PARENT = Path("/run/vpcrouter-lab")
-PROGRAMS = ("ip", "nft", "keepalived", "conntrackd", "conntrack", "dnsmasq", "radvd")
+PROGRAMS = ("ip", "nft", "keepalived", "conntrackd", "conntrack", "dnsmasq", "radvd", "haproxy")
 """What the routers need of the distribution; missing ones are named before anything is built."""
 REBOOT_S = 20.0
 """How long a rebooted router may take until it is settled."""

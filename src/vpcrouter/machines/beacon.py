@@ -65,6 +65,8 @@ class Beacon:
             "window": _pack_window(saying.window),
             "roles": {device: role.value for device, role in saying.roles},
             "generation": saying.generation,
+            "waiting_passwords": list(saying.waiting_passwords),
+            "fetched_passwords": list(saying.fetched_passwords),
             "served_ms_ago": None if self.served_ms_ago is None else list(self.served_ms_ago),
         }
         body: bytes = msgpack.packb(fields)
@@ -107,6 +109,8 @@ def _read(fields: dict[str, Any]) -> Beacon:
             window=_unpack_window(fields.get("window")),
             roles=tuple((_is(str, device), Role(role)) for device, role in _is(dict, fields.get("roles", {})).items()),
             generation=_is(int, fields.get("generation", 0)),
+            waiting_passwords=_tags(fields.get("waiting_passwords", [])),
+            fetched_passwords=_tags(fields.get("fetched_passwords", [])),
         ),
         served_ms_ago=None if served is None else _two(served),
     )
@@ -159,6 +163,10 @@ def _two(value: Any) -> tuple[int, int]:
 
 def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_is(str, each) for each in _is(list, value))
+
+
+def _tags(value: Any) -> tuple[bytes, ...]:
+    return tuple(_is(bytes, each) for each in _is(list, value))
 
 
 def _text_or_none(value: Any) -> str | None:

@@ -5,6 +5,7 @@
                                   ├── conntrackd    connections survive a failover
                                   ├── dnsmasq       leases and names
                                   ├── radvd         IPv6 router advertisements
+                                  ├── guestweb      user data, metadata and passwords, over HTTP
                                   └── keepalived    who serves
 
 Called by whoever settles, plans or renders; knows no machine. One file per target, and none knows another's output.
@@ -18,6 +19,8 @@ from collections.abc import Iterator
 from vpcrouter.materialise.conntrackd import conntrackd
 from vpcrouter.materialise.dnsmasq import dnsmasq
 from vpcrouter.materialise.election import Election, elect
+from vpcrouter.materialise.guestweb import guestweb
+from vpcrouter.materialise.guestweb import is_needed as guest_pages_needed
 from vpcrouter.materialise.keepalived import keepalived
 from vpcrouter.materialise.kernel import kernel
 from vpcrouter.materialise.nftables import ruleset
@@ -58,5 +61,7 @@ def _daemons(
     yield dnsmasq(found, config, settings)
     if (advertiser := radvd(found, config, settings)) is not None:
         yield advertiser
+    if guest_pages_needed(found):
+        yield guestweb(found, settings)
     if election is not None:
         yield keepalived(found, config, placement, election, role, settings)

@@ -22,6 +22,7 @@ from vpcrouter.materialise.acl import egress_chains, ingress_chains
 from vpcrouter.materialise.conntrackd import GROUP, PORT
 from vpcrouter.materialise.election import Election
 from vpcrouter.materialise.firewall import guard_chains, guard_sets, ipv6_filter_chains
+from vpcrouter.materialise.guestweb import PAGES_PORT, PASSWORD_PORT
 from vpcrouter.materialise.nat import nat_chains, nat_sets
 from vpcrouter.materialise.placement import ipv6_devices, private_gateways, public_devices
 from vpcrouter.materialise.rendering import word
@@ -158,6 +159,9 @@ def _input_chains(config: RouterConfig, election: Election | None) -> Iterator[N
         # The gateway's address is where the master is, at once; the own address must wait for `serving`.
         "meta l4proto { tcp, udp } th dport 53 ip daddr @gateways accept",
         "meta l4proto { tcp, udp } th dport 53 iifname @serving accept",
+        # User data, metadata and passwords; where there are none, a guest is refused at once and does not wait.
+        f"tcp dport {{ {PAGES_PORT}, {PASSWORD_PORT} }} ip daddr @gateways accept",
+        f"tcp dport {{ {PAGES_PORT}, {PASSWORD_PORT} }} iifname @serving fib daddr . iif type local accept",
     ]
     if election is not None:
         from_guest.append("ip daddr 224.0.0.0/4 jump from_peer")

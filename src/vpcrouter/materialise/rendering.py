@@ -34,6 +34,11 @@ def render(template: str, /, **values: object) -> str:
     return _template(template).render(values)
 
 
+def source(name: str) -> str:
+    """The text of a file in `templates/` that is the same on every router."""
+    return render(name)
+
+
 @cache
 def _template(name: str) -> Template:
     return _environment().get_template(name)

@@ -13,6 +13,7 @@ stay.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 import msgpack
@@ -21,6 +22,7 @@ from vpcrouter.events import registry
 from vpcrouter.references import source_nat_address
 from vpcrouter.state import StateView
 from vpcrouter.values.config import Secret
+from vpcrouter.values.guests import GuestPages
 
 _LOCAL_PARAMETERS = frozenset(
     {"authorized_key", "eth0ip6", "eth0ip6prelen", "localgw", "nic_macs", "redundant_primary", "template"}
@@ -109,8 +111,20 @@ def _shared(view: StateView) -> list[Any]:
     later = (
         ["firewall", *(registry.FIREWALL_RULE.pack(each) for _, each in sorted(view.firewall_rules.items()))],
         ["ipv6-firewall", *(registry.IPV6_FIREWALL_RULE.pack(r) for _, r in sorted(view.ipv6_firewall_rules.items()))],
+        ["guest-pages", *(_pages_digest(pages) for _, pages in sorted(view.guest_pages.items()))],
+        # Not whether a password was fetched: the peer learns that a moment later.
+        ["guest-passwords", *([a, _hash(each.password)] for a, each in sorted(view.guest_passwords.items()))],
     )
     return [*shared, *(each for each in later if len(each) > 1)]
+
+
+def _hash(secret: Secret) -> bytes:
+    return hashlib.sha256(secret.reveal().encode()).digest()
+
+
+@lru_cache(maxsize=16384)  # user data may be a megabyte each, and every command asks for the digest
+def _pages_digest(pages: GuestPages) -> bytes:
+    return hashlib.sha256(msgpack.packb(registry.GUEST_PAGES.pack(pages), default=Secret.reveal)).digest()
 
 
 def _router(view: StateView) -> list[Any] | None:
@@ -127,6 +141,6 @@ def _router(view: StateView) -> list[Any] | None:
         config.routed,
         config.uses_external_resolvers,
         config.uses_only_own_resolver,
-        None if config.password is None else hashlib.sha256(config.password.reveal().encode()).digest(),
+        None if config.password is None else _hash(config.password),
         [list(pair) for pair in config.parameters if pair[0] not in _LOCAL_PARAMETERS],
     ]

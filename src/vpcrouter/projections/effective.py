@@ -25,6 +25,7 @@ from vpcrouter.values.config import (
     Tier,
 )
 from vpcrouter.values.fields import device_number
+from vpcrouter.values.guests import GuestPages
 
 
 @frozen(kw_only=True)
@@ -72,6 +73,9 @@ class Effective:
     ipv6_firewall_rules: tuple[Ipv6FirewallRule, ...]
     """By number."""
     released: tuple[str, ...]
+    guest_pages: tuple[GuestPages, ...] = ()
+    has_guest_passwords: bool = False
+    """Whether some guest was given a password, fetched or not."""
 
 
 def effective(view: StateView) -> Effective:
@@ -109,6 +113,12 @@ def effective(view: StateView) -> Effective:
         firewall_rules=tuple(_there(view, view.firewall_rules)),
         ipv6_firewall_rules=tuple(_there(view, view.ipv6_firewall_rules)),
         released=tuple(sorted(view.released, key=device_number)),
+        guest_pages=tuple(
+            view.guest_pages[address]
+            for address in sorted(view.guest_pages, key=networks.parse_address)
+            if references.missing(view, view.guest_pages[address]) is None
+        ),
+        has_guest_passwords=bool(view.guest_passwords),
     )
 
 
@@ -140,6 +150,10 @@ def _referring(view: StateView) -> Iterator[references.Referring]:
     yield from (view.reservations[address] for address in sorted(view.reservations, key=networks.parse_address))
     yield from (rule for _, rule in sorted(view.firewall_rules.items()))
     yield from (rule for _, rule in sorted(view.ipv6_firewall_rules.items()))
+    yield from (view.guest_pages[address] for address in sorted(view.guest_pages, key=networks.parse_address))
+    for address in sorted(view.guest_passwords, key=networks.parse_address):
+        if not view.guest_passwords[address].fetched:
+            yield view.guest_passwords[address]
 
 
 _Rule = TypeVar("_Rule", FirewallRule, Ipv6FirewallRule)

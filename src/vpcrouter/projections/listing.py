@@ -47,6 +47,8 @@ def listing(view: StateView) -> dict[str, Any]:
         "reservations": [plain(view.reservations[a]) for a in sorted(view.reservations, key=parse_address)],
         "firewall_rules": [plain(each) for _, each in sorted(view.firewall_rules.items())],
         "ipv6_firewall_rules": [plain(each) for _, each in sorted(view.ipv6_firewall_rules.items())],
+        "guest_pages": [plain(view.guest_pages[a]) for a in sorted(view.guest_pages, key=parse_address)],
+        "guest_passwords": [plain(view.guest_passwords[a]) for a in sorted(view.guest_passwords, key=parse_address)],
         "released_devices": sorted(view.released, key=device_number),
         "unconfirmed": [plain(each) for each in view.confirmations.values()],
         "pending": [plain(each) for each in pending(view)],

@@ -17,6 +17,7 @@ from attrs import evolve
 from vpcrouter.appliers._daemon_kinds import DaemonKind
 from vpcrouter.appliers._generated import GeneratedFiles
 from vpcrouter.appliers._process import Process
+from vpcrouter.appliers._shelf import ShelfApplier
 from vpcrouter.appliers._supervised import Supervised
 from vpcrouter.appliers.beacons import BeaconSockets
 from vpcrouter.appliers.connections import ConnectionTable
@@ -27,12 +28,13 @@ from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.nftables import NftablesApplier, _Known
 from vpcrouter.appliers.notify import NotifyFifo, RoleReport, parse_notification
 from vpcrouter.errors import ApplierError
+from vpcrouter.plan import Operation
 from vpcrouter.plan.daemons import WrittenFile
 from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Sysctl, wanted_sysctls
 from vpcrouter.simulation.keepalived_file import parse
 from vpcrouter.simulation.machine import DaemonProcess, Machine
 from vpcrouter.simulation.world import MS, SimulationError, die_if_dead
-from vpcrouter.values.desired import Daemon, File, Kernel, Ruleset
+from vpcrouter.values.desired import Daemon, File, Kernel, Ruleset, Shelf
 from vpcrouter.values.settings import Settings
 
 if TYPE_CHECKING:
@@ -255,6 +257,41 @@ class SimulatedFiles(GeneratedFiles):
     def remove(self, path: Path) -> None:
         die_if_dead()
         self._machine.files.remove(str(path))
+
+    def open_shelf(self, path: Path, target: str) -> ShelfApplier:
+        return SimulatedShelf(self._machine, path, target)
+
+
+class SimulatedShelf(ShelfApplier):
+    """A directory of many files on a simulated machine."""
+
+    def __init__(self, machine: Machine, path: Path, target: str) -> None:
+        super().__init__(path, target)
+        self._machine = machine
+
+    def settle(self, desired: Shelf | None) -> tuple[Operation, ...]:
+        operations, contents = self.plan(desired), dict(desired.files if desired is not None else ())
+        for operation in operations:
+            die_if_dead()
+            if operation.action == "remove":
+                self._machine.files.remove(operation.subject)
+            else:
+                content = contents[operation.subject.rpartition("/")[2]]
+                self._machine.files.write(operation.subject, content.decode("latin-1"), 0o640)
+        return operations
+
+    def plan(self, desired: Shelf | None, *, full: bool = True) -> tuple[Operation, ...]:
+        files = self._machine.files
+        wanted = {f"{self._path}/{name}": content for name, content in (desired.files if desired is not None else ())}
+        there = files.below(str(self._path))
+        return (
+            *(
+                Operation(target=self._target, action="write", subject=path)
+                for path, content in wanted.items()
+                if path not in there or files.text(path) != content.decode("latin-1")
+            ),
+            *(Operation(target=self._target, action="remove", subject=path) for path in there if path not in wanted),
+        )
 
 
 class SimulatedDaemons(DaemonApplier):

@@ -22,6 +22,7 @@ from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.nftables import NftablesApplier
 from vpcrouter.appliers.notify import NotifyFifo
 from vpcrouter.errors import JournalError, VpcRouterError
+from vpcrouter.guest_door import GuestDoor
 from vpcrouter.journal.disk import Disk
 from vpcrouter.router import Router
 from vpcrouter.simulation.appliers import (
@@ -144,6 +145,13 @@ class _Door:
         self._agent.answer = None
 
 
+class _GuestDoor(GuestDoor):
+    """Where the web server for guests would ask: nobody does."""
+
+    async def open(self, group: str) -> None:
+        """There is no socket in a simulation."""
+
+
 class AgentProcess(Process):
     """The agent of one machine."""
 
@@ -176,7 +184,7 @@ class AgentProcess(Process):
                 self.machine.directory, settings=self.settings, surroundings=self.surroundings, owner={}
             )
             self.on_open(self)
-            self.agent = Agent(self.router, open_door=lambda _, answer: _Door(self, answer))
+            self.agent = Agent(self.router, open_door=lambda _, answer: _Door(self, answer), open_guest_door=_GuestDoor)
         except VpcRouterError as error:
             self._ended(error)
             return

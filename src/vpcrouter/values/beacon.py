@@ -32,6 +32,10 @@ class Saying:
     """A backup that could take over now, connections included."""
     missing: int = 0
     """Connections of the peer's last sample that a backup does not have."""
+    waiting_passwords: tuple[bytes, ...] = ()
+    """Tags of passwords that no guest has fetched from this router, as far as it knows."""
+    fetched_passwords: tuple[bytes, ...] = ()
+    """Tags of passwords that guests have fetched."""
     sample: ConnectionSample | None = None
     """Some of its connections, by which the peer sees whether it has them too."""
     window: Window | None = None
@@ -49,4 +53,4 @@ class Saying:
     @property
     def weighty(self) -> Saying:
         """Without what changes all the time: a change of this is worth telling at once, and listening for answers."""
-        return evolve(self, missing=0, sample=None, window=None)
+        return evolve(self, missing=0, sample=None, window=None, waiting_passwords=())

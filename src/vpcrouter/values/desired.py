@@ -115,6 +115,19 @@ class File:
 
 
 @frozen(kw_only=True)
+class Shelf:
+    """A directory of files that one group of the machine may read, complete: files that are not listed go.
+
+    There may be thousands: who puts one up touches that one only, and no daemon is told.
+    """
+
+    path: str
+    group: str
+    files: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
+    """Name and content, each name once. What is no file (a socket) is somebody else's and stays."""
+
+
+@frozen(kw_only=True)
 class Daemon:
     """A daemon that must run with these files.
 
@@ -124,6 +137,8 @@ class Daemon:
     name: str
     restart_files: tuple[File, ...] = ()
     reload_files: tuple[File, ...] = ()
+    shelf: Shelf | None = None
+    """What it reads by itself whenever it needs it."""
 
     @property
     def files(self) -> tuple[File, ...]:

@@ -5,6 +5,7 @@ The strings passed the checks of `fields`, so nothing here can fail on them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface, ip_network
 
@@ -71,6 +72,11 @@ def _number(address: str) -> tuple[int, int]:
     """IP version and the address as a number."""
     parsed = ip_address(address)
     return parsed.version, int(parsed)
+
+
+def held_by_any(cidrs: Iterable[str], address: str) -> bool:
+    """Whether the address lies in one of the networks."""
+    return any(holds(cidr, address) for cidr in cidrs)
 
 
 def covers(outer: str, inner: str) -> bool:

@@ -49,6 +49,16 @@ class Settings:
         return self.run_dir / "keepalived.penalty"
 
     @property
+    def guest_pages_dir(self) -> PurePosixPath:
+        """What guests are told, a file for each; the web server for guests sees nothing else of this machine."""
+        return self.run_dir / "guests"
+
+    @property
+    def password_socket(self) -> PurePosixPath:
+        """Where that web server asks the agent for a guest's password; its name is no address."""
+        return self.guest_pages_dir / "passwords.sock"
+
+    @property
     def notify_fifo(self) -> PurePosixPath:
         """Where keepalived reports its role (vrrp_notify_fifo)."""
         return self.run_dir / "keepalived.fifo"
