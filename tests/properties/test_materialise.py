@@ -18,8 +18,9 @@ from tests.strategies import acl_rules, additive_commands, any_command
 from vpcrouter.commands import Command
 from vpcrouter.decide import decide
 from vpcrouter.errors import MalformedInputError, RejectedCommandError
-from vpcrouter.materialise import materialise
-from vpcrouter.materialise.acl import CUT_ABOVE, egress_chains, ingress_chains, rule_texts
+from vpcrouter.materialise import chunks, materialise
+from vpcrouter.materialise.acl import egress_chains, ingress_chains, rule_texts
+from vpcrouter.materialise.chunks import CUT_ABOVE
 from vpcrouter.plan.nftables import replace_script
 from vpcrouter.render import render_files
 from vpcrouter.state import Draft, State
@@ -161,8 +162,21 @@ def test_one_rule_more_changes_a_few_small_chains(position: int, port: int) -> N
     before = {chain.name: chain for chain in egress_chains("egress_eth2", rules, routed=False)}
     after = {chain.name: chain for chain in egress_chains("egress_eth2", more, routed=False)}
     changed = [after[name] for name in after if after[name] != before.get(name)]
-    assert len(changed) <= 4
+    assert len(changed) <= 6
     assert sum(len(chain.rules) for chain in changed if chain.name != "egress_eth2") <= 3 * 128
+
+
+@settings(max_examples=60)
+@given(many_rules, st.lists(st.tuples(st.integers(0, 800), st.integers(0, 400), many_rules), max_size=4))
+def test_a_list_that_was_cut_before_comes_out_as_if_it_were_cut_from_nothing(
+    rules: list[AclRule], edits: list[tuple[int, int, list[AclRule]]]
+) -> None:
+    for at, gone, put in edits:
+        ingress_chains("ingress_eth2", rules)
+        rules = [*rules[:at], *put[: at % 7], *rules[at + gone :]]
+        again = ingress_chains("ingress_eth2", rules)
+        chunks._cuts.clear()
+        assert again == ingress_chains("ingress_eth2", rules)
 
 
 @given(st.lists(acl_rules, max_size=5))

@@ -1,45 +1,36 @@
 """An ACL → nftables chains. Pure: same rules, same chains; the first match wins, in the order given.
 
 `ingress` and `egress` are seen from the guests of a tier, or from the VPC at a private gateway. A chain ends in
-`accept` or `drop` for every packet; `nftables` says who jumps where. A long list is cut into chains of its own, after
-each rule whose text hashes to a certain value, and each is named by its content: one more rule among 10,000 makes one
-new small chain and one changed list of jumps. All verdicts end the walk, and a chain without a match returns, so the
-cut never changes which rule is first.
+`accept` or `drop` for every packet; `nftables` says who jumps where. A long list becomes a tree of chains (`chunks`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
-from zlib import crc32
 
+from vpcrouter.materialise.chunks import TextsOf, tree
 from vpcrouter.materialise.rendering import word
 from vpcrouter.values.config import AclRule
 from vpcrouter.values.desired import NftChain
 from vpcrouter.values.networks import is_ipv6, parse_network
 
-CUT_ABOVE = 64
-"""A list of at most so many rules stays in one chain."""
-_CUT_MASK = 31
-"""One rule in 32 ends a chunk."""
-_LONGEST_CHUNK = 128
 _ANY_IPV4 = "0.0.0.0/0"
 _ANY_IPV6 = "::/0"
 
 
 def ingress_chains(name: str, rules: Iterable[AclRule], *, first: tuple[str, ...] = ()) -> tuple[NftChain, ...]:
     """What may come in: nothing but what a rule allows. The chain `name` is the last, and begins with `first`."""
-    return _chains(name, first, [text for rule in rules for text in rule_texts(rule, "saddr")], ["drop"])
+    return _chains(name, first, tuple(rules), _source_texts, ("drop",))
 
 
 def egress_chains(
     name: str, rules: Iterable[AclRule], *, routed: bool, first: tuple[str, ...] = ()
 ) -> tuple[NftChain, ...]:
     """What may go out: IPv4 without a match passes, unless the VPC is routed; IPv6 does not."""
-    end = ["drop"] if routed else ["meta nfproto ipv6 drop", "accept"]
-    return _chains(name, first, [text for rule in rules for text in rule_texts(rule, "daddr")], end)
+    end = ("drop",) if routed else ("meta nfproto ipv6 drop", "accept")
+    return _chains(name, first, tuple(rules), _destination_texts, end)
 
 
 @lru_cache(maxsize=65536)
@@ -98,27 +89,16 @@ def protocol_text(rule: AclRule, icmp: str) -> Iterator[str]:
             yield f"meta l4proto {word(number)}"
 
 
-def _chains(name: str, first: tuple[str, ...], rules: list[str], end: list[str]) -> tuple[NftChain, ...]:
-    if len(rules) <= CUT_ABOVE:
-        return (NftChain(name=name, rules=(*first, *rules, *end)),)
-    # Two chunks with the same content are one chain, tried once: the second try could match nothing new.
-    chunks = {f"{name}_{_digest(chunk)}": chunk for chunk in _cut(rules)}
-    return (
-        *(NftChain(name=chunk, rules=tuple(content)) for chunk, content in chunks.items()),
-        NftChain(name=name, rules=(*first, *(f"jump {chunk}" for chunk in chunks), *end)),
-    )
+def _source_texts(rule: AclRule) -> tuple[str, ...]:
+    return rule_texts(rule, "saddr")
 
 
-def _cut(rules: list[str]) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    for rule in rules:
-        chunk.append(rule)
-        if crc32(rule.encode()) & _CUT_MASK == 0 or len(chunk) == _LONGEST_CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _destination_texts(rule: AclRule) -> tuple[str, ...]:
+    return rule_texts(rule, "daddr")
 
 
-def _digest(rules: list[str]) -> str:
-    return blake2b("\n".join(rules).encode(), digest_size=8).hexdigest()
+def _chains(
+    name: str, first: tuple[str, ...], rules: tuple[AclRule, ...], texts_of: TextsOf, end: tuple[str, ...]
+) -> tuple[NftChain, ...]:
+    below, walked = tree(name, rules, texts_of)
+    return (*below, NftChain(name=name, rules=(*first, *walked, *end)))
