@@ -185,6 +185,7 @@ class Host:
         look_at_kernel = (
             not was_known or not doubt.isdisjoint(_KERNEL) or self._kernel.sysctls(desired.kernel) != self._sysctls
         )
+        notes.attempt(lambda: self._clear_orphans(desired, notes))
         if look_at_kernel:
             notes.attempt(lambda: self._add_to_kernel(desired.kernel, notes, is_drift=own_was_equal))
         notes.attempt(lambda: self._load_ruleset(desired, notes))
@@ -208,6 +209,18 @@ class Host:
         plan = plan_kernel(kernel, self._kernel.observe(kernel))
         notes.did(plan.early, is_drift=is_drift)
         self._kernel.apply(plan.early)
+
+    def _clear_orphans(self, desired: Desired, notes: _Pass) -> None:
+        """What a keepalived left behind that was killed while nobody looked: the peer has served for long.
+
+        The next keepalived clears what stands in its file, but its first file has no carrier yet.
+        """
+        kernel = desired.kernel
+        if kernel.serving is not None or not kernel.virtual_addresses or self._daemons.is_running("keepalived"):
+            return
+        orphans = repair_virtual(evolve(kernel, serving=False), self._kernel.observe(kernel))
+        notes.did(orphans, is_drift=False)
+        self._kernel.apply(orphans)
 
     def _load_ruleset(self, desired: Desired, notes: _Pass) -> None:
         outcome = self._nftables.settle(desired.ruleset)

@@ -219,6 +219,12 @@ class DaemonApplier:
             return ()
         return ask_instances(supervised.process, keepalived_directory(self._settings))
 
+    def is_running(self, name: str) -> bool:
+        """Whether there is a living process of it, started by whomever."""
+        supervised = self._supervised[name]
+        supervised.take_over()
+        return supervised.process is not None and supervised.process.is_alive()
+
     def has_loaded(self, daemon: Daemon) -> bool:
         """Whether it runs with exactly these files, as far as we told it."""
         supervised = self._supervised[daemon.name]

@@ -64,7 +64,7 @@ def simulate(
         return
     from vpcrouter.simulation.search import Plan
 
-    chosen = {"all": tuple(strategies.FAULTS), "none": ()}.get(faults, tuple(faults.split(",")))
+    chosen = {"all": strategies.FAULTS, "none": ()}.get(faults, tuple(faults.split(",")))
     if unknown := [name for name in chosen if name not in strategies.FAULTS]:
         raise typer.BadParameter(f"{', '.join(unknown)}: no such fault; there are {', '.join(strategies.FAULTS)}")
     plan = Plan(

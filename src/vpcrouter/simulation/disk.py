@@ -21,7 +21,7 @@ from vpcrouter.simulation.world import World, die_if_dead
 
 SECTOR_BYTES = 512
 WRITE_NS = 20_000
-SYNC_NS = (120_000, 900_000)
+SYNC_NS = (150_000, 3_000_000)
 """Least and most, without a fault."""
 
 

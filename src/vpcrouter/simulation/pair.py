@@ -285,8 +285,10 @@ class Pair:
             if not machine.is_on:
                 return False
             status = self.status(name)
-            if status is None or not status["settled"] or status["held"]:
+            if status is None or not status["settled"]:
                 return False
+            if status["held"] and self.watch.gave_both_the_same():
+                return False  # else it is held for a router that has not heard of the command
         return True
 
     def verify(self) -> dict[str, tuple[str, ...]]:

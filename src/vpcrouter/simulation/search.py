@@ -131,7 +131,7 @@ class Plan:
     faults: tuple[str, ...]
     burst: tuple[Command, ...] | None = None
     most_commands: int = 8
-    most_faults: int = 2
+    most_faults: int = 3
     advertisement_ms: int = 100
 
 

@@ -289,47 +289,61 @@ def schedule(burst: Sequence[Command], timing: Timing) -> tuple[Submit, ...]:
 
 # Faults -------------------------------------------------------------------------------------------
 
-_MOMENTS = st.integers(0, 4_000).map(lambda ms: ESTABLISHED_MS - 500 + ms)
-_WHO = st.sampled_from(ROUTERS)
 _LENGTHS = st.sampled_from((50, 400, 1_500))
+_Values = Mapping[str, st.SearchStrategy[object]]
 
-
-def _of(kind: Callable[..., Step], **values: st.SearchStrategy[object]) -> st.SearchStrategy[Step]:
-    return st.builds(kind, at_ms=_MOMENTS, router=_WHO, **values)
-
-
-FAULTS: Mapping[str, st.SearchStrategy[Step]] = {
-    "crash": _of(Crash, process=st.sampled_from(PROCESSES)),
-    "power": _of(PowerOff, for_ms=_LENGTHS),
-    "pause": _of(Pause, process=st.sampled_from((*PROCESSES, "all")), for_ms=_LENGTHS),
-    "cut": _of(
+_KINDS_OF_FAULTS: Mapping[str, tuple[Callable[..., Step], _Values]] = {
+    "crash": (Crash, {"process": st.sampled_from(PROCESSES)}),
+    "power": (PowerOff, {"for_ms": _LENGTHS}),
+    "pause": (Pause, {"process": st.sampled_from((*PROCESSES, "all")), "for_ms": _LENGTHS}),
+    "cut": (
         CutCable,
-        device=st.sampled_from((EVERY_DEVICE, "eth1", "eth2", "eth3")),
-        how=st.sampled_from(CUTS),
-        for_ms=_LENGTHS,
+        {
+            "device": st.sampled_from((EVERY_DEVICE, "eth1", "eth2", "eth3")),
+            "how": st.sampled_from(CUTS),
+            "for_ms": _LENGTHS,
+        },
     ),
-    "disk": _of(DiskFault, how=st.sampled_from(DISK_FAULTS), for_ms=_LENGTHS),
-    "clock": _of(SetClock, by_s=st.sampled_from((-86_400, -1, 1, 86_400))),
-    "drift": _of(Drift, what=st.sampled_from(DRIFTS)),
-    "snapshot": _of(Snapshot),
-    "network": st.builds(
+    "disk": (DiskFault, {"how": st.sampled_from(DISK_FAULTS), "for_ms": _LENGTHS}),
+    "clock": (SetClock, {"by_s": st.sampled_from((-86_400, -1, 1, 86_400))}),
+    "drift": (Drift, {"what": st.sampled_from(DRIFTS)}),
+    "snapshot": (Snapshot, {}),
+    "network": (
         Network,
-        at_ms=_MOMENTS,
-        loss=st.sampled_from((0.0, 0.02, 0.2)),
-        copies=st.sampled_from((0.0, 0.1)),
-        delay_ms=st.sampled_from((0, 1, 20)),
-        for_ms=_LENGTHS,
+        {
+            "loss": st.sampled_from((0.0, 0.02, 0.2)),
+            "copies": st.sampled_from((0.0, 0.1)),
+            "delay_ms": st.sampled_from((0, 1, 20)),
+            "for_ms": _LENGTHS,
+        },
     ),
 }
-"""By name: what `--faults` takes."""
+FAULTS = tuple(_KINDS_OF_FAULTS)
+"""Their names: what `--faults` takes."""
+
+
+def fault_steps(name: str, moments: st.SearchStrategy[int], routers: Sequence[str]) -> st.SearchStrategy[Step]:
+    """Faults of one kind, at these moments, on these routers."""
+    kind, values = _KINDS_OF_FAULTS[name]
+    who = st.just("-") if kind is Network else st.sampled_from(tuple(routers))
+    return st.builds(kind, at_ms=moments, router=who, **values)
+
+
+def _moments(commands: Sequence[Submit]) -> st.SearchStrategy[int]:
+    """While a command is being stored, or at any time around the burst."""
+    anywhere = st.integers(0, 4_000).map(lambda ms: ESTABLISHED_MS - 500 + ms)
+    if not commands:
+        return anywhere
+    times = sorted({step.at_ms for step in commands})
+    return st.one_of(st.builds(int.__add__, st.sampled_from(times), st.integers(0, 3)), anywhere)
 
 
 @st.composite
 def cases(
     draw: st.DrawFn,
     *,
-    faults: Sequence[str] = tuple(FAULTS),
-    most_faults: int = 2,
+    faults: Sequence[str] = FAULTS,
+    most_faults: int = 3,
     most_commands: int = 8,
     burst: Sequence[Command] | None = None,
     advertisement_ms: int = 100,
@@ -343,10 +357,14 @@ def cases(
     else:
         chosen = [each for each in burst if not draw(st.booleans())] if draw(st.booleans()) else list(burst)
         first = []
-    wanted = [FAULTS[name] for name in faults]
-    bad = draw(st.lists(st.one_of(wanted), max_size=most_faults)) if wanted else []
+    burst_steps = schedule(chosen, timing)
+    # Few kinds and often one router only: what has to come together does so more often (swarm testing).
+    kinds = draw(st.lists(st.sampled_from(tuple(faults)), max_size=2, unique=True)) if faults else []
+    who = draw(st.sampled_from((("rA",), ("rB",), ROUTERS)))
+    some = st.one_of([fault_steps(kind, _moments(burst_steps), who) for kind in kinds]) if kinds else st.nothing()
+    bad = draw(st.lists(some, min_size=len(kinds), max_size=most_faults)) if kinds else []
     return Case(
-        steps=(*first, *schedule(chosen, timing), *bad),
+        steps=(*first, *burst_steps, *bad),
         seed=draw(st.integers(0, 999)),
         advertisement_ms=advertisement_ms,
     )

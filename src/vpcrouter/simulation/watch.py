@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _TICK_NS = 50 * MS
 _ROLE_LATE_NS = 150 * MS
-"""How long an agent may take to follow its keepalived."""
+"""How long an agent may take to follow its keepalived; one that is gone is noticed at once."""
 _TOUCHED_NS = 3_000 * MS
 """What a command touches may be without service for so long after it."""
 _RELOADS = 6
@@ -331,7 +331,7 @@ class Watch:
         ]
 
     def _hear_each_other(self) -> bool:
-        """Whether nothing keeps the two keepaliveds from hearing each other on any tier that both have."""
+        """Whether both keepaliveds run, and nothing keeps them from hearing each other on some tier of both."""
         machines, networks = self._networks.machines, self._networks
         if networks.loss or networks.delay_ns:
             return False
@@ -340,7 +340,7 @@ class Watch:
             if keepalived is None or keepalived.is_stopped or keepalived.is_dead:
                 return False
         devices = self._shared_gateways()
-        return bool(devices) and all(networks.is_linked(machine, device) for machine in machines for device in devices)
+        return any(all(networks.is_linked(machine, device) for machine in machines) for device in devices)
 
     def _look_at_roles(self) -> None:
         for machine in self._networks.machines:
@@ -360,7 +360,8 @@ class Watch:
                 self._wrong_role_since.pop(name, None)
                 continue
             since = self._wrong_role_since.setdefault(name, self._world.now_ns)
-            if self._world.now_ns - since > _ROLE_LATE_NS:
+            allowed_ns = 0 if keepalived is None else _ROLE_LATE_NS
+            if self._world.now_ns - since > allowed_ns:
                 self._violate(
                     "role", f"{name} says that it is master since {since / MS:.0f} ms, and keepalived does not"
                 )
@@ -428,14 +429,18 @@ class Watch:
             self._violate("one master", "both routers hold the gateways, and everything is at rest")
 
     def _check_converged(self, statuses: Mapping[str, Mapping[str, Any] | None]) -> None:
-        first, *others = self._order.values()
         digests = {status["digest"] for status in statuses.values() if status is not None}
-        if all(other == first for other in others):
+        if self.gave_both_the_same():
             if len(digests) > 1:
                 self._violate("converged", "the same commands in the same order gave different configurations")
             carriers = {status["interface"] for status in statuses.values() if status is not None}
             if len(carriers) > 1:
                 self._violate("converged", f"the carriers are different: {sorted(map(str, carriers))}")
+
+    def gave_both_the_same(self) -> bool:
+        """Whether all routers got the same commands in the same order."""
+        first, *others = self._order.values()
+        return all(other == first for other in others)
 
     def never_rested(self, statuses: Mapping[str, Mapping[str, Any] | None]) -> None:
         """It does not come to rest."""

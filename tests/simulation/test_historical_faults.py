@@ -1,0 +1,46 @@
+"""The simulator finds what has gone wrong in routers of this kind, and makes it small.
+
+Each fault is put into the real code (`faults.py`), and a search over all kinds of bursts and faults must find it
+within the budget and shrink it to a few steps. The same search without the fault finds nothing.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.faults import FAULTS
+from vpcrouter.simulation.search import search
+from vpcrouter.simulation.strategies import BASE_MS, cases
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+BUDGET = 300
+"""Cases. Most are found within fifty."""
+SHRINKS = 150
+FEW = 3
+"""Commands after the first ones, and faults."""
+
+RULES = {
+    "restart_instead_of_reload": {"traffic", "settled", "served", "one master"},
+    "lists_that_differ": {"traffic", "one master", "served", "settled", "machine", "converged"},
+    "carrier_moved_before_the_elector_is_up": {"traffic", "one master"},
+    "elector_dropped_without_a_hold": {"traffic", "one master", "served"},
+    "acknowledged_before_it_is_on_the_disk": {"durable"},
+    "file_rewritten_in_place": {"durable"},
+    "addresses_removed_by_file_order": {"traffic", "settled"},
+    "sync_group_instead_of_electors": {"traffic", "settled", "one master"},
+    "role_restored_from_the_journal": {"role"},
+    "stale_snapshot_accepted": {"replay"},
+}
+"""What each of them breaks."""
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_it_is_found_and_made_small(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    FAULTS[name](monkeypatch)
+    found = search(cases(), bursts=BUDGET, seed=1, shrinks=SHRINKS)
+    assert found.finding is not None, f"not found in {BUDGET} cases"
+    case, rules = found.finding.case, {each.rule for each in found.finding.violations}
+    assert rules & RULES[name], found.finding.violations
+    burst = {step.name for step in case.steps if hasattr(step, "name") and step.at_ms > BASE_MS}
+    assert len(burst) + len(case.faults) <= FEW, case
