@@ -34,7 +34,7 @@ from vpcrouter.confirming import Confirming
 from vpcrouter.disagreement import Disagreement
 from vpcrouter.door import Answer, Door
 from vpcrouter.durations import Durations
-from vpcrouter.errors import HostError, JournalError
+from vpcrouter.errors import FullDiskError, HostError, JournalError, KeyFileError
 from vpcrouter.guest_door import Answer as GuestAnswer
 from vpcrouter.guest_door import GuestDoor
 from vpcrouter.host import Host, Outcome
@@ -118,6 +118,7 @@ class Agent:
         self._patience = Backoff(first_ms=50, cap_ms=1_000)
         self._doubt: set[str] = {"all"}
         self._outcome: Outcome | None = None
+        self._journal_fault: JournalError | None = None
         self._desired: tuple[State, Role, Carriage, Desired] | None = None
         self._peering = Peering(self._surroundings)
         self._standby = Standby(self._surroundings)
@@ -152,6 +153,7 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        self._router.journal.keep_reserve(self._settings.journal_reserve_bytes)
         self._confirming.expire()  # before anything settles what was not confirmed in time
         await self._door.open()
         loop.add_reader(self._host.notifications.fileno(), self._on_notification)
@@ -216,7 +218,11 @@ class Agent:
             case "unconfirmed":
                 return {"unconfirmed": self._confirming.describe()}
             case "revert":
-                receipts = self._router.revert(int(request["seq"]), origin="socket")
+                try:
+                    receipts = self._router.revert(int(request["seq"]), origin="socket")
+                except (FullDiskError, KeyFileError) as error:
+                    self._refused(error)
+                    raise
                 self._notice()
                 return {"results": [each.as_dict() for each in receipts]}
             case "status":
@@ -287,10 +293,19 @@ class Agent:
         try:
             answers = desk.submit(self._router, [each.handed for each in requests], origin="socket")
         except JournalError as error:
+            is_plain = all(each.handed.is_plain for each in requests)
+            if isinstance(error, FullDiskError) and is_plain and len(requests) > 1:
+                for request in requests:  # there may be room for one of them
+                    self._submit([request])
+                return
             for request in requests:
                 if not request.answer.done():
                     request.answer.set_exception(HostError(str(error)))
-            raise
+            if not isinstance(error, FullDiskError | KeyFileError):
+                raise  # what the disk holds now, nobody knows
+            self._refused(error)
+            return
+        self._journal_fault = None
         for request, lines in zip(requests, answers, strict=True):
             self._counters["commands"] += len(lines)
             if not request.answer.done():
@@ -308,6 +323,21 @@ class Agent:
             return not await loop.run_in_executor(self._worker, self._host.verify, self._materialise())
         except HostError:
             return False
+
+    def _refused(self, error: JournalError) -> None:
+        """Nothing was stored, and the journal can still be written: the router serves on, and says what is wrong."""
+        if self._journal_fault is None:
+            LOG.error("%s", error)
+        self._journal_fault = error
+
+    def _tend_journal(self) -> None:
+        """See whether there is room again."""
+        journal = self._router.journal
+        journal.tend()
+        if isinstance(self._journal_fault, FullDiskError) and not journal.shortage_bytes:
+            LOG.info("there is room for the journal again")
+            self._journal_fault = None
+            self._confirming.look_again()
 
     async def _wait_settled(self, seq: int, timeout: float, *, again: bool = False) -> dict[str, Any]:
         if again or not (self._settled and self._settled[-1][0] >= seq):
@@ -445,6 +475,7 @@ class Agent:
         """Look for what nobody notifies of: files, sysctls; now and then at everything."""
         while True:
             await asyncio.sleep(GLANCE_S)
+            self._tend_journal()
             if self._surroundings.monotonic() - self._last_full >= self._settings.verify_interval_s:
                 self._last_full = self._surroundings.monotonic()
                 self._doubt.add("all")
@@ -704,6 +735,8 @@ class Agent:
                     except JournalError as error:
                         # A router must go on following keepalived when its disk is full.
                         LOG.error("the change of role is not in the journal: %s", error)
+                        if isinstance(error, FullDiskError):
+                            self._refused(error)
 
     def _in_background(self, work: Callable[[], None]) -> None:
         def attempt() -> None:
@@ -763,7 +796,11 @@ class Agent:
             "differs": self._disagreement.describe(),
             "pending": [str(each) for each in pending(router.state)],
             "unconfirmed": self._confirming.describe(),
-            "faults": [] if settled or outcome is None else list(outcome.differences),
+            "faults": [
+                *([] if self._journal_fault is None else [f"journal: {self._journal_fault}"]),
+                *([] if settled or outcome is None else outcome.differences),
+            ],
+            "journal_reserve": router.journal.has_reserve,
             "drift": list(self._drift),
             "counters": {**self._counters, **self._host.counters()},
             "settle_seconds": self._settle_times.as_dict(),

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from vpcrouter.errors import JournalError, JournalWriteError, RejectedCommandError
+from vpcrouter.errors import FullDiskError, JournalError, JournalWriteError, RejectedCommandError
 from vpcrouter.router import Router
 from vpcrouter.values.confirmation import Confirmation
 
@@ -48,12 +48,12 @@ class Confirming:
         self._said: str = ""
 
     def expire(self) -> bool:
-        """Take back what is overdue; whether that could be done. Raises JournalWriteError."""
+        """Take back what is overdue; whether that could be done. Raises JournalWriteError, but not for want of room."""
         try:
             taken_back = self._router.expire()
-        except JournalWriteError:
-            raise
         except JournalError as error:
+            if isinstance(error, JournalWriteError) and not isinstance(error, FullDiskError):
+                raise
             if str(error) != self._said:
                 LOG.error("a change that was not confirmed cannot be taken back: %s", error)
                 self._said = str(error)
@@ -90,7 +90,8 @@ class Confirming:
         holds = await self._holds(change)
         looks = self._looks[change.name] = self._looks.get(change.name, 0) + 1 if holds else 0
         if looks >= STEADY_LOOKS:
-            with suppress(RejectedCommandError):  # somebody confirmed it meanwhile, or its time was just up
+            # Confirmed by somebody meanwhile, or too late; where there is no room, the next look tries again.
+            with suppress(RejectedCommandError, FullDiskError):
                 self._router.confirm(change.name, by=", ".join(change.conditions), origin="conditions")
                 LOG.info("the change %s is confirmed: %s", change.name, ", ".join(change.conditions))
             self._changed()

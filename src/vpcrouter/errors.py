@@ -11,6 +11,7 @@
     │   ├── MissingArchiveError    older records are needed, and their archive is not there
     │   ├── KeyFileError           the keys of the journal's secrets are not there, or anybody could read them
     │   └── JournalWriteError      the disk refused; nothing was acknowledged
+    │       └── FullDiskError      there is no room; the next append may find some
     └── HostError                  the machine's: a kernel call or a daemon failed
         ├── MissingProgramError    a program of the distribution is not installed
         ├── ApplierError           one applier could not do or verify its part
@@ -85,7 +86,21 @@ class KeyFileError(JournalError):
 
 
 class JournalWriteError(JournalError):
-    """The disk refused a write or a sync; the command was not acknowledged and the writer has stopped."""
+    """The disk refused a write or a sync; the command was not acknowledged. The writer has stopped, but see below."""
+
+
+class FullDiskError(JournalWriteError):
+    """There is no room for what was to be stored; nothing was, and the writer goes on.
+
+    `where` is the journal's directory, `needed_bytes` what the record needs, `free_bytes` what there is.
+    """
+
+    def __init__(
+        self, what: str, *, where: str = "", hint: str = "", needed_bytes: int = 0, free_bytes: int = 0
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
 
 
 class HostError(VpcRouterError):

@@ -3,7 +3,8 @@
 The lock belongs to the open file (Linux OFD lock), so the kernel drops it with the process, and asking for the
 holder does not take it: a curious client can never be in a starting writer's way, as it could with flock(2).
 It stands outside the journal's package, since a client that asks who writes must not pay for the journal itself.
-The file holds one JSON line, the owner's pid and whatever the owner adds, and is empty when nobody writes.
+The file holds one JSON line, the owner's pid and whatever the owner adds; when nobody writes, an empty line, so that
+a full disk has room for the next owner's.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ class Lock:
             raise JournalError(f"cannot be opened: {error.strerror}", where=str(path)) from error
         try:
             fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE)
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, json.dumps({"pid": os.getpid(), **owner}).encode() + b"\n", 0)
+            line = json.dumps({"pid": os.getpid(), **owner}).encode() + b"\n"
+            os.pwrite(fd, line, 0)
+            os.ftruncate(fd, len(line))
         except (BlockingIOError, PermissionError):
             holder = _read_owner(fd).get("pid", "unknown")
             os.close(fd)
@@ -60,7 +62,8 @@ class Lock:
         """Let the next writer in; a second call does nothing."""
         if self._fd >= 0:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, 0)
+                os.pwrite(self._fd, b"\n", 0)
+                os.ftruncate(self._fd, 1)
             os.close(self._fd)
             self._fd = -1
 

@@ -37,6 +37,7 @@ from vpcrouter.machines.carriage import CarriageMachine
 from vpcrouter.machines.role import Report, RoleChange, RoleMachine
 from vpcrouter.projections.digest import digest
 from vpcrouter.projections.electors import electors
+from vpcrouter.projections.essential import is_essential
 from vpcrouter.receipt import Receipt
 from vpcrouter.revert import commands_between
 from vpcrouter.state import Draft, State, StateView
@@ -325,12 +326,17 @@ class Router:
             raise result
         return result
 
-    def submit_many(self, commands: Iterable[Command | Asked], *, origin: str = "library") -> list[Receipt]:
-        """All of them as one durable group, or none: the first refusal is raised and nothing is stored."""
+    def submit_many(
+        self, commands: Iterable[Command | Asked], *, origin: str = "library", essential: bool = False
+    ) -> list[Receipt]:
+        """All of them as one durable group, or none: the first refusal is raised and nothing is stored.
+
+        `essential`: they may use the reserve of a full disk.
+        """
         self._expire_if_it_can_be()
         group = _Group(self, origin)
         receipts = [group.decide(each) for each in commands]
-        self._store(group)
+        self._store(group, essential=essential)
         return receipts
 
     def submit_each(self, commands: Iterable[Command | Asked], *, origin: str) -> list[Receipt | CallerError]:
@@ -349,18 +355,19 @@ class Router:
         """
         if not 0 <= seq <= self.seq:
             raise RejectedCommandError(f"there is no event {seq}", where="seq", hint=f"the newest is {self.seq}")
-        receipts = self.submit_many(commands_between(self._state, self.at(seq).state), origin=origin)
+        receipts = self.submit_many(commands_between(self._state, self.at(seq).state), origin=origin, essential=True)
         return [receipt for receipt in receipts if receipt.event is not None]
 
-    def _store(self, group: _Group) -> None:
+    def _store(self, group: _Group, *, essential: bool = False) -> None:
         """Make the group's events durable, then believe them."""
         if group.entries:
-            self._append(group.entries)
+            self._append(group.entries, essential=essential)
             self._state = group.draft.finish()
             self._tell_configuration()
 
-    def _append(self, entries: Sequence[Entry]) -> None:
-        self.journal.append(entries, time_ns=self.surroundings.time_ns())
+    def _append(self, entries: Sequence[Entry], *, essential: bool = False) -> None:
+        essential = essential or all(is_essential(each.event) for each in entries)
+        self.journal.append(entries, time_ns=self.surroundings.time_ns(), essential=essential)
 
     # Confirmation -------------------------------------------------------------------------------
 
@@ -480,7 +487,7 @@ class Router:
         group = _Group(self, origin)
         for each in happened:
             group.happen(each)
-        self._store(group)
+        self._store(group, essential=True)
         return Receipt(seq=self.seq, status="accepted", event=event_name(happened[-1]))
 
     # Snapshots ----------------------------------------------------------------------------------

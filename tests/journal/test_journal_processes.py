@@ -74,7 +74,7 @@ def test_only_one_process_writes(tmp_path: Path) -> None:
         with pytest.raises(LockedJournalError):
             Journal.open(tmp_path)
     assert lock_owner(tmp_path) is None
-    assert (tmp_path / "lock").read_bytes() == b""
+    assert (tmp_path / "lock").read_bytes() == b"\n"
 
 
 def test_an_opening_that_fails_lets_go_of_the_lock(tmp_path: Path) -> None:

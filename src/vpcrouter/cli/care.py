@@ -73,7 +73,7 @@ def repair(ctx: typer.Context) -> None:
 @app.command("stats")
 def stats(ctx: typer.Context) -> None:
     """Sizes, counts and sizes by kind of event, age, the newest snapshot."""
-    from vpcrouter.journal import Keys, find_snapshot, read_archive, stats
+    from vpcrouter.journal import Keys, find_snapshot, read_archive, reserve_bytes, stats
     from vpcrouter.state_codec import SCHEMA
 
     directory = existing(options(ctx).journal)
@@ -94,6 +94,7 @@ def stats(ctx: typer.Context) -> None:
         "bytes": found.size,
         "largest_record_bytes": found.largest_record,
         "torn_bytes": found.torn,
+        "reserve_bytes": reserve_bytes(directory),
         "aside_files": found.aside_files,
         "aside_bytes": found.aside_size,
         "archived_until": known.until if known is not None else 0,

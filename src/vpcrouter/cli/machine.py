@@ -163,6 +163,9 @@ def run(
     metrics_file: Annotated[
         Path | None, typer.Option("--metrics-file", metavar="FILE", help="Write Prometheus metrics there every 10 s.")
     ] = None,
+    reserve_kib: Annotated[
+        int, typer.Option(min=0, max=1024**2, help="Disk space kept for essential records when the disk is full.")
+    ] = 1024,
 ) -> None:
     """Run the agent in the foreground: serve the socket, keep the machine equal to the journal, follow keepalived.
 
@@ -184,6 +187,7 @@ def run(
         verify_interval_s=verify_s,
         disagreement_s=disagreement_s,
         metrics_file=None if metrics_file is None else str(metrics_file.absolute()),
+        journal_reserve_bytes=reserve_kib * 1024,
     )
     owner = {"socket": str(settings.agent_socket)}
     with Router.open(options(ctx).journal, settings=settings, owner=owner) as router:

@@ -8,6 +8,7 @@
        │
     verify, repair, stats,              care
     exchange, snapshots
+    reserve                             a full disk
     archive, manifest                   older segments go elsewhere
     command_ids                         exactly once
     keys                                secrets: sealed in records and snapshots
@@ -24,6 +25,7 @@ from vpcrouter.journal.manifest import read_archive, readable_after
 from vpcrouter.journal.reader import first_at, reach_of, read_events, read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.repair import Repair, repair
+from vpcrouter.journal.reserve import reserve_bytes
 from vpcrouter.journal.snapshots import (
     PassedOver,
     Snapshot,
@@ -65,6 +67,7 @@ __all__ = [
     "readable_after",
     "repair",
     "require_records",
+    "reserve_bytes",
     "stats",
     "verify",
     "write_snapshot",

@@ -6,6 +6,8 @@ directories 0700. Reading needs no seam: it is done with the plain functions at 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -37,8 +39,17 @@ class Disk:
         source.rename(target)
 
     def remove(self, path: Path) -> None:
-        """Delete a file; only snapshots and what a crash left half made are ever deleted."""
+        """Delete a file; only what is elsewhere, or held nothing of its own, is ever deleted."""
         path.unlink()
+
+    def allocate(self, fd: int, size: int) -> None:
+        """Give a file so much room on the disk."""
+        os.posix_fallocate(fd, 0, size)
+
+    def free_bytes(self, path: Path) -> int:
+        """The room that is left where this is."""
+        found = os.statvfs(path)
+        return found.f_bavail * found.f_frsize
 
     def make_directory(self, path: Path) -> None:
         """A directory for the owner alone; fine if it is there."""
@@ -53,17 +64,48 @@ class Disk:
             os.close(fd)
 
 
-def write_whole(disk: Disk, path: Path, data: bytes) -> None:
-    """Put a file there whole or not at all: temporary file, write, sync, rename, sync the directory."""
-    temporary = path.with_name(path.name + ".new")
-    fd = disk.create(temporary)
+class NoRoomError(OSError):
+    """The disk is full, and nothing that counts was changed: the one refusal after which one may try again."""
+
+
+def no_room(error: OSError) -> NoRoomError | None:
+    """The same as a NoRoomError, if it says that the disk is full, or that this user may not have more of it."""
+    return NoRoomError(error.errno, error.strerror) if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+
+
+def write_all(disk: Disk, fd: int, data: bytes, offset: int) -> None:
+    """One write that takes all, or a NoRoomError. A disk that takes less than it was given is full."""
     try:
-        if (written := disk.write(fd, data, 0)) != len(data):
-            raise OSError(f"only {written} of {len(data)} bytes were written to {temporary}")
+        written = disk.write(fd, data, offset)
+    except OSError as error:
+        raise no_room(error) or error from error
+    if written != len(data):
+        raise NoRoomError(errno.ENOSPC, f"only {written} of {len(data)} bytes were written")
+
+
+def write_whole(disk: Disk, path: Path, data: bytes) -> None:
+    """Put a file there whole or not at all: temporary file, write, sync, rename, sync the directory.
+
+    NoRoomError if the disk is full; then what is half made is removed.
+    """
+    temporary = path.with_name(path.name + ".new")
+    try:
+        fd = disk.create(temporary)
+    except OSError as error:
+        raise no_room(error) or error from error
+    try:
+        write_all(disk, fd, data, 0)
         disk.sync_data(fd)
+    except NoRoomError:
+        with contextlib.suppress(OSError):
+            disk.remove(temporary)
+        raise
     finally:
         os.close(fd)
-    disk.rename(temporary, path)
+    try:
+        disk.rename(temporary, path)
+    except OSError as error:
+        raise no_room(error) or error from error
     disk.sync_directory(path.parent)
 
 

@@ -4,6 +4,9 @@ A group is one write and one sync, in this order, and nothing follows a call tha
 poisoned and refuses everything, since after a failed sync nobody knows what the disk holds (repeating the sync
 would report success for bytes that are lost). Opening the journal again reads what is really there.
 
+A full disk is the one exception: a write that finds no room has stored nothing that counts, and no sync has failed. It
+is taken back, durably, and the next append tries again. Essential records may use the `reserve`.
+
 Called by `router`; knows events only as what the codec makes of them. Not for two threads at once.
 Known hole: a disk that acknowledges a sync it has not done, and files removed whole from the journal's end,
 leave nothing here by which the loss could be seen; a newer snapshot or the other router's digest shows it.
@@ -18,20 +21,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vpcrouter.errors import JournalError, JournalWriteError, MalformedInputError
+from vpcrouter.errors import FullDiskError, JournalError, JournalWriteError, MalformedInputError
 from vpcrouter.events import Event
 from vpcrouter.journal.command_ids import CommandIds
-from vpcrouter.journal.disk import Disk, make_durable_directory, write_whole
+from vpcrouter.journal.disk import Disk, NoRoomError, make_durable_directory, no_room, write_all, write_whole
 from vpcrouter.journal.group import Prepared, pack_group, prepare
 from vpcrouter.journal.keys import Keys
-from vpcrouter.journal.layout import CHAIN_BYTES, FIRST_CHAIN, TAIL, Chain, Header
+from vpcrouter.journal.layout import CHAIN_BYTES, FIRST_CHAIN, MIN_RECORD_BYTES, TAIL, Chain, Header
 from vpcrouter.journal.manifest import read_archive
 from vpcrouter.journal.reader import read_events, read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.recovery import recover
+from vpcrouter.journal.reserve import Reserve
 from vpcrouter.journal.segments import SEGMENT_BYTES, Segment, segment_path
 from vpcrouter.journal.snapshots import proven_seq, require_records
 from vpcrouter.lock import Lock
+
+_SLACK_BYTES = 8192
+"""What a group may need besides its own bytes: the file system's blocks, the header of a new segment."""
 
 
 class Journal:
@@ -53,6 +60,9 @@ class Journal:
         self._chain = Chain(b"")
         self._chain_value = FIRST_CHAIN
         self._refusal = ""
+        self._reserve = Reserve(disk, directory)
+        self.shortage_bytes = 0
+        """What the newest refused group needed, if it was refused for want of room and there is none since."""
 
     @classmethod
     def open(
@@ -71,29 +81,40 @@ class Journal:
         disk = disk or Disk()
         try:
             make_durable_directory(disk, directory)
-            lock = Lock.take(directory, owner or {})
             try:
-                journal = cls(directory, lock, disk, segment_bytes)
-                journal._recover()
-                require_records(directory, journal.seq, proven_seq(directory))
-            except BaseException:
-                lock.release()
-                raise
+                return cls._open(directory, owner or {}, segment_bytes, disk)
+            except (OSError, JournalError) as error:
+                cause = error if isinstance(error, OSError) else error.__cause__
+                if not isinstance(cause, OSError) or not no_room(cause) or not Reserve(disk, directory).release():
+                    raise
+            return cls._open(directory, owner or {}, segment_bytes, disk)
         except OSError as error:
             raise JournalError(
                 f"cannot be opened for writing: {error}", where=str(directory), hint="look at the disk and its rights"
             ) from error
+
+    @classmethod
+    def _open(cls, directory: Path, owner: Mapping[str, str], segment_bytes: int, disk: Disk) -> Journal:
+        lock = Lock.take(directory, owner)
+        try:
+            journal = cls(directory, lock, disk, segment_bytes)
+            journal._recover()
+            require_records(directory, journal.seq, proven_seq(directory))
+        except BaseException:
+            lock.release()
+            raise
         return journal
 
-    def append(self, entries: Sequence[Entry], *, time_ns: int) -> int:
+    def append(self, entries: Sequence[Entry], *, time_ns: int, essential: bool = False) -> int:
         """Add the entries as one group, all or nothing; durable on return. Returns the number of the last record.
 
-        Raises JournalWriteError if the disk refuses; nothing was acknowledged then, and nothing more can be
-        appended before the journal is opened anew. MalformedInputError (a label over 255 bytes, a group that is
-        too large) changes nothing, nor does KeyFileError.
+        Raises FullDiskError if there is no room, for essential entries not even with the reserve: nothing was stored,
+        and a later append may succeed. JournalWriteError if the disk refuses otherwise; nothing was acknowledged
+        then, and nothing more can be appended before the journal is opened anew. MalformedInputError (a label over
+        255 bytes, a group that is too large) changes nothing, nor does KeyFileError.
         """
         return self._append(
-            [prepare(each, time_ns, seq, self.keys) for seq, each in enumerate(entries, start=self.seq + 1)]
+            [prepare(each, time_ns, seq, self.keys) for seq, each in enumerate(entries, start=self.seq + 1)], essential
         )
 
     def append_records(self, records: Sequence[JournalRecord]) -> int:
@@ -115,6 +136,24 @@ class Journal:
         """The records of the first command that had this id; empty if there was none."""
         return self._command_ids.find(command_id)
 
+    def keep_reserve(self, size: int) -> None:
+        """Keep so many bytes of room for essential records; 0: none."""
+        self._reserve.keep(size)
+
+    @property
+    def has_reserve(self) -> bool:
+        """Whether there is room for essential records on a full disk."""
+        return self._reserve.is_there
+
+    def tend(self) -> None:
+        """Look whether there is room again: build the reserve anew, and forget a shortage that is over."""
+        if self.shortage_bytes:
+            with contextlib.suppress(OSError):
+                if self._disk.free_bytes(self.directory) >= self.shortage_bytes:
+                    self.shortage_bytes = 0
+        if not self.shortage_bytes:
+            self._reserve.rebuild()
+
     @property
     def chain(self) -> bytes:
         """The chain value of the last record: a snapshot of the state after it names this value."""
@@ -134,7 +173,7 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _append(self, group: Sequence[Prepared]) -> int:
+    def _append(self, group: Sequence[Prepared], essential: bool = False) -> int:
         if self._refusal:
             raise JournalWriteError(
                 self._refusal, where=str(self.directory), hint="look at the disk, then open the journal again"
@@ -142,11 +181,14 @@ class Journal:
         if not group:
             return self.seq
         try:
-            if self._fd < 0 or self._size >= self._segment_bytes:
-                self._begin_segment(group[0].time_ns)
-            chain = self._chain.copy()
-            data = pack_group(chain, group, self.seq + 1)
-            self._write(data)
+            try:
+                self._store(group)
+            except NoRoomError:
+                if not essential or not self._reserve.release():
+                    raise
+                self._store(group)
+        except NoRoomError as error:
+            raise self._no_room(group, error) from error
         except OSError as error:
             self._poison(error)
             raise JournalWriteError(
@@ -154,23 +196,54 @@ class Journal:
                 where=str(self.directory),
                 hint="nothing was acknowledged; make room or look at the disk, then open the journal again",
             ) from error
+        self._command_ids.note((each.command_id for each in group), self.seq + 1)
+        self.seq += len(group)
+        self.shortage_bytes = 0
+        return self.seq
+
+    def _store(self, group: Sequence[Prepared]) -> None:
+        if self._fd < 0 or self._size >= self._segment_bytes:
+            self._begin_segment(group[0].time_ns)
+        chain = self._chain.copy()
+        data = pack_group(chain, group, self.seq + 1)
+        self._write(data)
         self._size += len(data)
         self._chain = chain
         self._chain_value = data[-TAIL.size :][:CHAIN_BYTES]
-        self._command_ids.note((each.command_id for each in group), self.seq + 1)
-        self.seq += len(group)
-        return self.seq
 
     def _write(self, data: bytes) -> None:
-        """The one write and the one sync of a group; whatever stops them (an interrupt, too) stops the writer."""
+        """The one write and the one sync of a group; whatever stops them (an interrupt, too) stops the writer.
+
+        Only a write that found no room does not: what it left is cut off, and the cut is durable before any other.
+        """
         try:
-            written = self._disk.write(self._fd, data, self._size)
-            if written != len(data):
-                raise OSError(f"only {written} of {len(data)} bytes were written")  # noqa: TRY301
+            try:
+                write_all(self._disk, self._fd, data, self._size)
+            except NoRoomError:
+                self._disk.truncate(self._fd, self._size)
+                self._disk.sync_data(self._fd)
+                raise
             self._disk.sync_data(self._fd)
+        except NoRoomError:
+            raise
         except BaseException as error:
             self._poison(error)
             raise
+
+    def _no_room(self, group: Sequence[Prepared], error: OSError) -> FullDiskError:
+        self.shortage_bytes = sum(len(each.event) + MIN_RECORD_BYTES for each in group) + _SLACK_BYTES
+        free = 0
+        with contextlib.suppress(OSError):
+            free = self._disk.free_bytes(self.directory)
+        return FullDiskError(
+            f"the disk is full: record {self.seq + 1} needs {self.shortage_bytes} bytes, {free} are free "
+            f"({error.strerror})",
+            where=str(self.directory),
+            hint="nothing was stored; make room, for example with `vpcrouter journal archive --to` another disk, "
+            "then hand it in again",
+            needed_bytes=self.shortage_bytes,
+            free_bytes=free,
+        )
 
     def _recover(self) -> None:
         walk, self.torn_tail = recover(self._disk, self.directory)

@@ -27,6 +27,8 @@ class Settings:
     """The two routers may be configured differently for so long, as in a burst, before it is said in what."""
     metrics_file: str | None = None
     """Prometheus metrics are written here, every ten seconds."""
+    journal_reserve_bytes: int = field(default=1024 * 1024, validator=[ge(0), le(1024**3)])
+    """Room on the disk that is kept for records that must not wait when it is full; 0: none."""
 
     @property
     def config_dir(self) -> PurePosixPath:
