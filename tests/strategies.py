@@ -8,6 +8,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from vpcrouter import commands
+from vpcrouter.values.bgp import BgpPeering
 from vpcrouter.values.config import (
     Acl,
     AclRule,
@@ -24,6 +25,7 @@ from vpcrouter.values.config import (
     TierIpv6,
 )
 from vpcrouter.values.guests import GuestPages
+from vpcrouter.values.vpn import RemoteAccess, SiteVpn, VpnUser
 
 TIER_NUMBERS = st.integers(2, 6)
 DEVICES = TIER_NUMBERS.map("eth{}".format)
@@ -200,6 +202,64 @@ ipv6_firewall_rules = st.builds(
     PORTS,
     st.lists(CIDRS, max_size=3, unique=True),
 )
+FAR = st.sampled_from(["192.168.7.0/24", "192.168.8.0/24", "192.168.0.0/16", "198.51.100.128/26", "10.1.2.0/25"])
+SITES = st.sampled_from(["198.18.0.1", "198.18.0.2"])
+NETWORK_IDS = st.integers(202, 206)
+site_vpns = st.builds(
+    lambda peer, address, far, version, passive, splits: SiteVpn(
+        peer=peer,
+        address=address,
+        local_network="10.1.0.0/16",
+        remote_networks=(far,),
+        ike_version=version,
+        ike_proposals=("aes256-sha256-modp2048",),
+        esp_proposals=("aes128-sha1", "aes256gcm16"),
+        key=Secret(text="a key"),
+        detects_dead_peer=not passive,
+        is_passive=passive,
+        splits=splits,
+    ),
+    SITES,
+    PUBLIC,
+    FAR.filter(lambda far: not far.startswith("10.")),
+    st.integers(0, 2),
+    st.booleans(),
+    st.booleans(),
+)
+remote_accesses = st.builds(
+    lambda address, first: RemoteAccess(
+        address=address,
+        first_client=f"192.168.7.{first}",
+        last_client="192.168.7.20",
+        local_address="192.168.7.1",
+        local_network="10.1.0.0/16",
+        key=Secret(text="another"),
+    ),
+    PUBLIC,
+    st.integers(2, 20),
+)
+vpn_users = st.builds(
+    lambda name, password: VpnUser(name=name, password=Secret(text=password)),
+    st.sampled_from(["alice", "bob@example.com"]),
+    st.sampled_from(["p1", "p2"]),
+)
+bgp_peerings = st.builds(
+    lambda peer, network, own, hops: BgpPeering(
+        peer_id=peer,
+        network_id=network,
+        as_number=64500 + peer,
+        own_as_number=own,
+        ipv4=f"203.0.113.20{peer}",
+        ipv6=f"2001:db8::20{peer}" if peer == 2 else None,
+        password=Secret(text="m$d5!") if peer == 1 else None,
+        network4=f"10.1.{network - 200}.0/24",
+        hops=hops,
+    ),
+    st.integers(1, 3),
+    NETWORK_IDS,
+    st.sampled_from([64496, 64496, 64496, 64497]),
+    st.sampled_from([1, 1, 1, 2]),
+)
 
 any_command: st.SearchStrategy[commands.Command] = st.one_of(
     st.builds(
@@ -255,6 +315,18 @@ any_command: st.SearchStrategy[commands.Command] = st.one_of(
     st.builds(lambda address, text: commands.PutGuestPassword(address=address, password=text), GUESTS, PASSWORDS),
     GUESTS.map(lambda address: commands.ConfirmGuestPassword(address=address)),
     GUESTS.map(lambda address: commands.RemoveGuestPassword(address=address)),
+    site_vpns.map(lambda vpn: commands.PutSiteVpn(vpn=vpn)),
+    SITES.map(lambda peer: commands.RemoveSiteVpn(peer=peer)),
+    remote_accesses.map(lambda access: commands.PutRemoteAccess(access=access)),
+    PUBLIC.map(lambda address: commands.RemoveRemoteAccess(address=address)),
+    st.builds(
+        lambda put, remove: commands.ChangeVpnUsers(put=tuple(put), remove=tuple(remove)),
+        st.lists(vpn_users, max_size=2, unique_by=lambda user: user.name),
+        st.lists(vpn_users.map(lambda user: user.name), max_size=1),
+    ),
+    st.lists(bgp_peerings, max_size=3, unique_by=lambda each: (each.peer_id, each.network_id)).map(
+        lambda peerings: commands.ReplaceBgpPeerings(peerings=tuple(peerings))
+    ),
 )
 """A command that is well formed; it may well contradict the ones before it."""
 
@@ -308,6 +380,24 @@ def additive_commands(own: int) -> list[commands.Command]:
         )
         burst.append(commands.ChangePortForwards(put=tuple(grown)))
     burst.append(commands.ChangeStaticNats(put=(StaticNat(address="203.0.113.13", target="10.1.4.11"),)))
+    burst.append(
+        commands.PutSiteVpn(
+            vpn=SiteVpn(
+                peer="198.18.0.9",
+                address="203.0.113.10",
+                local_network="10.1.0.0/16",
+                remote_networks=("172.16.0.0/24", "172.16.8.0/24"),
+                ike_proposals=("aes256-sha256-modp2048",),
+                esp_proposals=("aes256-sha256",),
+                key=Secret(text="a key"),
+            )
+        )
+    )
+    burst.append(commands.ChangeVpnUsers(put=(VpnUser(name="carol", password=Secret(text="p")),)))
+    peering = BgpPeering(
+        peer_id=9, network_id=202, as_number=64509, own_as_number=64496, ipv4="203.0.113.209", network4="10.1.2.0/24"
+    )
+    burst.append(commands.ReplaceBgpPeerings(peerings=(peering,)))
     route = StaticRoute(network="198.51.100.128/26", gateway="10.1.2.14")
     burst.append(commands.ChangeStaticRoutes(put=(route,)))
     return burst

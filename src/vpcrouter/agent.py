@@ -29,6 +29,7 @@ from typing import Any, Protocol
 from attrs import evolve, frozen
 
 from vpcrouter import desk
+from vpcrouter.appliers.tunnels import SiteReport
 from vpcrouter.commands import ConfirmGuestPassword
 from vpcrouter.confirming import Confirming
 from vpcrouter.disagreement import Disagreement
@@ -57,7 +58,7 @@ from vpcrouter.state import State
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.carriage import Carriage, FoundElector
 from vpcrouter.values.config import RouterConfig, Secret
-from vpcrouter.values.desired import Desired, Shelf
+from vpcrouter.values.desired import Desired, Shelf, Tunnels
 from vpcrouter.values.role import Role
 
 LOG = logging.getLogger("vpcrouter.agent")
@@ -75,6 +76,8 @@ METRICS_S = 10.0
 """How often metrics are written, if they are; Prometheus asks every 15 s or more rarely."""
 LEARN_TIMES = 3
 """Each waits five seconds for an answer."""
+TEND_S = 5.0
+"""How often tunnels are looked at. Charon begins them by itself; only one that the peer has refused waits for this."""
 KEPT = 100
 """How many drift reports and settles are remembered."""
 
@@ -142,6 +145,7 @@ class Agent:
         self._last_full = 0.0
         self._said = 0
         self._is_disputed = False
+        self._tunnels: tuple[SiteReport, ...] = ()
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -169,6 +173,7 @@ class Agent:
             self._spawn(self._write_metrics(Path(self._settings.metrics_file)))
         self._spawn(self._confirming.watch_deadlines())
         self._spawn(self._confirming.watch_conditions())
+        self._spawn(self._tend_tunnels())
         self._arm()
         ready()
         try:
@@ -245,6 +250,10 @@ class Agent:
                 return {"differences": await loop.run_in_executor(self._worker, self._host.verify, desired)}
             case "handover":
                 return await self._hand_over(forced=bool(request["force"]))
+            case "tunnels":
+                desired = self._materialise()
+                found = await loop.run_in_executor(self._worker, self._host.tunnels, desired)
+                return {"tunnels": [_tunnel(each) for each in found]}
             case other:
                 raise ValueError(f"{other!r} is not an operation of the agent")
 
@@ -562,6 +571,21 @@ class Agent:
             self._disagreement.look(self._router.state, self._router.digest, self._peering.heard)
             self._consider()
 
+    async def _tend_tunnels(self) -> None:
+        """Look after the tunnels to other sites, and know how they are."""
+        while True:
+            await asyncio.sleep(TEND_S)
+            desired = self._materialise()
+            if desired.tunnels == Tunnels():
+                self._tunnels = ()
+                continue
+            try:
+                self._tunnels = await asyncio.get_running_loop().run_in_executor(
+                    self._worker, self._host.tend_tunnels, desired
+                )
+            except HostError as error:
+                LOG.warning("%s", error)
+
     def _lacks(self) -> tuple[str, ...] | None:
         """Why this router is not ready to take over; None unless it is backup."""
         if self._router.role is not Role.BACKUP:
@@ -794,6 +818,7 @@ class Agent:
             "held": [each.device for each in self._carriage().held],
             "peer": self._peering.describe(),
             "differs": self._disagreement.describe(),
+            "tunnels": [_tunnel(each) for each in self._tunnels],
             "pending": [str(each) for each in pending(router.state)],
             "unconfirmed": self._confirming.describe(),
             "faults": [
@@ -810,6 +835,15 @@ class Agent:
 
 def _pair_key(config: RouterConfig) -> bytes:
     return derive_key(None if config.password is None else config.password.reveal(), config.vpc_network)
+
+
+def _tunnel(report: SiteReport) -> dict[str, Any]:
+    return {
+        "peer": report.peer,
+        "connected": report.is_connected,
+        "standing": list(report.standing),
+        "missing": list(report.missing),
+    }
 
 
 def run_agent(router: Router) -> None:

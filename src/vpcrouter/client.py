@@ -11,6 +11,7 @@ The protocol is one JSON object a line, an answer for each request in the order 
     {"op": "settle", "timeout": SECONDS}              → the same, for everything there is now, looked at in full
     {"op": "handover", "force": BOOL}                 → {"done": BOOL, "refused": BOOL, "reasons": [TEXT, …], "seconds"}
     {"op": "verify"}                                  → {"differences": [TEXT, …]}
+    {"op": "tunnels"}                                 → {"tunnels": [{"peer": ADDRESS, "connected": BOOL, …}, …]}
     {"op": "plan", "role": ROLE or ""}                → {"operations": [[TARGET, ACTION, SUBJECT], …]}
 
 A request that cannot be served is answered {"error": TEXT}. Only root and the agent's own user may connect.

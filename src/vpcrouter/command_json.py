@@ -47,6 +47,12 @@ NAMES: dict[str, type[Command]] = {
     "put-guest-password": commands.PutGuestPassword,
     "confirm-guest-password": commands.ConfirmGuestPassword,
     "remove-guest-password": commands.RemoveGuestPassword,
+    "put-site-vpn": commands.PutSiteVpn,
+    "remove-site-vpn": commands.RemoveSiteVpn,
+    "put-remote-access": commands.PutRemoteAccess,
+    "remove-remote-access": commands.RemoveRemoteAccess,
+    "change-vpn-users": commands.ChangeVpnUsers,
+    "replace-bgp-peerings": commands.ReplaceBgpPeerings,
 }
 """The name of each kind of command."""
 
@@ -129,8 +135,9 @@ def _secret(value: Any, _: Any) -> Secret:
     try:
         # Whether nothing at all may be a secret is the field's to say.
         return Secret(text="" if value == "" else fields.word(value, "", _LONGEST_SECRET))
+        return Secret(text=fields.phrase(value, "", _LONGEST_SECRET))
     except MalformedInputError:  # which shows the value
-        raise MalformedInputError("is not one word of printable ASCII characters") from None
+        raise MalformedInputError("is not a text of printable ASCII characters") from None
 
 
 def _object(cls: type[Any], converter: Converter) -> Structure:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from vpcrouter.values import fields
+from vpcrouter.values.bgp import BgpPeering
 from vpcrouter.values.checks import checked, each, many
 from vpcrouter.values.config import (
     Acl,
@@ -25,6 +26,7 @@ from vpcrouter.values.config import (
     rule_id,
 )
 from vpcrouter.values.guests import GuestPages, guest_password
+from vpcrouter.values.vpn import RemoteAccess, SiteVpn, VpnUser, user_name
 
 
 @frozen(kw_only=True)
@@ -134,6 +136,34 @@ class RemoveGuestPages:
 
 
 @frozen(kw_only=True)
+class PutSiteVpn:
+    """Put the tunnels to another site (upsert by its gateway)."""
+
+    vpn: SiteVpn
+
+
+@frozen(kw_only=True)
+class RemoveSiteVpn:
+    """Remove the tunnels to a gateway."""
+
+    peer: str = checked(fields.ipv4)
+
+
+@frozen(kw_only=True)
+class PutRemoteAccess:
+    """Let clients in at a public address; a router has one such service."""
+
+    access: RemoteAccess
+
+
+@frozen(kw_only=True)
+class RemoveRemoteAccess:
+    """Let no more clients in at that address."""
+
+    address: str = checked(fields.ipv4)
+
+
+@frozen(kw_only=True)
 class PutGuestPassword:
     """Have a guest fetch this password, once."""
 
@@ -155,6 +185,21 @@ class RemoveGuestPassword:
     address: str = checked(fields.ipv4)
 
 
+@frozen(kw_only=True)
+class ChangeVpnUsers:
+    """Put users (upsert by name), take others away by name."""
+
+    put: tuple[VpnUser, ...] = many(VpnUser)
+    remove: tuple[str, ...] = each(user_name)
+
+
+@frozen(kw_only=True)
+class ReplaceBgpPeerings:
+    """Replace everything that BGP neighbours are told; with none there is no BGP."""
+
+    peerings: tuple[BgpPeering, ...] = many(BgpPeering)
+
+
 Command = (
     ConfigureRouter
     | ChangePublicAddresses
@@ -173,4 +218,10 @@ Command = (
     | PutGuestPassword
     | ConfirmGuestPassword
     | RemoveGuestPassword
+    | PutSiteVpn
+    | RemoveSiteVpn
+    | PutRemoteAccess
+    | RemoveRemoteAccess
+    | ChangeVpnUsers
+    | ReplaceBgpPeerings
 )

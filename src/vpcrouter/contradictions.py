@@ -13,6 +13,7 @@ from __future__ import annotations
 from vpcrouter.state import sources_meet
 from vpcrouter.values import networks
 from vpcrouter.values.config import PortForward, PublicAddress, Reservation, RouterConfig, StaticNat, StaticRoute, Tier
+from vpcrouter.values.vpn import Far, RemoteAccess, SiteVpn
 
 
 def tier_and_tier(one: Tier, other: Tier) -> str | None:
@@ -160,6 +161,62 @@ def static_nat_and_static_nat(one: StaticNat, other: StaticNat) -> str | None:
     """A guest has one public address of its own, or it would not be known which one its packets leave with."""
     if one.target == other.target and one.address != other.address:
         return f"the guest {one.target} cannot have the static NATs {one.address} and {other.address}"
+    return None
+
+
+IPSEC_PORTS = (500, 4500)
+"""IKE, and IKE and ESP behind NAT (RFC 3947, RFC 3948)."""
+
+
+def forward_and_ipsec(forward: PortForward, what: str) -> str | None:
+    """IPsec comes to the router itself."""
+    if forward.protocol == "udp" and any(forward.first_port <= port <= forward.last_port for port in IPSEC_PORTS):
+        return f"UDP 500 and 4500 of {forward.address} are for the {what}"
+    return None
+
+
+def far_and_far(one: Far, other: Far) -> str | None:
+    """What is behind one tunnel is not behind another."""
+    if networks.overlap(one.network, other.network):
+        return f"{one.network} of the {one.what} overlaps {other.network} of the {other.what}"
+    return None
+
+
+def tier_and_far(tier: Tier, far: Far) -> str | None:
+    """What is behind a tunnel is not in a tier."""
+    if networks.overlap(tier.network, far.network):
+        return f"the tier {tier.network} on {tier.device} overlaps {far.network} of the {far.what}"
+    return None
+
+
+def public_and_far(public: PublicAddress, far: Far) -> str | None:
+    """What is behind a tunnel is not next to the router."""
+    if networks.overlap(public.network, far.network):
+        return f"{public.network} on {public.device} overlaps {far.network} of the {far.what}"
+    return None
+
+
+def route_and_far(route: StaticRoute, far: Far) -> str | None:
+    """What is behind a tunnel is not routed elsewhere."""
+    if networks.overlap(route.network, far.network):
+        return f"the static route {route.network} overlaps {far.network} of the {far.what}"
+    return None
+
+
+def site_vpn_and_config(vpn: SiteVpn, config: RouterConfig) -> str | None:
+    """A tunnel leads from the VPC's network to somewhere else."""
+    if not networks.covers(config.vpc_network, vpn.local_network):
+        return f"its local network {vpn.local_network} is outside the VPC's network {config.vpc_network}"
+    for network in vpn.remote_networks:
+        if networks.overlap(network, config.vpc_network):
+            return f"its remote network {network} overlaps the VPC's network {config.vpc_network}"
+    return None
+
+
+def remote_access_and_config(access: RemoteAccess, config: RouterConfig) -> str | None:
+    """Clients get at the VPC's network; their own addresses may be of a part of it that has no tier."""
+    if not networks.covers(config.vpc_network, access.local_network):
+        return f"its local network {access.local_network} is outside the VPC's network {config.vpc_network}"
     return None
 
 

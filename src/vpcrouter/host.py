@@ -22,6 +22,7 @@ from attrs import evolve, field, frozen
 
 from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.notify import NotifyFifo, RoleReport
+from vpcrouter.appliers.tunnels import SiteReport, TunnelApplier
 from vpcrouter.errors import HostError
 from vpcrouter.plan import Operation
 from vpcrouter.plan.kernel import KernelPlan, Sysctl, plan_kernel, repair_virtual
@@ -104,6 +105,7 @@ class Host:
         self._kernel = surroundings.kernel()
         self._nftables = surroundings.nftables()
         self._daemons = surroundings.daemons(settings)
+        self._tunnels: TunnelApplier | None = None
         self._verified: Desired | None = None
         """What the machine was equal to when it was last settled: what has to be done to it again is drift."""
         self._known_kernel: Kernel | None = None
@@ -231,7 +233,7 @@ class Host:
             notes.drift.extend(outcome.differences or (f"nftables: table inet {desired.ruleset.table} was changed",))
 
     def _run_daemons(self, desired: Desired, notes: _Pass, *, is_drift: bool) -> None:
-        done = self._daemons.settle(desired.daemons)
+        done = self._daemons.settle(desired.daemons, desired.undecided)
         notes.did(done, is_drift=is_drift)
         if any(each.target == "keepalived" and each.action != "write" for each in done):
             self._awaited = None
@@ -283,7 +285,7 @@ class Host:
         return (
             *_unsettled(plan),
             *self._nftables.verify(desired.ruleset, full=True),
-            *self._daemons.verify(desired.daemons, full=True),
+            *self._daemons.verify(desired.daemons, desired.undecided, full=True),
         )
 
     def traffic(self, table: str) -> Mapping[str, Traffic]:
@@ -299,7 +301,7 @@ class Host:
         return (
             *kernel.early,
             *((load,) if differs else ()),
-            *self._daemons.plan(desired.daemons),
+            *self._daemons.plan(desired.daemons, desired.undecided),
             *kernel.late,
             *repair_virtual(desired.kernel, observed),
         )
@@ -321,6 +323,21 @@ class Host:
     def end_keepalived(self) -> None:
         """Make keepalived give its service up at once; the next pass starts it again."""
         self._daemons.end_keepalived()
+
+    def tunnels(self, desired: Desired) -> tuple[SiteReport, ...]:
+        """How the tunnels to other sites are, now. Touches nothing."""
+        return self._tunnel_applier().reports(desired.tunnels) if desired.tunnels.sites else ()
+
+    def tend_tunnels(self, desired: Desired) -> tuple[SiteReport, ...]:
+        """Begin the tunnels that should stand and do not, and end what should not; how they were before."""
+        if not any(each.name == "charon-systemd" for each in desired.daemons):
+            return ()
+        return self._tunnel_applier().tend(desired.tunnels)
+
+    def _tunnel_applier(self) -> TunnelApplier:
+        if self._tunnels is None:
+            self._tunnels = self._surroundings.tunnels(self._settings)
+        return self._tunnels
 
     def pidfds(self) -> dict[str, int]:
         """A descriptor for each running daemon, readable when it has died."""

@@ -7,8 +7,11 @@ same and is *pending* until that changes: `missing` says what it waits for, in w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from vpcrouter.state import StateView
 from vpcrouter.values import networks
+from vpcrouter.values.bgp import BgpPeering
 from vpcrouter.values.config import (
     Acl,
     FirewallRule,
@@ -21,6 +24,7 @@ from vpcrouter.values.config import (
     Tier,
 )
 from vpcrouter.values.guests import GuestPages, GuestPassword
+from vpcrouter.values.vpn import Far, RemoteAccess, SiteVpn
 
 Referring = (
     Acl
@@ -32,6 +36,9 @@ Referring = (
     | Ipv6FirewallRule
     | GuestPages
     | GuestPassword
+    | SiteVpn
+    | RemoteAccess
+    | BgpPeering
 )
 """What can be pending."""
 
@@ -82,6 +89,10 @@ def missing(view: StateView, thing: Referring) -> str | None:
         case Ipv6FirewallRule(network=network):
             there = any(tier.ipv6 is not None and tier.ipv6.network == network for tier in view.tiers.values())
             return None if there else f"a tier with the network {network}"
+        case SiteVpn(address=address) | RemoteAccess(address=address):
+            return None if address in view.public_addresses else f"the public address {address}"
+        case BgpPeering():
+            return _peering_missing(view, thing)
 
 
 def _firewall_missing(view: StateView, address: str) -> str | None:
@@ -89,6 +100,31 @@ def _firewall_missing(view: StateView, address: str) -> str | None:
         return "boot parameters with vpc_firewall_enabled=true"
     public = view.public_addresses.get(address)
     return f"the public address {address}" if public is None or public.private_gateway else None
+
+
+def _peering_missing(view: StateView, peering: BgpPeering) -> str | None:
+    if peering.ipv4 is not None and source_nat_address(view) not in view.public_addresses:
+        return "the source NAT address, which neighbours know the router by"
+    networks4 = {tier.network for tier in view.tiers.values()}
+    networks6 = {tier.ipv6.network for tier in view.tiers.values() if tier.ipv6 is not None}
+    for network, there in ((peering.network4, networks4), (peering.network6, networks6)):
+        if network is not None and network not in there:
+            return f"the tier {network}"
+    return None
+
+
+def far_of(thing: SiteVpn | RemoteAccess) -> tuple[Far, ...]:
+    """What is reached through its tunnels."""
+    found = thing.remote_networks if isinstance(thing, SiteVpn) else thing.clients
+    return tuple(Far(describe(thing), network) for network in found)
+
+
+def far_networks(view: StateView) -> Iterator[Far]:
+    """Everything that is reached through a tunnel."""
+    for vpn in view.site_vpns.values():
+        yield from far_of(vpn)
+    for access in view.remote_accesses.values():
+        yield from far_of(access)
 
 
 def _guest_missing(view: StateView, guest: str) -> str | None:
@@ -125,3 +161,9 @@ def describe(thing: Referring) -> str:
             return f"metadata of the guest {thing.address}"
         case GuestPassword():
             return f"password of the guest {thing.address}"
+        case SiteVpn():
+            return f"site-to-site VPN to {thing.peer}"
+        case RemoteAccess():
+            return f"remote access at {thing.address}"
+        case BgpPeering():
+            return f"BGP neighbour {thing.ipv4 or thing.ipv6} (AS {thing.as_number}), tier {thing.network_id}"

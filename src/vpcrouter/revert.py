@@ -44,6 +44,11 @@ def _removals(current: StateView, target: StateView) -> Iterator[Command]:
         yield commands.RemoveGuestPages(address=address)
     for address in current.guest_passwords.keys() - target.guest_passwords.keys():
         yield commands.RemoveGuestPassword(address=address)
+    yield from (commands.RemoveSiteVpn(peer=peer) for peer in _changed(current.site_vpns, target.site_vpns))
+    for address in _changed(current.remote_accesses, target.remote_accesses):
+        yield commands.RemoveRemoteAccess(address=address)
+    if users := _changed(current.vpn_users, target.vpn_users):
+        yield commands.ChangeVpnUsers(remove=users)
     for address in _changed(current.reservations, target.reservations):
         yield commands.RemoveReservation(address=address, mac=current.reservations[address].mac)
     for device in current.acls.keys() - target.acls.keys():
@@ -84,6 +89,12 @@ def _additions(current: StateView, target: StateView) -> Iterator[Command]:
         now = current.guest_passwords.get(address)
         if wanted.fetched or (now is not None and now.fetched and now.password == wanted.password):
             yield commands.ConfirmGuestPassword(address=address)
+    yield from (commands.PutSiteVpn(vpn=vpn) for vpn in target.site_vpns.values())
+    yield from (commands.PutRemoteAccess(access=access) for access in target.remote_accesses.values())
+    if target.vpn_users:
+        yield commands.ChangeVpnUsers(put=tuple(target.vpn_users.values()))
+    if target.bgp_peerings != current.bgp_peerings:
+        yield commands.ReplaceBgpPeerings(peerings=target.bgp_peerings)
 
 
 def _changed(current: Mapping[_Key, object], target: Mapping[_Key, object]) -> tuple[_Key, ...]:

@@ -17,6 +17,7 @@ from attrs import frozen
 
 from vpcrouter import events
 from vpcrouter.values import networks
+from vpcrouter.values.bgp import BgpPeering
 from vpcrouter.values.config import (
     Acl,
     FirewallRule,
@@ -31,6 +32,7 @@ from vpcrouter.values.config import (
 )
 from vpcrouter.values.confirmation import Confirmation
 from vpcrouter.values.guests import GuestPages, GuestPassword
+from vpcrouter.values.vpn import RemoteAccess, SiteVpn, VpnUser
 
 
 class StateView(Protocol):
@@ -96,6 +98,22 @@ class StateView(Protocol):
     def confirmations(self) -> Mapping[str, Confirmation]:
         """By name, oldest first: the changes that wait for their confirmation. No configuration, and this router's."""
 
+    @property
+    def site_vpns(self) -> Mapping[str, SiteVpn]:
+        """By the other site's gateway."""
+
+    @property
+    def remote_accesses(self) -> Mapping[str, RemoteAccess]:
+        """By public address; there is one at most."""
+
+    @property
+    def vpn_users(self) -> Mapping[str, VpnUser]:
+        """By name."""
+
+    @property
+    def bgp_peerings(self) -> tuple[BgpPeering, ...]:
+        """Sorted by neighbour and tier."""
+
 
 @frozen(kw_only=True)
 class State:
@@ -116,6 +134,10 @@ class State:
     guest_passwords: Mapping[str, GuestPassword] = {}
     released: frozenset[str] = frozenset()
     confirmations: Mapping[str, Confirmation] = {}
+    site_vpns: Mapping[str, SiteVpn] = {}
+    remote_accesses: Mapping[str, RemoteAccess] = {}
+    vpn_users: Mapping[str, VpnUser] = {}
+    bgp_peerings: tuple[BgpPeering, ...] = ()
 
 
 _MAPPINGS = (
@@ -132,6 +154,9 @@ _MAPPINGS = (
     "confirmations",
     "guest_pages",
     "guest_passwords",
+    "site_vpns",
+    "remote_accesses",
+    "vpn_users",
 )
 
 
@@ -153,10 +178,15 @@ class Draft:
     guest_passwords: Mapping[str, GuestPassword]
     released: frozenset[str]
     confirmations: Mapping[str, Confirmation]
+    site_vpns: Mapping[str, SiteVpn]
+    remote_accesses: Mapping[str, RemoteAccess]
+    vpn_users: Mapping[str, VpnUser]
+    bgp_peerings: tuple[BgpPeering, ...]
 
     def __init__(self, state: StateView) -> None:
         self.router = state.router
         self.released = state.released
+        self.bgp_peerings = state.bgp_peerings
         for name in _MAPPINGS:
             setattr(self, name, getattr(state, name))
         self._owned: set[str] = set()
@@ -171,6 +201,7 @@ class Draft:
         return State(
             router=self.router,
             released=self.released,
+            bgp_peerings=self.bgp_peerings,
             **{name: getattr(self, name) for name in _MAPPINGS},
         )
 
@@ -390,6 +421,34 @@ def _guest_password_removed(draft: Draft, event: events.GuestPasswordRemoved) ->
     draft.own("guest_passwords").pop(event.address, None)
 
 
+def _site_vpn_put(draft: Draft, event: events.SiteVpnPut) -> None:
+    draft.own("site_vpns")[event.vpn.peer] = event.vpn
+
+
+def _site_vpn_removed(draft: Draft, event: events.SiteVpnRemoved) -> None:
+    draft.own("site_vpns").pop(event.peer, None)
+
+
+def _remote_access_put(draft: Draft, event: events.RemoteAccessPut) -> None:
+    draft.own("remote_accesses")[event.access.address] = event.access
+
+
+def _remote_access_removed(draft: Draft, event: events.RemoteAccessRemoved) -> None:
+    draft.own("remote_accesses").pop(event.address, None)
+
+
+def _vpn_users_changed(draft: Draft, event: events.VpnUsersChanged) -> None:
+    users = draft.own("vpn_users")
+    for name in event.removed:
+        users.pop(name, None)
+    for each in event.put:
+        users[each.name] = each
+
+
+def _bgp_peerings_replaced(draft: Draft, event: events.BgpPeeringsReplaced) -> None:
+    draft.bgp_peerings = event.peerings
+
+
 _EVOLVE: Mapping[type, Callable[[Draft, Any], None]] = {
     events.RouterConfigured: _router_configured,
     events.RoleChanged: _role_changed,
@@ -413,4 +472,10 @@ _EVOLVE: Mapping[type, Callable[[Draft, Any], None]] = {
     events.GuestPasswordPut: _guest_password_put,
     events.GuestPasswordFetched: _guest_password_fetched,
     events.GuestPasswordRemoved: _guest_password_removed,
+    events.SiteVpnPut: _site_vpn_put,
+    events.SiteVpnRemoved: _site_vpn_removed,
+    events.RemoteAccessPut: _remote_access_put,
+    events.RemoteAccessRemoved: _remote_access_removed,
+    events.VpnUsersChanged: _vpn_users_changed,
+    events.BgpPeeringsReplaced: _bgp_peerings_replaced,
 }

@@ -18,7 +18,7 @@ from vpcrouter.state import State, sort_forwards
 from vpcrouter.values.config import Secret
 from vpcrouter.values.confirmation import Confirmation
 
-SCHEMA = 4
+SCHEMA = 5
 """The number of this form."""
 
 
@@ -40,6 +40,10 @@ def pack_state(state: State) -> bytes:
             [registry.CONFIRMATION.pack(each) for each in _oldest_first(state.confirmations.values())],
             [registry.GUEST_PAGES.pack(each) for _, each in sorted(state.guest_pages.items())],
             [registry.GUEST_PASSWORD.pack(each) for _, each in sorted(state.guest_passwords.items())],
+            [registry.SITE_VPN.pack(each) for _, each in sorted(state.site_vpns.items())],
+            [registry.REMOTE_ACCESS.pack(each) for _, each in sorted(state.remote_accesses.items())],
+            [registry.VPN_USER.pack(each) for _, each in sorted(state.vpn_users.items())],
+            [registry.BGP_PEERING.pack(each) for each in state.bgp_peerings],
         ],
         default=Secret.reveal,
     )
@@ -69,6 +73,10 @@ def _state(
     confirmations: Iterable[Any],
     guest_pages: Iterable[Any],
     guest_passwords: Iterable[Any],
+    site_vpns: Iterable[Any],
+    remote_accesses: Iterable[Any],
+    vpn_users: Iterable[Any],
+    bgp_peerings: Iterable[Any],
 ) -> State:
     by_address: dict[str, list[Any]] = {}
     for each in _all(registry.PORT_FORWARD, forwards):
@@ -90,6 +98,10 @@ def _state(
         confirmations={each.name: each for each in _all(registry.CONFIRMATION, confirmations)},
         guest_pages={each.address: each for each in _all(registry.GUEST_PAGES, guest_pages)},
         guest_passwords={each.address: each for each in _all(registry.GUEST_PASSWORD, guest_passwords)},
+        site_vpns={each.peer: each for each in _all(registry.SITE_VPN, site_vpns)},
+        remote_accesses={each.address: each for each in _all(registry.REMOTE_ACCESS, remote_accesses)},
+        vpn_users={each.name: each for each in _all(registry.VPN_USER, vpn_users)},
+        bgp_peerings=tuple(_all(registry.BGP_PEERING, bgp_peerings)),
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vpcrouter.appliers.monitor import LinkMonitor
     from vpcrouter.appliers.nftables import NftablesApplier
     from vpcrouter.appliers.notify import NotifyFifo
+    from vpcrouter.appliers.tunnels import TunnelApplier
     from vpcrouter.journal.disk import Disk
     from vpcrouter.values.settings import Settings
 
@@ -126,6 +127,13 @@ class Surroundings:
         from vpcrouter.appliers.connections import ConnectionTable
 
         return ConnectionTable()
+
+    def tunnels(self, settings: Settings) -> TunnelApplier:
+        """IPsec, while charon runs."""
+        from vpcrouter.appliers._daemon_kinds import vici_socket
+        from vpcrouter.appliers.tunnels import TunnelApplier
+
+        return TunnelApplier(vici_socket(settings))
 
     def notifications(self, fifo: PurePath) -> NotifyFifo:
         """What keepalived says."""

@@ -54,6 +54,12 @@ def test_the_names_are_a_promise() -> None:
         "put-guest-password",
         "confirm-guest-password",
         "remove-guest-password",
+        "put-site-vpn",
+        "remove-site-vpn",
+        "put-remote-access",
+        "remove-remote-access",
+        "change-vpn-users",
+        "replace-bgp-peerings",
     ]
 
 
@@ -152,7 +158,7 @@ def config(**values: object) -> dict[str, Any]:
         ({"parameters": [["a", "b", "c"]]}, "config.parameters[0]"),
         ({"parameters": [["a", "b"], ["a", "b c"]]}, "config.parameters[1]"),
         ({"parameters": {"a": "b"}}, "config.parameters"),
-        ({"secret_parameters": [["a", "hidden value"]]}, "config.secret_parameters[0][1]"),
+        ({"secret_parameters": [["a", "hidden value"]]}, "config.secret_parameters[0]"),
         ({"secret_parameters": [["a", 4711]]}, "config.secret_parameters[0][1]"),
         ({"password": "hidden value"}, "config.password"),
         ({"password": ["hidden value"]}, "config.password"),

@@ -49,6 +49,17 @@ HOSTILE = {
 ALLOWED = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:/-_")
 """What a value may be made of that goes into generated files."""
 
+WIDER = {
+    ".vpn.key": "printable",
+    ".access.key": "printable",
+    ".put.password": "@#+=._!~*:/,%^&-",
+    ".put.name": "@._+-",
+    ".remove": "@._+-",
+    ".peerings.password": "unbroken",
+}
+"""What else may be in the fields of VPN and BGP: keys are written in hexadecimal, a user's name and password between
+quotation marks without one of their own, BGP's password as a word that only a blank or the line's end ends."""
+
 KEPT = (".config.parameters", ".config.secret_parameters", ".config.password", ".password", ".pages.user_data")
 """What is only stored, or handed to a guest as it is, may be any printable word."""
 FREE = (".pages.metadata",)
@@ -85,6 +96,13 @@ def test_every_text_of_every_type(kind: str, hostile: str) -> None:
                 assert "\0" not in text and "\x1b" not in text and text.encode(), (leaf, path)
             elif path.startswith(KEPT):
                 assert text.isascii() and text.isprintable() and " " not in text, (leaf, path)
+            elif path in WIDER:
+                assert text.isascii() and text.isprintable() and len(text) <= 1024, (leaf, path)
+                allowed = WIDER[path]
+                if allowed == "unbroken":
+                    assert " " not in text and len(text) <= 80, (leaf, path)
+                elif allowed != "printable":
+                    assert set(text) <= ALLOWED | set(allowed), (leaf, path)
             else:
                 assert set(text) <= ALLOWED, (leaf, path)
                 assert len(text) <= 253

@@ -15,18 +15,25 @@ from vpcrouter.commands import (
     ChangePublicAddresses,
     ChangeStaticNats,
     ChangeStaticRoutes,
+    ChangeVpnUsers,
     Command,
     ConfigureRouter,
     PutGuestPages,
     PutGuestPassword,
+    PutRemoteAccess,
     PutReservation,
+    PutSiteVpn,
     PutTier,
+    RemoveRemoteAccess,
     RemoveReservation,
+    RemoveSiteVpn,
     RemoveTier,
     ReplaceAcl,
+    ReplaceBgpPeerings,
 )
 from vpcrouter.errors import UnsupportedTypeError
 from vpcrouter.submission import read_submission
+from vpcrouter.values.bgp import BgpPeering
 from vpcrouter.values.config import (
     Acl,
     AclRule,
@@ -43,6 +50,7 @@ from vpcrouter.values.config import (
     TierIpv6,
 )
 from vpcrouter.values.guests import GuestPages
+from vpcrouter.values.vpn import RemoteAccess, SiteVpn, VpnUser
 
 PASSWORD = (
     "102913781680096112076558668955958879337261843637585336683904848298017195459921407840742324423339514497011358"
@@ -254,21 +262,68 @@ EXPECTED: dict[str, Command] = {
         )
     ),
     "vm_dhcp_entry.remove.json": RemoveReservation(address="10.1.2.11", mac="02:02:00:02:00:0b"),
+    "site_2_site_vpn.add.json": PutSiteVpn(
+        vpn=SiteVpn(
+            peer="203.0.113.220",
+            address="203.0.113.10",
+            local_network="10.1.0.0/16",
+            remote_networks=("198.51.100.64/27", "198.51.100.96/27"),
+            ike_version=2,
+            ike_proposals=("aes256-sha256-modp2048",),
+            esp_proposals=("aes256-sha256-modp2048",),
+            ike_lifetime_s=86400,
+            esp_lifetime_s=3600,
+            key=Secret(text="example-psk-not-secret"),
+            detects_dead_peer=True,
+            splits=True,
+        )
+    ),
+    "site_2_site_vpn.remove.json": RemoveSiteVpn(peer="203.0.113.220"),
+    "remote_access_vpn.add.json": PutRemoteAccess(
+        access=RemoteAccess(
+            address="203.0.113.10",
+            first_client="198.51.100.226",
+            last_client="198.51.100.238",
+            local_address="198.51.100.225",
+            local_network="10.1.0.0/16",
+            key=Secret(text="example-psk-not-secret"),
+        )
+    ),
+    "remote_access_vpn.remove.json": RemoveRemoteAccess(address="203.0.113.10"),
+    "vpn_user_list.add.json": ChangeVpnUsers(
+        put=(
+            VpnUser(name="alice", password=Secret(text="Example-Pw-A1")),
+            VpnUser(name="bob", password=Secret(text="Example-Pw-B1")),
+        )
+    ),
+    "vpn_user_list.remove.json": ChangeVpnUsers(
+        put=(VpnUser(name="alice", password=Secret(text="Example-Pw-A1")),), remove=("bob",)
+    ),
+    "bgp_peers.empty.json": ReplaceBgpPeerings(),
+    "bgp_peers.replace.json": ReplaceBgpPeerings(
+        peerings=tuple(
+            BgpPeering(
+                peer_id=peer,
+                network_id=network,
+                as_number=64500 + peer,
+                own_as_number=64496,
+                ipv4=f"203.0.113.20{peer}",
+                ipv6=f"2001:db8:0:1::20{peer}",
+                password=Secret(text="example-md5-key"),
+                network4=f"10.1.{network - 200}.0/24",
+                network6=f"2001:db8:1:{network - 200}::/64",
+                hops=hops,
+            )
+            for peer, network, hops in ((1, 202, 2), (1, 203, 2), (2, 202, 1))
+        )
+    ),
 }
 
 NOT_BUILT = {
-    "bgp_peers.empty.json": "bgppeers",
-    "bgp_peers.replace.json": "bgppeers",
     "load_balancer.empty.json": "loadbalancer",
     "load_balancer.replace.json": "loadbalancer",
     "monitor_service.health_refresh.json": "monitorservice",
     "monitor_service.json": "monitorservice",
-    "remote_access_vpn.add.json": "remoteaccessvpn",
-    "remote_access_vpn.remove.json": "remoteaccessvpn",
-    "site_2_site_vpn.add.json": "site2sitevpn",
-    "site_2_site_vpn.remove.json": "site2sitevpn",
-    "vpn_user_list.add.json": "vpnuserlist",
-    "vpn_user_list.remove.json": "vpnuserlist",
 }
 
 

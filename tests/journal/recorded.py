@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 from crc32c import crc32c
 
-from tests.journal.samples import CONFIRMATIONS, EVERY_KIND, segments
+from tests.journal.samples import CONFIRMATIONS, EVERY_KIND, VPN_AND_BGP, segments
 from vpcrouter import events
 from vpcrouter.errors import JournalError
 from vpcrouter.events import Event
@@ -138,6 +138,16 @@ def write_sealed(directory: Path) -> None:
             journal.keys.rotate()
         keys = journal.keys.path
     keys.rename(directory / KEY_FILE)
+    (directory / "lock").unlink()
+
+
+def write_vpn_and_bgp(directory: Path) -> None:
+    """The kinds of events that came with tunnels and BGP."""
+    with Journal.open(directory) as journal:
+        journal.keys.store_in_clear()
+        journal.append([Entry(event=event) for event in VPN_AND_BGP], time_ns=1_700_000_000_000_000_000)
+        keys = journal.keys.path
+    keys.unlink()
     (directory / "lock").unlink()
 
 
@@ -401,6 +411,11 @@ def main() -> None:
         write_confirmations(confirmations)
         _write_manifest(confirmations, golden_manifest(confirmations))
         print("wrote", confirmations.name)
+    tunnels = GOLDEN / "format-1-vpn-and-bgp"
+    if not tunnels.exists():
+        write_vpn_and_bgp(tunnels)
+        _write_manifest(tunnels, golden_manifest(tunnels))
+        print("wrote", tunnels.name)
     sealed = GOLDEN / "format-1-sealed"
     if not sealed.exists():
         write_sealed(sealed)

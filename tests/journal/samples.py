@@ -10,7 +10,7 @@ from tests.journal.disks import HastyDisk
 from vpcrouter import events
 from vpcrouter.events import Event
 from vpcrouter.journal import Entry, Journal, JournalRecord, Keys
-from vpcrouter.values import config, confirmation
+from vpcrouter.values import bgp, config, confirmation, vpn
 from vpcrouter.values.guests import GuestPages
 from vpcrouter.values.role import Role
 
@@ -172,7 +172,57 @@ CONFIRMATIONS: tuple[Event, ...] = (
         name="5", reason="it was not confirmed in time", kept=("reservation 10.1.2.10: changed again since",)
     ),
 )
-EVERY_KIND = (*EVERY_KIND, *CONFIRMATIONS)
+VPN_AND_BGP: tuple[Event, ...] = (
+    events.SiteVpnPut(
+        vpn=vpn.SiteVpn(
+            peer="203.0.113.220",
+            address="203.0.113.10",
+            local_network="10.1.0.0/16",
+            remote_networks=("198.51.100.64/27", "198.51.100.96/27"),
+            ike_version=2,
+            ike_proposals=("aes256-sha256-modp2048",),
+            esp_proposals=("aes256gcm16", "aes128-sha1-modp1536"),
+            ike_lifetime_s=28800,
+            key=config.Secret(text="a key with blanks"),
+            detects_dead_peer=True,
+            splits=True,
+        )
+    ),
+    events.SiteVpnRemoved(peer="203.0.113.221"),
+    events.RemoteAccessPut(
+        access=vpn.RemoteAccess(
+            address="203.0.113.10",
+            first_client="198.51.100.226",
+            last_client="198.51.100.238",
+            local_address="198.51.100.225",
+            local_network="10.1.0.0/16",
+            key=config.Secret(text="k"),
+        )
+    ),
+    events.RemoteAccessRemoved(address="203.0.113.11"),
+    events.VpnUsersChanged(
+        put=(vpn.VpnUser(name="alice@example.com", password=config.Secret(text="p+1")),), removed=("bob",)
+    ),
+    events.BgpPeeringsReplaced(
+        peerings=(
+            bgp.BgpPeering(
+                peer_id=1,
+                network_id=202,
+                as_number=64501,
+                own_as_number=64496,
+                ipv4="203.0.113.201",
+                ipv6="2001:db8:0:1::201",
+                password=config.Secret(text="m"),
+                network4="10.1.2.0/24",
+                network6="2001:db8:1:2::/64",
+                hops=2,
+            ),
+        )
+    ),
+)
+"""The kinds that came with tunnels and BGP."""
+
+EVERY_KIND = (*EVERY_KIND, *CONFIRMATIONS, *VPN_AND_BGP)
 
 SMALL = (EVERY_KIND[9], EVERY_KIND[8], EVERY_KIND[11], EVERY_KIND[10], EVERY_KIND[6])
 """Kinds with short records, for tests that try every byte."""

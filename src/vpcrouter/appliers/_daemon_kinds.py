@@ -14,6 +14,7 @@ from pathlib import Path
 import attrs
 from attrs import frozen
 
+from vpcrouter.appliers import _kernel_features
 from vpcrouter.values.settings import Settings
 
 
@@ -32,13 +33,21 @@ class DaemonKind:
     """The command line that judges a main file without using it."""
     tests_all_files: bool = False
     """It reads the other files too when it judges."""
+    lacks: Callable[[], str | None] = lambda: None
+    """Why it cannot work on this machine at all; None if it can."""
     can_reload: bool = True
-    """A signal makes it read its reload files again."""
+    """A signal, or a command, makes it read its reload files again."""
     reload_signal: int = signal.SIGHUP
     says_when_reloaded: bool = False
     """It prints `ready` once more when it works with what it has read; without that the reload has failed."""
-    ready: bytes
+    reload_by: Callable[[Settings], tuple[str, ...]] | None = None
+    """The command that has it do so; None: the signal."""
+    takes_files_from_command: bool = False
+    """It does not read its reload files when it starts: the command has to follow."""
+    ready: bytes = b""
     """What it prints when it is at work."""
+    ready_socket: Callable[[Settings], Path] | None = None
+    """The socket that is there when it is at work, if it prints nothing."""
     ready_s: float = 2.0
     """Not at work after so long is a failure; they take 12 to 30 ms."""
     stop_s: float = 3.0
@@ -58,11 +67,15 @@ class DaemonKind:
     """The directory of files that it reads whenever it needs one."""
     control_socket: str = ""
     """The name of the socket that it makes in the run directory. If another one is there, so is another daemon."""
+    directories: Callable[[Settings], tuple[Path, ...]] = lambda _: ()
+    """Directories of its own, which only it may enter."""
+    files_elsewhere: Callable[[Settings], tuple[Path, ...]] = lambda _: ()
+    """Generated files outside of the configuration directory; ours if they say so in their first line."""
 
 
 def kinds() -> Mapping[str, DaemonKind]:
     """All daemons that are known, by name."""
-    return {kind.name: kind for kind in (CONNTRACKD, DNSMASQ, GUESTWEB, RADVD, KEEPALIVED)}
+    return {kind.name: kind for kind in (CONNTRACKD, DNSMASQ, GUESTWEB, RADVD, BGPD, CHARON, XL2TPD, KEEPALIVED)}
 
 
 def keepalived_directory(settings: Settings) -> Path:
@@ -94,6 +107,7 @@ KEEPALIVED = DaemonKind(
     fifos=lambda settings: {"notify FIFO": Path(settings.notify_fifo)},
     leftovers=frozenset({"keepalived.pid", "keepalived-vrrp.pid"}),
     environment=lambda settings: {"TMPDIR": str(keepalived_directory(settings))},
+    directories=lambda settings: (keepalived_directory(settings),),
 )  # fmt: skip
 
 # SIGHUP ends it. The kernel keeps its entries when it ends. A device that was taken away and came back is dead for it.
@@ -140,6 +154,82 @@ RADVD = DaemonKind(
     ready=b"started",
     leftovers=frozenset({"radvd.pid"}),
 )
+
+# Its settings come by the environment. It ignores the words of its command line: that one makes it recognisable. On its
+# own it has no connections; what was loaded before and is the same stays as it is, with its tunnels.
+CHARON = DaemonKind(
+    name="charon-systemd",
+    config="charon-systemd.swanctl",
+    arguments=lambda settings: (_charon_settings(settings),),
+    lacks=_kernel_features.lacks_ipsec,
+    reload_by=lambda settings: (
+        "swanctl", "--load-all", "--noprompt",
+        "--file", _config(settings, "charon-systemd.swanctl"),
+        "--uri", f"unix://{vici_socket(settings)}",
+    ),
+    takes_files_from_command=True,
+    ready=b"worker threads",
+    leftovers=frozenset({"charon-systemd.vici"}),
+    environment=lambda settings: {"STRONGSWAN_CONF": _charon_settings(settings)},
+)  # fmt: skip
+
+# A change is put into effect by FRR's own tool, which compares what runs with the file and says the difference: the
+# sessions that it does not concern go on. At more than "critical" the backup's log would tell once a second that the
+# source NAT address is not there.
+BGPD = DaemonKind(
+    name="bgpd",
+    program="/usr/lib/frr/bgpd",
+    config="bgpd.conf",
+    arguments=lambda settings: (
+        "--no_zebra", "--skip_runas", "--vty_port", "0",
+        "--log", "stdout", "--log-level", "critical",
+        "--config_file", _config(settings, "bgpd.conf"),
+        "--pid_file", str(settings.run_dir / "bgpd.pid"),
+        "--vty_socket", str(bgpd_directory(settings)),
+    ),
+    reload_by=lambda settings: (
+        "/usr/lib/frr/frr-reload.py", "--reload", "--stdout", "--log-level", "error", "--daemon", "bgpd",
+        "--vty_socket", str(bgpd_directory(settings)),
+        "--confdir", str(bgpd_directory(settings)),
+        "--rundir", str(bgpd_directory(settings)),
+        _config(settings, "bgpd.conf"),
+    ),
+    ready_socket=lambda settings: bgpd_directory(settings) / "bgpd.vty",
+    leftovers=frozenset({"bgpd.pid", "bgpd/bgpd.vty"}),
+    directories=lambda settings: (bgpd_directory(settings),),
+)  # fmt: skip
+
+# pppd, which it starts for each client, reads the passwords by itself: there is nothing to be told.
+XL2TPD = DaemonKind(
+    name="xl2tpd",
+    config="xl2tpd.conf",
+    arguments=lambda settings: (
+        "-D",
+        "-c", _config(settings, "xl2tpd.conf"),
+        "-p", str(settings.run_dir / "xl2tpd.pid"),
+        "-C", str(settings.run_dir / "xl2tpd.control"),
+    ),
+    lacks=_kernel_features.lacks_ppp,
+    reload_by=lambda _: ("true",),
+    ready=b"Listening on IP address",
+    leftovers=frozenset({"xl2tpd.pid", "xl2tpd.control"}),
+    files_elsewhere=lambda settings: (Path(settings.chap_secrets),),
+)  # fmt: skip
+
+
+def vici_socket(settings: Settings) -> Path:
+    """Where charon is asked and told."""
+    return Path(settings.run_dir) / "charon-systemd.vici"
+
+
+def bgpd_directory(settings: Settings) -> Path:
+    """Where bgpd is asked and told."""
+    return Path(settings.run_dir) / "bgpd"
+
+
+def _charon_settings(settings: Settings) -> str:
+    """Of the two files of settings the one for this kernel."""
+    return _config(settings, f"charon-systemd.{'kernel' if _kernel_features.has_esp() else 'user-space'}.conf")
 
 
 # A master and a worker. SIGUSR2 has the master read its files and start a new worker, which gets the listening sockets

@@ -9,12 +9,15 @@ So what it had in an earlier life, or a crash left half written, is known for it
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from vpcrouter.appliers import _files
 from vpcrouter.appliers._shelf import ShelfApplier
 from vpcrouter.plan.daemons import WrittenFile, digest
 from vpcrouter.values.desired import File
+
+_MARK = b"# Written by vpcrouter;"
 
 
 class GeneratedFiles:
@@ -31,6 +34,10 @@ class GeneratedFiles:
         """All files of a daemon that are there, wanted or not."""
         prefixes = (f"{name}.", f".{name}.")
         return {path for path in _files.list_directory(directory) if path.name.startswith(prefixes)}
+
+    def ours(self, paths: Iterable[Path]) -> set[Path]:
+        """Those of these files that we wrote, as their first line says."""
+        return {path for path in paths if (_files.read_file(path) or b"").startswith(_MARK)}
 
     def look(self, path: Path, *, full: bool) -> WrittenFile | None:
         """The file that is there; `full` reads it even if nobody seems to have touched it."""

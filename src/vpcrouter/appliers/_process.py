@@ -34,16 +34,21 @@ MESSAGE_LENGTH = 2000
 
 PACKAGES: Mapping[str, str] = {
     "conntrack": "conntrack",
+    "bgpd": "frr",
+    "charon-systemd": "charon-systemd",
     "conntrackd": "conntrackd",
     "dnsmasq": "dnsmasq-base",
     "haproxy": "haproxy",
+    "frr-reload.py": "frr-pythontools",
     "ip": "iproute2",
     "keepalived": "keepalived",
     "nft": "nftables",
     "prlimit": "util-linux",
     "ping": "iputils-ping",
+    "swanctl": "strongswan-swanctl",
     "tcpdump": "tcpdump",
     "unshare": "util-linux",
+    "xl2tpd": "xl2tpd",
 }
 """The Debian package of each program that is started anywhere."""
 

@@ -23,7 +23,7 @@ from vpcrouter.appliers import _files, _process
 from vpcrouter.appliers._daemon_kinds import DaemonKind
 from vpcrouter.appliers._loaded import LoadedRecord, read_record, write_record
 from vpcrouter.appliers._process import Process
-from vpcrouter.errors import ApplierError
+from vpcrouter.errors import ApplierError, HostError
 from vpcrouter.plan.daemons import LoadedFile, digest, line_digests
 from vpcrouter.values.desired import Daemon, File
 from vpcrouter.values.settings import Settings
@@ -32,6 +32,9 @@ _LOOK_S = 0.002
 """How often a starting daemon's output is looked at; it takes 12 to 30 ms."""
 _LAST_LINES = 4
 """Of its output that an error repeats."""
+_TELL_S = 30.0
+"""A command that has it read its files takes 30 ms to 1.3 s."""
+_SECRETS = re.compile(r"password|secret", re.ASCII | re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 
 
@@ -137,8 +140,8 @@ class Supervised:
         for name in self.kind.leftovers:
             _files.remove_file(self._run_dir / name)
         environment = self.kind.environment(self._settings)
-        for directory in environment.values():
-            _files.make_directory(Path(directory), 0o700)
+        for directory in self.kind.directories(self._settings):
+            _files.make_directory(directory, 0o700)
         for path in self._fifos().values():
             _files.make_fifo(path)
         surroundings = self._surroundings(daemon)
@@ -152,9 +155,12 @@ class Supervised:
             self._process.resume()
 
     def wait_until_ready(self) -> None:
-        """Wait until it says that it is at work; raises ApplierError with its last words if it ends instead."""
+        """Wait until it says that it is at work; raises ApplierError with its last words if it ends instead.
+
+        One that takes its files from a command has them then; if it refuses them, it is ended.
+        """
         deadline = time.monotonic() + self.kind.ready_s
-        while self.kind.ready not in self._said():
+        while not self._is_ready():
             if self._process is None or self._process.wait(_LOOK_S):
                 self._forget()
                 raise ApplierError(f"does not start: {self._last_words()}", where=self.kind.name)
@@ -167,17 +173,24 @@ class Supervised:
             number = _files.inode_number(path) or 0
             self._record = evolve(self._record, surroundings={**self._record.surroundings, path.name: number})
             write_record(self._record_path, self._record)
+        if self.kind.takes_files_from_command:
+            try:
+                self._tell()
+            except HostError:
+                self.stop()
+                raise
+
+    def require(self) -> None:
+        """Raise ApplierError if this machine lacks what it needs."""
+        if (reason := self.kind.lacks()) is not None:
+            raise ApplierError(reason, where=self.kind.name, hint="it is not started")
 
     def reload(self, daemon: Daemon) -> None:
-        """Have it read its reload files again."""
+        """Have it read its reload files again; raises ApplierError if a command has it do so and it refuses."""
         if self._process is None:
             return
         surroundings = self._surroundings(daemon)
-        if self.kind.says_when_reloaded:
-            _files.empty_file(self._output)
-        self._process.send(self.kind.reload_signal)
-        if self.kind.says_when_reloaded:
-            self.wait_until_ready()
+        self._tell()
         self._keep_record(daemon, surroundings)
 
     def stop(self) -> None:
@@ -208,6 +221,27 @@ class Supervised:
 
     def _argv(self) -> list[str]:
         return [self.kind.program, *self.kind.arguments(self._settings)]
+
+    def _is_ready(self) -> bool:
+        if self.kind.ready_socket is not None:
+            return self.kind.ready_socket(self._settings).exists()
+        return self.kind.ready in self._said()
+
+    def _tell(self) -> None:
+        if self.kind.reload_by is None:
+            if self.kind.says_when_reloaded:
+                _files.empty_file(self._output)
+            if self._process is not None:
+                self._process.send(self.kind.reload_signal)
+            if self.kind.says_when_reloaded:
+                self.wait_until_ready()
+            return
+        try:
+            _process.run(self.kind.reload_by(self._settings), timeout=_TELL_S)
+        except ApplierError as error:
+            # What a program repeats of its input may be a password.
+            said = " / ".join(line for line in error.what.splitlines() if not _SECRETS.search(line))
+            raise ApplierError(f"does not take its files: {said}", where=self.kind.name) from None
 
     def _fifos(self) -> Mapping[str, Path]:
         return self.kind.fifos(self._settings)

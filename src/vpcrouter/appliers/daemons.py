@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -67,20 +67,32 @@ class DaemonApplier:
 
     # Looking ------------------------------------------------------------------------------------
 
-    def observe(self, desired: Sequence[Daemon], *, full: bool = False) -> dict[str, ObservedDaemon]:
-        """How the daemons were found; `full` reads every file, otherwise those that somebody touched."""
-        wanted = {daemon.name: daemon for daemon in desired}
-        return {name: self._observe(name, wanted.get(name), full=full) for name in self._supervised}
+    def observe(
+        self, desired: Sequence[Daemon], undecided: Collection[str] = (), *, full: bool = False
+    ) -> dict[str, ObservedDaemon]:
+        """How the daemons were found; `full` reads every file, otherwise those that somebody touched.
 
-    def plan(self, desired: Sequence[Daemon]) -> tuple[Operation, ...]:
+        An undecided one is left alone: it is not in the answer.
+        """
+        wanted = {daemon.name: daemon for daemon in desired}
+        return {
+            name: self._observe(name, wanted.get(name), full=full)
+            for name in self._supervised
+            if name in wanted or name not in undecided
+        }
+
+    def plan(self, desired: Sequence[Daemon], undecided: Collection[str] = ()) -> tuple[Operation, ...]:
         """The operations that would make them as desired. Touches nothing."""
         _check(desired, self._supervised)
-        return (*plan_daemons(desired, self.observe(desired, full=True)), *self._plan_shelves(desired, full=True))
+        return (
+            *plan_daemons(desired, self.observe(desired, undecided, full=True)),
+            *self._plan_shelves(desired, full=True),
+        )
 
-    def verify(self, desired: Sequence[Daemon], *, full: bool) -> tuple[str, ...]:
+    def verify(self, desired: Sequence[Daemon], undecided: Collection[str] = (), *, full: bool) -> tuple[str, ...]:
         """What differs, in words; empty if nothing does."""
         _check(desired, self._supervised)
-        plan = plan_daemons(desired, self.observe(desired, full=full))
+        plan = plan_daemons(desired, self.observe(desired, undecided, full=full))
         return tuple(str(each) for each in (*plan, *self._plan_shelves(desired, full=full)))
 
     def _plan_shelves(self, desired: Sequence[Daemon], *, full: bool) -> tuple[Operation, ...]:
@@ -94,6 +106,7 @@ class DaemonApplier:
         if supervised.has_died():
             self._died(name)
         paths = self._files.present(Path(self._settings.config_dir), name)
+        paths |= self._files.ours(supervised.kind.files_elsewhere(self._settings))
         if daemon is not None:
             paths |= {Path(file.path) for file in daemon.files}
         found = {str(path): self._files.look(path, full=full) for path in sorted(paths)}
@@ -109,7 +122,7 @@ class DaemonApplier:
 
     # Acting -------------------------------------------------------------------------------------
 
-    def settle(self, desired: Sequence[Daemon]) -> tuple[Operation, ...]:
+    def settle(self, desired: Sequence[Daemon], undecided: Collection[str] = ()) -> tuple[Operation, ...]:
         """Make them as desired; returns what was done.
 
         Raises ApplierError that names every daemon that failed, after doing what could be done for the others.
@@ -117,7 +130,7 @@ class DaemonApplier:
         _check(desired, self._supervised)
         notes = _Pass()
         try:
-            observed = self.observe(desired)
+            observed = self.observe(desired, undecided)
             wanted = {daemon.name for daemon in desired}
             for name in reversed([name for name in observed if name not in wanted]):
                 notes.attempt(partial(self._end, observed[name], notes))
@@ -148,6 +161,7 @@ class DaemonApplier:
         if daemon.name in self._shelves:
             notes.operations.extend(self._shelves[daemon.name].settle(daemon.shelf))
         operations = plan_daemon(daemon, observed)
+        supervised.require()
         if operations:
             supervised.test(daemon)
         for operation in operations:

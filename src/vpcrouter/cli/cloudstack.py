@@ -110,3 +110,20 @@ def _particulars(status: Mapping[str, Any]) -> Iterator[str]:
     heard = f"heard {peer['heard_ms_ago'] / 1000:.1f} s ago" + (", silent" if peer["silent"] else "")
     same = "the same" if peer["digest"] == status["digest"] else "another"
     yield f"Peer: {peer['role']}, {heard}, sequence number {peer['seq']}, {same} configuration ({peer['digest'][:12]})"
+
+
+@app.command("checks2svpn")
+def checks2svpn(
+    ctx: typer.Context,
+    peers: Annotated[list[str], typer.Argument(metavar="PEER...", help="Addresses of the other sites' gateways.")],
+) -> None:
+    """Print `peer:code:text&` for each site-to-site VPN, as checkbatchs2svpn.sh does: code 0 is connected."""
+    from vpcrouter.cloudstack.status import vpn_status
+    from vpcrouter.values import fields
+
+    wanted = [fields.ipv4(peer, "PEER") for peer in peers]
+    path = find_agent(options(ctx).journal)
+    if path is None:
+        fail("no agent runs on this journal")
+    with AgentClient(path) as agent:
+        say(vpn_status(wanted, agent.call({"op": "tunnels"})["tunnels"]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vpcrouter.cloudstack import (
+    bgppeers,
     cmdline,
     dhcpentry,
     firewallrules,
@@ -16,10 +17,13 @@ from vpcrouter.cloudstack import (
     ips,
     names,
     networkacl,
+    remoteaccessvpn,
+    site2sitevpn,
     staticnatrules,
     staticroutes,
     vmdata,
     vmpassword,
+    vpnuserlist,
 )
 from vpcrouter.cloudstack.reader import Reader
 from vpcrouter.commands import Command
@@ -40,6 +44,10 @@ _DECODERS: dict[str, Callable[[Reader], Command]] = {
     "ipv6firewallrules": firewallrules.decode_ipv6,
     "vmdata": vmdata.decode,
     "vmpassword": vmpassword.decode,
+    "site2sitevpn": site2sitevpn.decode,
+    "remoteaccessvpn": remoteaccessvpn.decode,
+    "vpnuserlist": vpnuserlist.decode,
+    "bgppeers": bgppeers.decode,
 }
 
 _NOT_FOR_A_VPC = {

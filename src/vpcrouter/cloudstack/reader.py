@@ -63,6 +63,11 @@ class Reader:
             del self._left[key]
         return key in self._left
 
+    def optional_inner(self, key: str) -> Reader | None:
+        """The reader of an object that may be absent or null."""
+        value = self._left.pop(key, None)
+        return None if value is None else Reader(value, self.at(key))
+
     def items(self, key: str) -> list[Any]:
         """What stands in a list that must be there; it may be empty."""
         if key not in self._left:

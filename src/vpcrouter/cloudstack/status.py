@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vpcrouter.values import networks
 from vpcrouter.values.role import Role
 
 _WORDS = {Role.MASTER: "PRIMARY", Role.BACKUP: "BACKUP", Role.FAULT: "FAULT"}
+
+
+def vpn_status(peers: Iterable[str], tunnels: Iterable[Mapping[str, Any]]) -> str:
+    """The answer of `checks2svpn`: `peer:code:text&` for each; 0 is connected, 11 not, 1 that there is no such peer."""
+    known = {each["peer"]: each for each in tunnels}
+    return "".join(f"{peer}:{_vpn_words(known.get(peer))}&" for peer in peers)
+
+
+def _vpn_words(tunnel: Mapping[str, Any] | None) -> str:
+    if tunnel is None:
+        return "1:no VPN to this peer is configured here, or this router does not serve"
+    if tunnel["connected"]:
+        return "0:every tunnel of this peer is up"
+    missing = " ".join(tunnel["missing"])
+    return f"11:not connected, down is {missing}" if missing else "11:not connected"
 
 
 def router_status(role: Role | None) -> str:

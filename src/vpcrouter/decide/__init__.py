@@ -9,7 +9,7 @@ contradicting commands comes second. A reference to what is not there yet is no 
 from __future__ import annotations
 
 from vpcrouter import commands
-from vpcrouter.decide import acls, addresses, dhcp, firewall, guests, nat, router, routes, tiers
+from vpcrouter.decide import acls, addresses, bgp, dhcp, firewall, guests, nat, router, routes, tiers, vpn
 from vpcrouter.decide.decision import Decision, Rules
 from vpcrouter.state import StateView
 
@@ -25,6 +25,8 @@ _DECIDE: Rules = {
     **dhcp.DECIDE,
     **firewall.DECIDE,
     **guests.DECIDE,
+    **vpn.DECIDE,
+    **bgp.DECIDE,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vpcrouter import commands, events
+from vpcrouter import commands, events, references
 from vpcrouter import contradictions as clash
 from vpcrouter.decide.decision import Decision, Rules, left_waiting, refuse, refuse_two_in_one_place, reject
 from vpcrouter.state import StateView
@@ -36,6 +36,8 @@ def _check_public_address(view: StateView, each: PublicAddress, all_of_them: Ite
         refuse(clash.public_and_public(each, other), where)
     for route in view.routes.values():
         refuse(clash.public_and_route(each, route), where)
+    for far in references.far_networks(view):
+        refuse(clash.public_and_far(each, far), where)
     if view.router is not None:
         refuse(clash.public_and_config(each, view.router), where)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from vpcrouter import commands, events, references
 from vpcrouter import contradictions as clash
 from vpcrouter.decide.decision import Decision, Rules, refuse, refuse_two_in_one_place, reject, waiting
+from vpcrouter.decide.vpn import refuse_forward, refuse_static_nat
 from vpcrouter.state import StateView, forward_key, same_forward
 from vpcrouter.values.config import PortForward
 
@@ -51,6 +52,7 @@ def _check_forward(view: StateView, new: PortForward, others: Iterable[PortForwa
             "use the same ports at the guest, or let the ACL of its tier say who may come",
         )
     _check_target(view, new.target, where)
+    refuse_forward(view, new, where)
     for other in others:
         refuse(clash.forward_and_forward(new, other), where)
 
@@ -69,6 +71,7 @@ def _change_static_nats(view: StateView, command: commands.ChangeStaticNats) -> 
         if view.forwards.get(new.address):
             raise reject(f"{new.address} already has a port forwarding", references.describe(new), "revoke that first")
         _check_target(view, new.target, references.describe(new))
+        refuse_static_nat(view, new.address, references.describe(new))
         after[new.address] = new
     for new in command.put:
         for other in after.values():

@@ -18,6 +18,10 @@ def _configure_router(view: StateView, command: commands.ConfigureRouter) -> Dec
         refuse(clash.public_and_config(public, config), public.address)
     for route in view.routes.values():
         refuse(clash.route_and_config(route, config), references.describe(route))
+    for vpn in view.site_vpns.values():
+        refuse(clash.site_vpn_and_config(vpn, config), references.describe(vpn))
+    for access in view.remote_accesses.values():
+        refuse(clash.remote_access_and_config(access, config), references.describe(access))
     for guest in (
         *(each.target for found in view.forwards.values() for each in found),
         *(nat.target for nat in view.static_nats.values()),

@@ -30,6 +30,8 @@ def _check_route(view: StateView, route: StaticRoute) -> None:
         refuse(clash.tier_and_route(tier, route), where)
     for public in view.public_addresses.values():
         refuse(clash.public_and_route(public, route), where)
+    for far in references.far_networks(view):
+        refuse(clash.route_and_far(route, far), where)
     if view.router is not None:
         refuse(clash.route_and_config(route, view.router), where)
 

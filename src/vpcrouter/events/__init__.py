@@ -7,6 +7,7 @@ name, version and field order stand as literals in `registry`; `codec` turns it 
 from __future__ import annotations
 
 from vpcrouter.events.addresses import PublicAddressesChanged
+from vpcrouter.events.bgp import BgpPeeringsReplaced
 from vpcrouter.events.confirmation import ChangeConfirmed, ChangeReverted, ConfirmationRequired
 from vpcrouter.events.dhcp import ReservationPut, ReservationRemoved
 from vpcrouter.events.firewall import FirewallRulesChanged, Ipv6FirewallRulesChanged
@@ -21,6 +22,13 @@ from vpcrouter.events.nat import PortForwardsChanged, StaticNatsChanged
 from vpcrouter.events.router import RoleChanged, RouterConfigured
 from vpcrouter.events.routes import StaticRoutesChanged
 from vpcrouter.events.tiers import AclReplaced, TierAdded, TierChanged, TierRemoved
+from vpcrouter.events.vpn import (
+    RemoteAccessPut,
+    RemoteAccessRemoved,
+    SiteVpnPut,
+    SiteVpnRemoved,
+    VpnUsersChanged,
+)
 
 Event = (
     RouterConfigured
@@ -45,10 +53,17 @@ Event = (
     | GuestPasswordPut
     | GuestPasswordFetched
     | GuestPasswordRemoved
+    | SiteVpnPut
+    | SiteVpnRemoved
+    | RemoteAccessPut
+    | RemoteAccessRemoved
+    | VpnUsersChanged
+    | BgpPeeringsReplaced
 )
 
 __all__ = [
     "AclReplaced",
+    "BgpPeeringsReplaced",
     "ChangeConfirmed",
     "ChangeReverted",
     "ConfirmationRequired",
@@ -62,13 +77,18 @@ __all__ = [
     "Ipv6FirewallRulesChanged",
     "PortForwardsChanged",
     "PublicAddressesChanged",
+    "RemoteAccessPut",
+    "RemoteAccessRemoved",
     "ReservationPut",
     "ReservationRemoved",
     "RoleChanged",
     "RouterConfigured",
+    "SiteVpnPut",
+    "SiteVpnRemoved",
     "StaticNatsChanged",
     "StaticRoutesChanged",
     "TierAdded",
     "TierChanged",
     "TierRemoved",
+    "VpnUsersChanged",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 
 from vpcrouter import events
 from vpcrouter.events.schema import By, Many, Maybe, Record
-from vpcrouter.values import config, confirmation, guests
+from vpcrouter.values import bgp, config, confirmation, guests, vpn
 from vpcrouter.values.role import Role
 
 
@@ -151,6 +151,46 @@ CONFIRMATION = Record(
 )
 GUEST_PAGES = Record(guests.GuestPages, address=None, user_data=Maybe(_SECRET), metadata=Many(_PAIR))
 GUEST_PASSWORD = Record(guests.GuestPassword, address=None, password=_SECRET, fetched=None)
+SITE_VPN = Record(
+    vpn.SiteVpn,
+    peer=None,
+    address=None,
+    local_network=None,
+    remote_networks=Many(),
+    ike_version=None,
+    ike_proposals=Many(),
+    esp_proposals=Many(),
+    ike_lifetime_s=None,
+    esp_lifetime_s=None,
+    key=_SECRET,
+    detects_dead_peer=None,
+    is_passive=None,
+    forces_encapsulation=None,
+    splits=None,
+)
+REMOTE_ACCESS = Record(
+    vpn.RemoteAccess,
+    address=None,
+    first_client=None,
+    last_client=None,
+    local_address=None,
+    local_network=None,
+    key=_SECRET,
+)
+VPN_USER = Record(vpn.VpnUser, name=None, password=_SECRET)
+BGP_PEERING = Record(
+    bgp.BgpPeering,
+    peer_id=None,
+    network_id=None,
+    as_number=None,
+    own_as_number=None,
+    ipv4=None,
+    ipv6=None,
+    password=Maybe(_SECRET),
+    network4=None,
+    network6=None,
+    hops=None,
+)
 
 EVENTS: Mapping[tuple[str, int], Record] = {
     ("router-configured", 1): Record(events.RouterConfigured, config=ROUTER_CONFIG),
@@ -179,6 +219,12 @@ EVENTS: Mapping[tuple[str, int], Record] = {
     ("guest-password-put", 1): Record(events.GuestPasswordPut, address=None, password=_SECRET),
     ("guest-password-fetched", 1): Record(events.GuestPasswordFetched, address=None),
     ("guest-password-removed", 1): Record(events.GuestPasswordRemoved, address=None),
+    ("site-vpn-put", 1): Record(events.SiteVpnPut, vpn=SITE_VPN),
+    ("site-vpn-removed", 1): Record(events.SiteVpnRemoved, peer=None),
+    ("remote-access-put", 1): Record(events.RemoteAccessPut, access=REMOTE_ACCESS),
+    ("remote-access-removed", 1): Record(events.RemoteAccessRemoved, address=None),
+    ("vpn-users-changed", 1): Record(events.VpnUsersChanged, put=Many(VPN_USER), removed=Many()),
+    ("bgp-peerings-replaced", 1): Record(events.BgpPeeringsReplaced, peerings=Many(BGP_PEERING)),
 }
 """By stored name and version. The highest version of a name is the one that is written."""
 

@@ -6,6 +6,8 @@
                                   ├── dnsmasq       leases and names
                                   ├── radvd         IPv6 router advertisements
                                   ├── guestweb      user data, metadata and passwords, over HTTP
+                                  ├── ipsec, l2tp   tunnels, on the router that serves
+                                  ├── bgp           who is told of the tiers
                                   └── keepalived    who serves
 
 Called by whoever settles, plans or renders; knows no machine. One file per target, and none knows another's output.
@@ -16,16 +18,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vpcrouter.materialise.bgp import bgpd, has_bgp
 from vpcrouter.materialise.conntrackd import conntrackd
 from vpcrouter.materialise.dnsmasq import dnsmasq
 from vpcrouter.materialise.election import Election, elect
 from vpcrouter.materialise.guestweb import guestweb
 from vpcrouter.materialise.guestweb import is_needed as guest_pages_needed
+from vpcrouter.materialise.ipsec import charon
 from vpcrouter.materialise.keepalived import keepalived
 from vpcrouter.materialise.kernel import kernel
+from vpcrouter.materialise.l2tp import xl2tpd
 from vpcrouter.materialise.nftables import ruleset
 from vpcrouter.materialise.placement import Placement, place
 from vpcrouter.materialise.radvd import radvd
+from vpcrouter.materialise.tunnels import has_tunnels, tunnels
 from vpcrouter.projections.effective import Effective, effective
 from vpcrouter.state import State
 from vpcrouter.values.carriage import Carriage
@@ -46,6 +52,8 @@ def materialise(state: State, role: Role, settings: Settings, carriage: Carriage
         kernel=kernel(found, placement, election, role),
         ruleset=ruleset(found, role, election),
         daemons=tuple(_daemons(found, placement, election, role, settings)),
+        undecided=_undecided(found, election, role),
+        tunnels=tunnels(found, role),
         vrrp_interface=None if election is None else election.carrier or election.electors[0].device,
     )
 
@@ -63,5 +71,18 @@ def _daemons(
         yield advertiser
     if guest_pages_needed(found):
         yield guestweb(found, settings)
+    if has_bgp(found):
+        yield bgpd(found, config, settings)
+    if role is Role.MASTER and has_tunnels(found):
+        yield charon(found, settings)
+        if found.remote_access is not None:
+            yield xl2tpd(found, found.remote_access, settings)
     if election is not None:
         yield keepalived(found, config, placement, election, role, settings)
+
+
+def _undecided(found: Effective, election: Election | None, role: Role) -> tuple[str, ...]:
+    """Until keepalived has reported, this may well be the router that serves, and its tunnels must not go."""
+    if election is None or role is not Role.INIT or not has_tunnels(found):
+        return ()
+    return ("charon-systemd", "xl2tpd") if found.remote_access is not None else ("charon-systemd",)

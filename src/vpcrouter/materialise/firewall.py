@@ -47,8 +47,8 @@ def guard_sets(effective: Effective) -> Iterator[NftSet]:
     )
 
 
-def guard_chains(effective: Effective) -> Iterator[NftChain]:
-    """The chains of the addresses, then the one that leads to them."""
+def guard_chains(effective: Effective, unguarded: tuple[str, ...] = ()) -> Iterator[NftChain]:
+    """The chains of the addresses, then the one that leads to them, but for what comes to the router itself."""
     rules: dict[str, list[AclRule]] = {address: [] for address in guarded_addresses(effective)}
     for rule in effective.firewall_rules:
         rules[rule.address].append(_as_acl_rule(rule))
@@ -57,7 +57,7 @@ def guard_chains(effective: Effective) -> Iterator[NftChain]:
     yield NftChain(
         name="guard",
         hook="type filter hook prerouting priority mangle; policy accept;",
-        rules=("ct state new ip daddr vmap @guarded",),
+        rules=(*unguarded, "ct state new ip daddr vmap @guarded"),
     )
 
 

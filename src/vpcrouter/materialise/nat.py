@@ -66,8 +66,8 @@ def nat_sets(effective: Effective) -> tuple[NftSet, ...]:
     )
 
 
-def nat_chains() -> tuple[NftChain, ...]:
-    """The chains of NAT; they never change."""
+def nat_chains(untranslated: tuple[str, ...] = ()) -> tuple[NftChain, ...]:
+    """The chains of NAT; nothing in them changes but what is not translated at all."""
     port = "ip daddr . meta l4proto . th dport"
     return (
         NftChain(
@@ -93,6 +93,7 @@ def nat_chains() -> tuple[NftChain, ...]:
             name="postrouting",
             hook="type nat hook postrouting priority srcnat; policy accept;",
             rules=(
+                *untranslated,
                 "ct status dnat snat ip to ip saddr . ip daddr map @hairpin",
                 "snat ip to oifname . ip saddr map @static_nat_out",
                 "ip saddr @source_natted snat ip to oifname map @source_nat",

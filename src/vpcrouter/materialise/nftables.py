@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vpcrouter.materialise.acl import egress_chains, ingress_chains
+from vpcrouter.materialise.bgp import neighbours
 from vpcrouter.materialise.conntrackd import GROUP, PORT
 from vpcrouter.materialise.election import Election
 from vpcrouter.materialise.firewall import guard_chains, guard_sets, ipv6_filter_chains
@@ -27,12 +28,23 @@ from vpcrouter.materialise.nat import nat_chains, nat_sets
 from vpcrouter.materialise.placement import ipv6_devices, private_gateways, public_devices
 from vpcrouter.materialise.rendering import word
 from vpcrouter.materialise.reply import reply_chains, reply_sets
+from vpcrouter.materialise.tunnels import (
+    entered_rules,
+    entering_rules,
+    input_rules,
+    leaving_rules,
+    left_rules,
+    tunnel_chains,
+    tunnel_sets,
+    unguarded_rules,
+    untranslated_rules,
+)
 from vpcrouter.materialise.usage import usage_chain, usage_counters, usage_sets
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.beacon import BEACON_GROUP, BEACON_PORT
 from vpcrouter.values.config import Acl, RouterConfig
 from vpcrouter.values.desired import NftChain, NftSet, Ruleset
-from vpcrouter.values.networks import network_of
+from vpcrouter.values.networks import is_ipv6, network_of
 from vpcrouter.values.role import Role
 
 TABLE = "vpcrouter"
@@ -55,13 +67,16 @@ def ruleset(effective: Effective, role: Role, election: Election | None = None) 
             *guard_sets(effective),
             *_dispatch(effective),
             *usage_sets(effective),
+            *tunnel_sets(effective),
+            *_neighbour_sets(effective),
         ),
         chains=(
             *_acl_chains(effective, config),
-            *_input_chains(config, election),
-            *_forward_chains(config),
-            *guard_chains(effective),
-            *nat_chains(),
+            *tunnel_chains(effective),
+            *_input_chains(effective, config, election),
+            *_forward_chains(effective, config),
+            *guard_chains(effective, unguarded_rules(effective)),
+            *nat_chains(untranslated_rules(effective)),
             *reply_chains(),
             usage_chain(),
         ),
@@ -113,6 +128,22 @@ def _device_sets(effective: Effective, role: Role, election: Election | None) ->
     )
 
 
+def _neighbour_sets(effective: Effective) -> Iterator[NftSet]:
+    """BGP's neighbours by family; no set for a family without."""
+    for name, kind, found in _neighbours_by_family(effective):
+        yield NftSet(name=name, kind="set", spec=f"type {kind};", elements=tuple((each, "") for each in sorted(found)))
+
+
+def _neighbours_by_family(effective: Effective) -> Iterator[tuple[str, str, list[str]]]:
+    words = [word(each) for each in neighbours(effective)]
+    for name, kind, found in (
+        ("bgp_neighbours", "ipv4_addr", [each for each in words if not is_ipv6(each)]),
+        ("bgp_neighbours6", "ipv6_addr", [each for each in words if is_ipv6(each)]),
+    ):
+        if found:
+            yield name, kind, found
+
+
 def _devices(name: str, devices: tuple[str, ...] | list[str]) -> NftSet:
     elements = tuple(sorted((f'"{word(device)}"', "") for device in devices))
     return NftSet(name=name, kind="set", spec="type ifname;", elements=elements)
@@ -149,7 +180,7 @@ def _acl_chains(effective: Effective, config: RouterConfig) -> Iterator[NftChain
         yield from egress_chains(egress, acl.egress, routed=config.routed, first=jumps.get(f"egress6_{device}", ()))
 
 
-def _input_chains(config: RouterConfig, election: Election | None) -> Iterator[NftChain]:
+def _input_chains(effective: Effective, config: RouterConfig, election: Election | None) -> Iterator[NftChain]:
     yield NftChain(
         name="from_control",
         rules=("tcp dport { 22, 3922 } accept", "meta l4proto icmp accept"),
@@ -193,6 +224,11 @@ def _input_chains(config: RouterConfig, election: Election | None) -> Iterator[N
         "iifname @with_ipv6 icmpv6 type echo-request accept",
         "iifname @serving ip6 saddr fe80::/10 udp sport 546 udp dport 547 accept",
         "iifname @tiers ip6 saddr @tier_networks6 ip6 daddr @gateways6 meta l4proto { tcp, udp } th dport 53 accept",
+        *input_rules(effective),
+        *(
+            f"iifname @outside {'ip6' if kind == 'ipv6_addr' else 'ip'} saddr @{name} tcp dport 179 accept"
+            for name, kind, _ in _neighbours_by_family(effective)
+        ),
     ]
     if election is not None:
         # Of a tier that is gone, the network is not known any more.
@@ -200,7 +236,7 @@ def _input_chains(config: RouterConfig, election: Election | None) -> Iterator[N
     yield NftChain(name="input", hook="type filter hook input priority filter; policy drop;", rules=tuple(rules))
 
 
-def _forward_chains(config: RouterConfig) -> Iterator[NftChain]:
+def _forward_chains(effective: Effective, config: RouterConfig) -> Iterator[NftChain]:
     yield NftChain(
         name="to_public", rules=(f"ip saddr {word(config.vpc_network)} accept", "ip6 saddr @tier_networks6 accept")
     )
@@ -211,7 +247,9 @@ def _forward_chains(config: RouterConfig) -> Iterator[NftChain]:
             # What the reverse path filter of the kernel is to IPv4. A backup, which has no route back, drops what it
             # gets a copy of.
             "meta nfproto ipv6 fib saddr . iif oif missing drop",
+            *entering_rules(effective),
             "ct state vmap { established : accept, related : accept, invalid : drop }",
+            *entered_rules(effective),
             # On the tiers' devices the kernel's strict reverse path filter sees to it; here it is a loose one.
             "iifname @outside ip saddr @tier_networks drop",
             "iifname vmap @entering",
@@ -221,7 +259,9 @@ def _forward_chains(config: RouterConfig) -> Iterator[NftChain]:
         name="leaving",
         hook="type filter hook forward priority filter; policy drop;",
         rules=(
+            *leaving_rules(effective),
             "ct state established,related accept",
+            *left_rules(effective),
             "oifname @outside iifname != @tiers drop",
             "oifname vmap @leaving",
         ),

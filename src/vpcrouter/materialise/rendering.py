@@ -15,6 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from vpcrouter.errors import MalformedInputError
 
 _WORD = re.compile(r"[A-Za-z0-9_/:][A-Za-z0-9_./:-]*", re.ASCII)
+_QUOTABLE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]*", re.ASCII)
+_UNBROKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 
 def word(value: object) -> str:
@@ -27,6 +29,30 @@ def word(value: object) -> str:
             hint="only letters, digits and _ . / : - can",
         )
     return text
+
+
+class Literal(str):
+    """Text that is more than a word, and was found fit for the place where it stands by whoever made it."""
+
+    __slots__ = ()
+
+
+def quoted(value: str) -> Literal:
+    """A value between quotation marks: it holds no quotation mark, backslash or end of line."""
+    if not _QUOTABLE.fullmatch(value):
+        raise MalformedInputError("a value cannot stand between quotation marks", where="materialise")
+    return Literal(f'"{value}"')
+
+
+def unbroken(value: str) -> Literal:
+    """A value that ends where a blank or the line does: printable ASCII without blanks."""
+    if not _UNBROKEN.fullmatch(value):
+        raise MalformedInputError("a value cannot stand as one word", where="materialise")
+    return Literal(value)
+
+
+def _finish(value: object) -> str:
+    return value if isinstance(value, Literal) else word(value)
 
 
 def render(template: str, /, **values: object) -> str:
@@ -49,7 +75,7 @@ def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("vpcrouter.materialise"),
         undefined=StrictUndefined,
-        finalize=word,
+        finalize=_finish,
         autoescape=False,  # noqa: S701 - no HTML; `word` guards every value
         trim_blocks=True,
         lstrip_blocks=True,

@@ -17,6 +17,7 @@ from ipaddress import IPv4Network, collapse_addresses
 
 from vpcrouter.materialise.placement import public_devices, way_mark
 from vpcrouter.materialise.rendering import word
+from vpcrouter.materialise.tunnels import far_networks
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.desired import NftChain, NftSet
 from vpcrouter.values.networks import parse_network
@@ -77,6 +78,7 @@ def _inside(effective: Effective) -> Iterator[IPv4Network]:
         *(tier.network for tier in effective.tiers),
         *(each.network for each in effective.public_addresses if each.private_gateway),
         *(route.network for route in effective.routes),
+        *far_networks(effective),
     ]
     for each in networks:
         if isinstance(parsed := parse_network(word(each)), IPv4Network):

@@ -114,6 +114,10 @@ def _shared(view: StateView) -> list[Any]:
         ["guest-pages", *(_pages_digest(pages) for _, pages in sorted(view.guest_pages.items()))],
         # Not whether a password was fetched: the peer learns that a moment later.
         ["guest-passwords", *([a, _hash(each.password)] for a, each in sorted(view.guest_passwords.items()))],
+        ["site-vpns", *(registry.SITE_VPN.pack(each) for _, each in sorted(view.site_vpns.items()))],
+        ["remote-accesses", *(registry.REMOTE_ACCESS.pack(each) for _, each in sorted(view.remote_accesses.items()))],
+        ["vpn-users", *(registry.VPN_USER.pack(each) for _, each in sorted(view.vpn_users.items()))],
+        ["bgp-peerings", *(registry.BGP_PEERING.pack(each) for each in view.bgp_peerings)],
     )
     return [*shared, *(each for each in later if len(each) > 1)]
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
+from attrs import evolve as with_changes
 from attrs import frozen
 
 from vpcrouter import references
 from vpcrouter.state import StateView
 from vpcrouter.values import networks
+from vpcrouter.values.bgp import BgpPeering
 from vpcrouter.values.config import (
     Acl,
     FirewallRule,
@@ -26,6 +28,7 @@ from vpcrouter.values.config import (
 )
 from vpcrouter.values.fields import device_number
 from vpcrouter.values.guests import GuestPages
+from vpcrouter.values.vpn import RemoteAccess, SiteVpn, VpnUser
 
 
 @frozen(kw_only=True)
@@ -76,6 +79,10 @@ class Effective:
     guest_pages: tuple[GuestPages, ...] = ()
     has_guest_passwords: bool = False
     """Whether some guest was given a password, fetched or not."""
+    site_vpns: tuple[SiteVpn, ...] = ()
+    remote_access: RemoteAccess | None = None
+    vpn_users: tuple[VpnUser, ...] = ()
+    bgp_peerings: tuple[BgpPeering, ...] = ()
 
 
 def effective(view: StateView) -> Effective:
@@ -119,6 +126,16 @@ def effective(view: StateView) -> Effective:
             if references.missing(view, view.guest_pages[address]) is None
         ),
         has_guest_passwords=bool(view.guest_passwords),
+        site_vpns=tuple(
+            view.site_vpns[peer]
+            for peer in sorted(view.site_vpns, key=networks.parse_address)
+            if references.missing(view, view.site_vpns[peer]) is None
+        ),
+        remote_access=next(
+            (each for each in view.remote_accesses.values() if references.missing(view, each) is None), None
+        ),
+        vpn_users=tuple(view.vpn_users[name] for name in sorted(view.vpn_users)),
+        bgp_peerings=tuple(_peerings(view)),
     )
 
 
@@ -154,6 +171,9 @@ def _referring(view: StateView) -> Iterator[references.Referring]:
     for address in sorted(view.guest_passwords, key=networks.parse_address):
         if not view.guest_passwords[address].fetched:
             yield view.guest_passwords[address]
+    yield from (view.site_vpns[peer] for peer in sorted(view.site_vpns, key=networks.parse_address))
+    yield from view.remote_accesses.values()
+    yield from view.bgp_peerings
 
 
 _Rule = TypeVar("_Rule", FirewallRule, Ipv6FirewallRule)
@@ -172,6 +192,18 @@ def _routes(view: StateView) -> Iterator[RoutedVia]:
             yield RoutedVia(network=network, gateway=route.gateway, device=tier.device, virtual=False)
         elif public := references.public_side_of(view, route.gateway):
             yield RoutedVia(network=network, gateway=route.gateway, device=public.device, virtual=True)
+
+
+def _peerings(view: StateView) -> Iterator[BgpPeering]:
+    """Neighbours are spoken to before all tiers are there; they are told of those that are."""
+    networks4 = {tier.network for tier in view.tiers.values()}
+    networks6 = {tier.ipv6.network for tier in view.tiers.values() if tier.ipv6 is not None}
+    for each in view.bgp_peerings:
+        yield with_changes(
+            each,
+            network4=each.network4 if each.network4 in networks4 else None,
+            network6=each.network6 if each.network6 in networks6 else None,
+        )
 
 
 def _reservations(view: StateView) -> dict[str, tuple[Reservation, ...]]:

@@ -147,6 +147,27 @@ class Daemon:
 
 
 @frozen(kw_only=True)
+class SiteTunnel:
+    """The tunnels to another site: strongSwan's names of the connection and of what belongs to it."""
+
+    peer: str
+    name: str
+    children: tuple[str, ...]
+    initiates: bool
+    """Else the other end begins."""
+
+
+@frozen(kw_only=True)
+class Tunnels:
+    """What has to be up, and who may be connected, while charon runs."""
+
+    sites: tuple[SiteTunnel, ...] = ()
+    access: str | None = None
+    """The name of the connection of single clients."""
+    users: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
 class Desired:
     """Everything. A daemon that is not listed must not run."""
 
@@ -154,5 +175,8 @@ class Desired:
     ruleset: Ruleset
     daemons: tuple[Daemon, ...] = ()
     """In the order in which they are started; keepalived last, so that a router serves only when it can."""
+    undecided: tuple[str, ...] = ()
+    """Daemons that are not listed and may run all the same: whether they must is not known yet."""
+    tunnels: Tunnels = Tunnels()
     vrrp_interface: str | None = None
     """The device that VRRP runs over; None where there is no redundancy."""

@@ -17,6 +17,7 @@ from vpcrouter.errors import MalformedInputError
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", re.ASCII)
 _DEVICE = re.compile(r"eth(0|[1-9][0-9]{0,2})", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
+_PHRASE = re.compile(r"[\x20-\x7e]+", re.ASCII)
 _WORD = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _NOT_ROUTED = tuple(map(ipaddress.IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
 _PORT_RANGE = re.compile(r"([0-9]{1,5}):([0-9]{1,5})", re.ASCII)
@@ -214,4 +215,11 @@ def word(value: object, path: str, longest: int = 4096) -> str:
     """Printable ASCII without blanks. Only stored, listed and compared; it never reaches a generated file."""
     if not isinstance(value, str) or len(value) > longest or not _WORD.fullmatch(value):
         raise malformed(path, value, f"one printable word of at most {longest} characters")
+    return value
+
+
+def phrase(value: object, path: str, longest: int = 4096) -> str:
+    """Printable ASCII, blanks included: a key that a person thought of. Never as it is in a generated file."""
+    if not isinstance(value, str) or len(value) > longest or not _PHRASE.fullmatch(value):
+        raise malformed(path, value, f"printable text of at most {longest} characters")
     return value

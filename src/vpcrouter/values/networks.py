@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+    summarize_address_range,
+)
 
 ROUTER_LINK_LOCAL = "fe80::1"
 """The link-local address of whichever router serves, on every tier with IPv6: the next hop of its guests."""
@@ -113,6 +122,12 @@ def is_link_local(text: str) -> bool:
 def link_local_of(address: str) -> str:
     """The link-local address with the same last 64 bits as an IPv6 address."""
     return str(IPv6Address((0xFE80 << 112) | int(IPv6Address(address)) & (1 << 64) - 1))
+
+
+def range_networks(first: str, last: str) -> tuple[str, ...]:
+    """The fewest networks that hold all addresses from the first to the last and no other."""
+    low, high = parse_address(first), parse_address(last)
+    return tuple(str(each) for each in summarize_address_range(low, high))
 
 
 def is_ipv6(text: str) -> bool:

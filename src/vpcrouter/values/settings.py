@@ -41,6 +41,11 @@ class Settings:
         return PurePosixPath(self.root) / "run/vpcrouter"
 
     @property
+    def chap_secrets(self) -> PurePosixPath:
+        """The passwords of pppd, which knows no other place for them."""
+        return PurePosixPath(self.root) / "etc/ppp/chap-secrets"
+
+    @property
     def agent_socket(self) -> PurePosixPath:
         """Where the agent listens."""
         return self.run_dir / "agent.sock"
