@@ -384,7 +384,7 @@ def additive_commands(own: int) -> list[commands.Command]:
         commands.PutSiteVpn(
             vpn=SiteVpn(
                 peer="198.18.0.9",
-                address="203.0.113.10",
+                address="203.0.113.11",
                 local_network="10.1.0.0/16",
                 remote_networks=("172.16.0.0/24", "172.16.8.0/24"),
                 ike_proposals=("aes256-sha256-modp2048",),
