@@ -10,8 +10,8 @@ import pytest
 from tests.journal.recorded import GOLDEN
 from tests.journal.samples import EVERY_KIND, entries, segments, write
 from vpcrouter.errors import MalformedInputError
-from vpcrouter.events.codec import event_name
-from vpcrouter.journal import Journal, exchange, export_lines, import_lines, read_journal, stats, verify
+from vpcrouter.events.codec import event_name, holds_secrets
+from vpcrouter.journal import Journal, Keys, exchange, export_lines, import_lines, read_journal, stats, verify
 
 
 def test_what_was_exported_comes_back(tmp_path: Path) -> None:
@@ -83,6 +83,9 @@ def test_stats_count_everything(tmp_path: Path) -> None:
     assert (found.records, found.groups, found.first_seq, found.last_seq) == (count, 3, 1, count)
     assert (found.first_time_ns, found.last_time_ns) == (1_700_000_000_000_000_000, 1_700_000_000_000_000_002)
     assert found.kinds == {event_name(event): 1 for event in EVERY_KIND}
+    with_secrets = sum(holds_secrets(event) for event in EVERY_KIND)
+    assert (found.sealed, found.in_clear) == ({Keys.beside(tmp_path).current: with_secrets}, 0)
+    assert stats(GOLDEN / "format-1-every-kind").in_clear > 0
     assert found.segments == len(segments(tmp_path))
     assert found.size == sum(found.kind_sizes.values()) + 64 * found.segments + 9
     assert found.largest_record == found.kind_sizes["router-configured"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,7 +73,7 @@ def repair(ctx: typer.Context) -> None:
 
 @app.command("stats")
 def stats(ctx: typer.Context) -> None:
-    """Sizes, counts and sizes by kind of event, age, the newest snapshot."""
+    """Sizes, counts and sizes by kind of event, rates, age, snapshot, archive, keys, reserve."""
     from vpcrouter.journal import Keys, find_snapshot, read_archive, reserve_bytes, stats
     from vpcrouter.state_codec import SCHEMA
 
@@ -94,6 +95,12 @@ def stats(ctx: typer.Context) -> None:
         "bytes": found.size,
         "largest_record_bytes": found.largest_record,
         "torn_bytes": found.torn,
+        "age_s": round(time.time() - found.first_time_ns / 1e9) if found.records else None,
+        "records_per_day": _per_day(found.records, found.last_time_ns - found.first_time_ns),
+        "bytes_per_day": _per_day(sum(found.kind_sizes.values()), found.last_time_ns - found.first_time_ns),
+        "records_since_snapshot": found.last_seq - snapshot.seq if snapshot is not None else None,
+        "sealed_records": dict(found.sealed),
+        "records_with_secrets_in_clear": found.in_clear,
         "reserve_bytes": reserve_bytes(directory),
         "aside_files": found.aside_files,
         "aside_bytes": found.aside_size,
@@ -111,6 +118,11 @@ def stats(ctx: typer.Context) -> None:
     for key, value in line.items():
         words = " ".join(f"{kind}={count}" for kind, count in value.items()) if isinstance(value, dict) else value
         say(f"{key:<22} {words}")
+
+
+def _per_day(amount: int, span_ns: int) -> float | None:
+    """None while there is no day to speak of: less than a minute from the first record to the last."""
+    return round(amount * 86_400e9 / span_ns, 1) if span_ns >= 60e9 else None
 
 
 def _keys(keys: Keys) -> dict[str, Any]:
@@ -146,8 +158,6 @@ def archive(
 
     What is older can still be read (`log`, `state --at`) as long as the archive is there. Segments are moved whole.
     """
-    import time
-
     from vpcrouter.archiving import archive_records
     from vpcrouter.journal import first_at
 

@@ -86,11 +86,14 @@ def holds_secrets(value: Any) -> bool:
 
 def is_sealed(payload: bytes) -> bool:
     """Whether these bytes hold a sealed secret (then all of its secrets are)."""
-    try:
-        msgpack.unpackb(payload, strict_map_key=True, use_list=True, ext_hook=_stop)
-    except _SealedError:
-        return True
-    return False
+    return bool(sealed_forms(payload))
+
+
+def sealed_forms(payload: bytes) -> list[bytes]:
+    """The sealed secrets in these bytes, in their order."""
+    found: list[bytes] = []
+    _unpacked(payload, found.append)
+    return found
 
 
 class _SealedError(Exception):

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from attrs import frozen
 
-from vpcrouter.events.codec import event_name
-from vpcrouter.events.sealing import Hidden
+from vpcrouter.events.codec import event_name, holds_secrets
+from vpcrouter.events.sealing import Hidden, sealed_forms
 from vpcrouter.journal.aside import ASIDE
+from vpcrouter.journal.keys import ID_BYTES
 from vpcrouter.journal.manifest import readable_after
 from vpcrouter.journal.reader import decoded, walk_journal
 from vpcrouter.journal.segments import list_segments
+
+HIDDEN = Hidden()
 
 
 @frozen(kw_only=True)
@@ -30,6 +33,10 @@ class Stats:
     """How many records of each kind of event, the most frequent first."""
     kind_sizes: Mapping[str, int]
     """How much of the size each kind takes, in the same order."""
+    sealed: Mapping[str, int]
+    """How many records have secrets sealed with each key, by its id."""
+    in_clear: int
+    """How many records have secrets in clear."""
     segments: int
     size: int
     largest_record: int
@@ -46,13 +53,19 @@ def stats(directory: Path, after: int = 0) -> Stats:
     sizes: Counter[str] = Counter()
     seqs: list[int] = []
     times: list[int] = []
-    groups = largest = torn = 0
+    keys: Counter[str] = Counter()
+    groups = largest = torn = in_clear = 0
     for walk, frames in walk_journal(directory, after):
         for frame in frames:
             if frame.seq <= after:
                 continue
             size = frame.stop - frame.start
-            kind = event_name(decoded(walk.segment, walk.data, frame, Hidden()).event)
+            event = decoded(walk.segment, walk.data, frame, HIDDEN).event
+            kind = event_name(event)
+            if found := sealed_forms(frame.payload(walk.data)):
+                keys[found[0][:ID_BYTES].hex()] += 1
+            elif holds_secrets(event):
+                in_clear += 1
             kinds[kind] += 1
             sizes[kind] += size
             largest = max(largest, size)
@@ -71,6 +84,8 @@ def stats(directory: Path, after: int = 0) -> Stats:
         last_time_ns=times[-1] if times else 0,
         kinds={kind: kinds[kind] for kind in order},
         kind_sizes={kind: sizes[kind] for kind in order},
+        sealed=dict(sorted(keys.items())),
+        in_clear=in_clear,
         segments=len(segments),
         size=sum(segment.path.stat().st_size for segment in segments),
         largest_record=largest,
