@@ -48,7 +48,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @initialize(segment_bytes=st.sampled_from([64, 300, 2000, 4 * 1024 * 1024]))
     def open(self, segment_bytes: int) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="journal-machine-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="journal-machine-")) / "journal"
         self.segment_bytes = segment_bytes
         self.model: list[JournalRecord] = []
         self.journal = Journal.open(self.directory, segment_bytes=segment_bytes, disk=HastyDisk())
@@ -56,7 +56,7 @@ class JournalMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "journal"):
             self.journal.close()
-            shutil.rmtree(self.directory)
+            shutil.rmtree(self.directory.parent)  # with the keys beside the journal
 
     def _records(self, group: list[Entry], time_ns: int) -> list[JournalRecord]:
         return [
