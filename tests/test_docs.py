@@ -49,3 +49,14 @@ def test_command_lines_name_verbs_and_options_that_exist(words: list[str]) -> No
             assert word.partition("=")[0] in known, f"{command.name} has no {word}"
         else:
             assert not verbs, f"{command.name} has no verb {word}"
+
+
+def test_functions_has_a_row_for_each_type_that_is_built_and_names_tests_that_exist() -> None:
+    from vpcrouter.cloudstack.decoder import _DECODERS
+
+    text = (ROOT / "docs/functions.md").read_text()
+    rows = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    missing = _DECODERS.keys() - rows
+    assert not missing, f"docs/functions.md needs a row for {', '.join(sorted(missing))}"
+    for named in re.findall(r"`(tests/[\w/]+\.py)`", text):
+        assert (ROOT / named).exists(), named

@@ -1,0 +1,133 @@
+"""One thing more on routers of any size: submitted, settled, looked at again. Does the cost follow the change?
+
+Router, kernel, nftables and dnsmasq as they are, in a network namespace and below a directory of their own. The router
+has no peer, so that no election takes part. Each size is a router of its own; the thing that is added is taken away
+again between the rounds.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from attrs import frozen
+
+from bench import samples
+from bench.namespace import in_own_namespace
+from bench.row import Row, side_by_side, timed
+from vpcrouter import Router, Settings
+from vpcrouter.commands import (
+    ChangePortForwards,
+    ChangePublicAddresses,
+    Command,
+    ConfigureRouter,
+    PutReservation,
+    PutTier,
+    RemoveReservation,
+    RemoveTier,
+    ReplaceAcl,
+)
+from vpcrouter.values.config import Acl, PortForward, Reservation
+
+SIZES = (10, 100, 1_000, 10_000)
+_TIMEOUT_S = 60.0
+
+
+@frozen
+class _Kind:
+    """Things of one kind: the commands that put `count` of them, one more, and take that one away."""
+
+    name: str
+    fill: Callable[[int], Iterable[Command]]
+    add: Callable[[int], Command]
+    take: Callable[[int], Command]
+
+
+def rows(smoke: bool) -> Iterable[Row]:
+    """Each kind at each size, beside the smallest."""
+    for kind in (_ACL_RULES, _FORWARDS, _LEASES):
+        figures = [_measured(kind, size, rounds=1 if smoke else 5) for size in (SIZES[::3] if smoke else SIZES)]
+        for size, figure in zip(SIZES[::3] if smoke else SIZES, figures, strict=True):
+            if size != SIZES[0]:
+                what = f"one more {kind.name} among {size:,}, submitted and settled"
+                yield Row(what=what, peer_name=f"among {SIZES[0]}", peer=figures[0], ours=figure)
+
+
+def _measured(kind: _Kind, size: int, *, rounds: int) -> float:
+    return in_own_namespace(lambda: _added_to(kind, size, rounds))
+
+
+def _added_to(kind: _Kind, size: int, rounds: int) -> float:
+    for device in ("eth1", "eth2"):
+        subprocess.run(["ip", "link", "add", device, "type", "veth", "peer", "name", f"{device}-peer"], check=True)
+    base = samples.state(redundant=False)
+    assert base.router is not None
+    with TemporaryDirectory() as directory:
+        with Router.open(Path(directory) / "journal", settings=Settings(root=directory)) as router:
+            try:
+                router.submit_many(
+                    [
+                        ConfigureRouter(config=base.router),
+                        ChangePublicAddresses(put=tuple(base.public_addresses.values())),
+                        *(PutTier(tier=tier) for tier in base.tiers.values()),
+                        *kind.fill(size),
+                    ]
+                )
+                router.settle(_TIMEOUT_S)
+
+                def add() -> float:
+                    more, less = kind.add(size), kind.take(size)
+                    took_ms = timed(lambda: (router.submit(more), router.settle(_TIMEOUT_S)))
+                    router.submit(less)
+                    router.settle(_TIMEOUT_S)
+                    return took_ms
+
+                return side_by_side(add, rounds=rounds)[0]
+            finally:
+                # Without a tier nothing runs any more.
+                router.submit_many(RemoveTier(device=t.device, network=t.network) for t in base.tiers.values())
+                router.settle(_TIMEOUT_S)
+
+
+def _acl(count: int) -> Command:
+    return ReplaceAcl(acl=Acl(device="eth2", ingress=_RULES[:count]))
+
+
+def _forward(number: int) -> PortForward:
+    high, low = divmod(number + 256, 256)
+    return PortForward(
+        address="203.0.113.10",
+        protocol="tcp",
+        first_port=1 + number,
+        last_port=1 + number,
+        target=f"10.1.{high}.{low}",
+        target_port=1 + number,
+    )
+
+
+def _lease(number: int) -> Reservation:
+    high, low = divmod(number + 256, 256)
+    return Reservation(address=f"10.1.{high}.{low}", mac=f"02:00:00:00:{high:02x}:{low:02x}", host_name=f"vm-{number}")
+
+
+_RULES = samples.rules(SIZES[-1] + 1)
+_ACL_RULES = _Kind(
+    name="ACL rule",
+    fill=lambda count: [_acl(count)],
+    add=lambda count: _acl(count + 1),
+    take=_acl,
+)
+_FORWARDS = _Kind(
+    name="port forwarding",
+    fill=lambda count: [ChangePortForwards(put=tuple(_forward(number) for number in range(count)))],
+    add=lambda count: ChangePortForwards(put=(_forward(count),)),
+    take=lambda count: ChangePortForwards(remove=(_forward(count),)),
+)
+_LEASES = _Kind(
+    name="DHCP entry",
+    fill=lambda count: [PutReservation(reservation=_lease(number)) for number in range(count)],
+    add=lambda count: PutReservation(reservation=_lease(count)),
+    take=lambda count: RemoveReservation(address=_lease(count).address, mac=_lease(count).mac),
+)
