@@ -64,31 +64,33 @@ def _added_to(kind: _Kind, size: int, rounds: int) -> float:
         subprocess.run(["ip", "link", "add", device, "type", "veth", "peer", "name", f"{device}-peer"], check=True)
     base = samples.state(redundant=False)
     assert base.router is not None
-    with TemporaryDirectory() as directory:
-        with Router.open(Path(directory) / "journal", settings=Settings(root=directory)) as router:
-            try:
-                router.submit_many(
-                    [
-                        ConfigureRouter(config=base.router),
-                        ChangePublicAddresses(put=tuple(base.public_addresses.values())),
-                        *(PutTier(tier=tier) for tier in base.tiers.values()),
-                        *kind.fill(size),
-                    ]
-                )
-                router.settle(_TIMEOUT_S)
+    with (
+        TemporaryDirectory() as directory,
+        Router.open(Path(directory) / "journal", settings=Settings(root=directory)) as router,
+    ):
+        try:
+            router.submit_many(
+                [
+                    ConfigureRouter(config=base.router),
+                    ChangePublicAddresses(put=tuple(base.public_addresses.values())),
+                    *(PutTier(tier=tier) for tier in base.tiers.values()),
+                    *kind.fill(size),
+                ]
+            )
+            router.settle(_TIMEOUT_S)
 
-                def add() -> float:
-                    more, less = kind.add(size), kind.take(size)
-                    took_ms = timed(lambda: (router.submit(more), router.settle(_TIMEOUT_S)))
-                    router.submit(less)
-                    router.settle(_TIMEOUT_S)
-                    return took_ms
-
-                return side_by_side(add, rounds=rounds)[0]
-            finally:
-                # Without a tier nothing runs any more.
-                router.submit_many(RemoveTier(device=t.device, network=t.network) for t in base.tiers.values())
+            def add() -> float:
+                more, less = kind.add(size), kind.take(size)
+                took_ms = timed(lambda: (router.submit(more), router.settle(_TIMEOUT_S)))
+                router.submit(less)
                 router.settle(_TIMEOUT_S)
+                return took_ms
+
+            return side_by_side(add, rounds=rounds)[0]
+        finally:
+            # Without a tier nothing runs any more.
+            router.submit_many(RemoveTier(device=t.device, network=t.network) for t in base.tiers.values())
+            router.settle(_TIMEOUT_S)
 
 
 def _acl(count: int) -> Command:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import additive_commands, any_command, as_the_peer_gets_it
+from tests.strategies import additive_commands, any_command, as_the_peer_gets_it, port_forwards
 from vpcrouter import commands, events
+from vpcrouter.contradictions import forward_and_forward
 from vpcrouter.decide import decide
 from vpcrouter.errors import RejectedCommandError
 from vpcrouter.events.codec import decode, encode
@@ -15,9 +16,10 @@ from vpcrouter.projections.digest import digest, shared_things
 from vpcrouter.projections.effective import effective, pending
 from vpcrouter.projections.listing import listing
 from vpcrouter.revert import commands_between
-from vpcrouter.state import Draft, State, evolve, replay
+from vpcrouter.state import Draft, State, evolve, forward_key, replay
 from vpcrouter.state_codec import pack_state, unpack_state
 from vpcrouter.values import networks
+from vpcrouter.values.config import PortForward
 
 streams = st.lists(any_command, max_size=40)
 
@@ -123,6 +125,31 @@ def test_everything_is_effective_or_pending(stream: list[commands.Command]) -> N
     waiting = [each for each in pending(state) if not each.what.startswith(not_counted)]
     assert stored == working + len(waiting)
     assert "1029137816800961" not in str(listing(state))
+
+
+@given(st.lists(port_forwards, max_size=8), st.lists(port_forwards, max_size=8))
+def test_forwardings_are_refused_exactly_if_two_of_them_meet(
+    first: list[PortForward], second: list[PortForward]
+) -> None:
+    state = State()
+    for put in (first, second):
+        replaced = {forward_key(each) for each in put}
+        kept = [each for found in state.forwards.values() for each in found if forward_key(each) not in replaced]
+        wanted = [*kept, *dict.fromkeys(put)]
+        meets = any(
+            forward_and_forward(one, other) is not None
+            for number, one in enumerate(wanted)
+            for other in wanted[number + 1 :]
+        )
+        try:
+            decision = decide(state, commands.ChangePortForwards(put=tuple(put)))
+        except RejectedCommandError:
+            assert meets
+            continue
+        assert not meets
+        if decision.event is not None:
+            state = evolve(state, decision.event)
+        assert sorted(map(str, wanted)) == sorted(str(each) for found in state.forwards.values() for each in found)
 
 
 @given(st.permutations(additive_commands(2)), st.permutations(additive_commands(3)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 
 from vpcrouter import commands, events, references
 from vpcrouter import contradictions as clash
@@ -18,30 +18,69 @@ and 40,000 a minute (measured with nftables 1.0.6)."""
 
 def _change_port_forwards(view: StateView, command: commands.ChangePortForwards) -> Decision:
     """What a command puts for a public port replaces all that was there for it: a command repeats what is to stay."""
-    addresses = {each.address for each in (*command.put, *command.remove)}
-    before = {address: list(view.forwards.get(address, ())) for address in addresses}
-    after = {address: list(found) for address, found in before.items()}
+    addresses = dict.fromkeys(each.address for each in (*command.put, *command.remove))
+    before = [each for address in addresses for each in view.forwards.get(address, ())]
+    # By their public ports, since a command may hold all ten thousand of an address.
+    after: dict[_Ports, list[PortForward]] = {}
+    for each in before:
+        after.setdefault(forward_key(each), []).append(each)
     for gone in command.remove:
-        after[gone.address] = [each for each in after[gone.address] if not same_forward(each, gone)]
-    repeated = {forward_key(each) for each in command.put}
-    for address in addresses:
-        after[address] = [each for each in after[address] if forward_key(each) not in repeated]
+        ports = forward_key(gone)
+        after[ports] = [each for each in after.get(ports, ()) if not same_forward(each, gone)]
+    after.update({forward_key(each): [] for each in command.put})
     for new in command.put:
-        if new in after[new.address]:
+        there = after[forward_key(new)]
+        if new in there:
             continue
-        if any(same_forward(each, new) for each in after[new.address]):
+        if any(same_forward(each, new) for each in there):
             what = "the command asks for two different things for these ports and clients"
             raise reject(what, references.describe(new), "name each once")
-        _check_forward(view, new, after[new.address])
-        after[new.address].append(new)
-    removed = tuple(each for address in addresses for each in before[address] if each not in after[address])
-    put = tuple(each for address in addresses for each in after[address] if each not in before[address])
+        _check_forward(view, new)
+        there.append(new)
+    _refuse_overlaps(after, command.put)
+    was_there: dict[_Ports, list[PortForward]] = {}
+    for each in before:
+        was_there.setdefault(forward_key(each), []).append(each)
+    removed = tuple(each for each in before if each not in after[forward_key(each)])
+    put = tuple(each for each in _flat(after) if each not in was_there.get(forward_key(each), ()))
     if not put and not removed:
         return Decision(pending=waiting(view, command.put))
     return Decision(event=events.PortForwardsChanged(put=put, removed=removed), pending=waiting(view, put))
 
 
-def _check_forward(view: StateView, new: PortForward, others: Iterable[PortForward]) -> None:
+_Ports = tuple[str, str, int, int]
+
+
+def _flat(forwards: Mapping[_Ports, list[PortForward]]) -> Iterator[PortForward]:
+    return (each for found in forwards.values() for each in found)
+
+
+def _refuse_overlaps(forwards: Mapping[_Ports, list[PortForward]], new: tuple[PortForward, ...]) -> None:
+    """Refuse the first new forwarding that meets another: in one pass over all, by their ports."""
+    order = {forward_key(each): number for number, each in reversed(list(enumerate(new)))}
+    clashes: list[tuple[int, PortForward, PortForward]] = []
+    near: list[PortForward] = []
+    for ports in sorted(forwards):
+        for each in forwards[ports]:
+            near = [other for other in near if _reaches(other, each)]
+            for other in near:
+                one, two = sorted((each, other), key=lambda forward: order.get(forward_key(forward), -1), reverse=True)
+                if forward_key(one) in order and clash.forward_and_forward(one, two) is not None:
+                    clashes.append((order[forward_key(one)], one, two))
+            near.append(each)
+    if clashes:
+        _, one, two = min(clashes, key=lambda found: found[0])
+        refuse(clash.forward_and_forward(one, two), references.describe(one))
+
+
+def _reaches(earlier: PortForward, later: PortForward) -> bool:
+    """Whether the ports of one that comes earlier in their order have not ended before those of the other."""
+    return (earlier.address, earlier.protocol) == (later.address, later.protocol) and (
+        earlier.last_port >= later.first_port
+    )
+
+
+def _check_forward(view: StateView, new: PortForward) -> None:
     where = references.describe(new)
     if (nat := view.static_nats.get(new.address)) is not None:
         raise reject(f"{new.address} already has a static NAT to {nat.target}", where, "revoke that first")
@@ -53,8 +92,6 @@ def _check_forward(view: StateView, new: PortForward, others: Iterable[PortForwa
         )
     _check_target(view, new.target, where)
     refuse_forward(view, new, where)
-    for other in others:
-        refuse(clash.forward_and_forward(new, other), where)
 
 
 def _check_target(view: StateView, target: str, where: str) -> None:

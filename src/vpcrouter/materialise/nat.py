@@ -6,8 +6,8 @@ for the MAC that both routers have, translates none of them. A hairpin (a guest 
 by a public address) is hidden behind the tier's gateway address, which survives a failover; the own one would not.
 
 Known holes: a forwarding whose ports are shifted takes one element for each port (and source, so `decide` bounds the
-range where there are sources); a guest whose
-gateway is somebody else is translated to, but answers past this router.
+range where there are sources); one more forwarding with sources, or of a range, costs as much as there are of them; a
+guest whose gateway is somebody else is translated to, but answers past this router.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ _CLIENT_AND_PORT = f"ipv4_addr . {_PORT}"
 def nat_sets(effective: Effective) -> tuple[NftSet, ...]:
     """The sets and maps of NAT. Which public address has which translation was decided; none meets another."""
     devices = {each.address: each.device for each in effective.public_addresses}
-    same = [each for each in effective.forwards if each.target_port == each.first_port]
-    shifted = [each for each in effective.forwards if each.target_port != each.first_port and not each.sources]
-    restricted = [each for each in effective.forwards if each.target_port != each.first_port and each.sources]
+    by_port = [each for each in effective.forwards if _is_port_by_port(each)]
+    others = [each for each in effective.forwards if not _is_port_by_port(each)]
+    same = [each for each in others if each.target_port == each.first_port]
+    restricted = [each for each in others if each.target_port != each.first_port]
     natted = [tier.network for tier in effective.tiers if tier.is_gateway]
     return (
         _map("forwards", f"type {_CLIENT_AND_PORT} : ipv4_addr; flags interval;", _same_ports(same)),
-        # Port by port: a hash takes 40,000 of them in a moment, a set of intervals a minute.
-        _map("forwards_shifted", f"type {_PORT} : ipv4_addr . inet_service;", _shifted_ports(shifted)),
+        # A hash takes 40,000 ports in a moment, a map of intervals a minute; and one more among 10,000 costs a hash
+        # nothing, while of a map of intervals nft reads all that is there.
+        _map("forwards_by_port", f"type {_PORT} : ipv4_addr . inet_service;", _ports(by_port)),
         _map(
             "forwards_restricted",
             f"type {_CLIENT_AND_PORT} : ipv4_addr . inet_service; flags interval;",
@@ -74,7 +76,7 @@ def nat_chains(untranslated: tuple[str, ...] = ()) -> tuple[NftChain, ...]:
             name="translate",
             rules=(
                 f"meta l4proto {{ tcp, udp }} dnat ip to ip saddr . {port} map @forwards",
-                f"meta l4proto {{ tcp, udp }} dnat ip to {port} map @forwards_shifted",
+                f"meta l4proto {{ tcp, udp }} dnat ip to {port} map @forwards_by_port",
                 f"meta l4proto {{ tcp, udp }} dnat ip to ip saddr . {port} map @forwards_restricted",
                 "dnat ip to ip daddr map @static_nat_in",
             ),
@@ -114,6 +116,12 @@ def _sources(forward: PortForward) -> tuple[str, ...]:
     return tuple(str(each) for each in collapse_addresses(each for each in parsed if isinstance(each, IPv4Network)))
 
 
+def _is_port_by_port(forward: PortForward) -> bool:
+    """Whether it takes one element for each port: single ports and shifted ranges, for everybody."""
+    is_one_port, is_shifted = forward.first_port == forward.last_port, forward.first_port != forward.target_port
+    return not forward.sources and (is_one_port or is_shifted)
+
+
 def _same_ports(forwards: list[PortForward]) -> Iterator[tuple[str, str]]:
     for each in forwards:
         ports = str(each.first_port)
@@ -123,7 +131,7 @@ def _same_ports(forwards: list[PortForward]) -> Iterator[tuple[str, str]]:
             yield f"{source} . {word(each.address)} . {word(each.protocol)} . {ports}", word(each.target)
 
 
-def _shifted_ports(forwards: list[PortForward]) -> Iterator[tuple[str, str]]:
+def _ports(forwards: list[PortForward]) -> Iterator[tuple[str, str]]:
     for each in forwards:
         shift = each.target_port - each.first_port
         public, target = f"{word(each.address)} . {word(each.protocol)}", word(each.target)
@@ -134,7 +142,7 @@ def _shifted_ports(forwards: list[PortForward]) -> Iterator[tuple[str, str]]:
 def _restricted_ports(forwards: list[PortForward]) -> Iterator[tuple[str, str]]:
     for each in forwards:
         for source in _sources(each):
-            for public, target in _shifted_ports([each]):
+            for public, target in _ports([each]):
                 yield f"{source} . {public}", target
 
 
