@@ -8,6 +8,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from vpcrouter import commands
+from vpcrouter.values.balancing import BalancedServer, Balancer, BalancerRule, StatisticsPage, Stickiness
 from vpcrouter.values.bgp import BgpPeering
 from vpcrouter.values.config import (
     Acl,
@@ -261,6 +262,39 @@ bgp_peerings = st.builds(
     st.sampled_from([1, 1, 1, 2]),
 )
 
+balancers = st.builds(
+    lambda rules, pages: Balancer(rules=tuple(rules), pages=tuple(pages)),
+    st.lists(
+        st.builds(
+            lambda address, port, server, http, sources, sticky: BalancerRule(
+                address=address,
+                port=port,
+                http=http,
+                servers=(BalancedServer(address=server, port=8080),),
+                sources=tuple(sources),
+                stickiness=Stickiness() if sticky else None,
+            ),
+            PUBLIC,
+            st.sampled_from([80, 2201, 9000]),
+            GUESTS,
+            st.booleans(),
+            st.lists(IPV4_CIDRS, max_size=2, unique=True),
+            st.booleans(),
+        ),
+        max_size=3,
+        unique_by=lambda rule: (rule.address, rule.port),
+    ),
+    st.lists(
+        st.builds(
+            lambda address: StatisticsPage(
+                address=address, port=8081, uri="/admin?stats", user="lbstats", password=Secret(text='pw"\\$')
+            ),
+            PUBLIC,
+        ),
+        max_size=1,
+    ),
+)
+
 any_command: st.SearchStrategy[commands.Command] = st.one_of(
     st.builds(
         lambda redundant, true, filters: commands.ConfigureRouter(
@@ -310,6 +344,7 @@ any_command: st.SearchStrategy[commands.Command] = st.one_of(
         st.lists(ipv6_firewall_rules, max_size=2, unique_by=lambda rule: rule.rule_id),
         st.lists(RULE_IDS, max_size=1),
     ),
+    balancers.map(lambda each: commands.ReplaceBalancer(balancer=each)),
     guest_pages.map(lambda each: commands.PutGuestPages(pages=each)),
     GUESTS.map(lambda address: commands.RemoveGuestPages(address=address)),
     st.builds(lambda address, text: commands.PutGuestPassword(address=address, password=text), GUESTS, PASSWORDS),
@@ -398,6 +433,8 @@ def additive_commands(own: int) -> list[commands.Command]:
         peer_id=9, network_id=202, as_number=64509, own_as_number=64496, ipv4="203.0.113.209", network4="10.1.2.0/24"
     )
     burst.append(commands.ReplaceBgpPeerings(peerings=(peering,)))
+    balanced = BalancerRule(address="203.0.113.11", port=65000, servers=(BalancedServer(address="10.1.2.11", port=80),))
+    burst.append(commands.ReplaceBalancer(balancer=Balancer(rules=(balanced,))))
     route = StaticRoute(network="198.51.100.128/26", gateway="10.1.2.14")
     burst.append(commands.ChangeStaticRoutes(put=(route,)))
     return burst

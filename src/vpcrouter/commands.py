@@ -9,6 +9,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from vpcrouter.values import fields
+from vpcrouter.values.balancing import Balancer
 from vpcrouter.values.bgp import BgpPeering
 from vpcrouter.values.checks import checked, each, many
 from vpcrouter.values.config import (
@@ -122,6 +123,13 @@ class ChangeIpv6FirewallRules:
 
 
 @frozen(kw_only=True)
+class ReplaceBalancer:
+    """Replace all of the load balancer; an empty one takes it away."""
+
+    balancer: Balancer
+
+
+@frozen(kw_only=True)
 class PutGuestPages:
     """Replace the user data and metadata of a guest."""
 
@@ -213,6 +221,7 @@ Command = (
     | RemoveReservation
     | ChangeFirewallRules
     | ChangeIpv6FirewallRules
+    | ReplaceBalancer
     | PutGuestPages
     | RemoveGuestPages
     | PutGuestPassword

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from vpcrouter.state import sources_meet
 from vpcrouter.values import networks
+from vpcrouter.values.balancing import BalancerRule, StatisticsPage
 from vpcrouter.values.config import PortForward, PublicAddress, Reservation, RouterConfig, StaticNat, StaticRoute, Tier
 from vpcrouter.values.vpn import Far, RemoteAccess, SiteVpn
 
@@ -154,6 +155,27 @@ def forward_and_forward(one: PortForward, other: PortForward) -> str | None:
             f"the ports {one.first_port}-{one.last_port} overlap the port forwarding"
             f" {other.address} {other.protocol} {other.first_port}-{other.last_port}"
         )
+    return None
+
+
+def forward_and_listener(forward: PortForward, listener: BalancerRule | StatisticsPage) -> str | None:
+    """A connection to a public port goes to a guest or to the load balancer."""
+    if (
+        forward.address == listener.address
+        and forward.protocol == "tcp"
+        and forward.first_port <= listener.port <= forward.last_port
+    ):
+        return (
+            f"port {listener.port} of {listener.address} cannot be the load balancer's and that of the port forwarding"
+            f" {forward.first_port}-{forward.last_port}"
+        )
+    return None
+
+
+def static_nat_and_listener(nat: StaticNat, listener: BalancerRule | StatisticsPage) -> str | None:
+    """All of an address with a static NAT is one guest's."""
+    if nat.address == listener.address:
+        return f"{nat.address} cannot be the static NAT of {nat.target} and the load balancer's at port {listener.port}"
     return None
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from vpcrouter.state import StateView
 from vpcrouter.values import networks
+from vpcrouter.values.balancing import BalancerRule, StatisticsPage
 from vpcrouter.values.bgp import BgpPeering
 from vpcrouter.values.config import (
     Acl,
@@ -39,6 +40,8 @@ Referring = (
     | SiteVpn
     | RemoteAccess
     | BgpPeering
+    | BalancerRule
+    | StatisticsPage
 )
 """What can be pending."""
 
@@ -84,6 +87,10 @@ def missing(view: StateView, thing: Referring) -> str | None:
             return None if public_side_of(view, gateway) else f"a network that holds the next hop {gateway}"
         case Reservation(address=address) | GuestPages(address=address) | GuestPassword(address=address):
             return _guest_missing(view, address)
+        case BalancerRule(address=address):
+            return None if address in view.public_addresses else f"the public address {address}"
+        case StatisticsPage(address=address):
+            return None if address in _own_addresses(view) else f"an address {address} of this router"
         case FirewallRule(address=address):
             return _firewall_missing(view, address)
         case Ipv6FirewallRule(network=network):
@@ -132,6 +139,13 @@ def _guest_missing(view: StateView, guest: str) -> str | None:
     return f"a tier that holds {guest}" if tier is None else _not_ours(tier, guest)
 
 
+def _own_addresses(view: StateView) -> frozenset[str]:
+    own = {*view.public_addresses, *(a for tier in view.tiers.values() for a in (tier.gateway, tier.address))}
+    if view.router is not None and view.router.control_address is not None:
+        own.add(view.router.control_address.partition("/")[0])
+    return frozenset(own)
+
+
 def _not_ours(tier: Tier, address: str) -> str | None:
     """The own address of a router is its own affair: the peer cannot refuse for it, so neither does this router."""
     return f"another address than this router's own on {tier.device}, {address}" if address == tier.address else None
@@ -167,3 +181,7 @@ def describe(thing: Referring) -> str:
             return f"remote access at {thing.address}"
         case BgpPeering():
             return f"BGP neighbour {thing.ipv4 or thing.ipv6} (AS {thing.as_number}), tier {thing.network_id}"
+        case BalancerRule():
+            return f"load balancer {thing.address}:{thing.port}"
+        case StatisticsPage():
+            return f"statistics {thing.address}:{thing.port}"

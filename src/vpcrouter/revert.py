@@ -14,6 +14,7 @@ from vpcrouter import commands
 from vpcrouter.commands import Command
 from vpcrouter.errors import RejectedCommandError
 from vpcrouter.state import StateView
+from vpcrouter.values.balancing import Balancer
 from vpcrouter.values.config import Acl
 
 _Key = TypeVar("_Key", str, int)
@@ -40,6 +41,8 @@ def _removals(current: StateView, target: StateView) -> Iterator[Command]:
         yield commands.ChangeStaticNats(remove=nats)
     if routes := _changed(current.routes, target.routes):
         yield commands.ChangeStaticRoutes(remove=routes)
+    if current.balancer is not None and current.balancer != target.balancer:
+        yield commands.ReplaceBalancer(balancer=Balancer())
     for address in current.guest_pages.keys() - target.guest_pages.keys():
         yield commands.RemoveGuestPages(address=address)
     for address in current.guest_passwords.keys() - target.guest_passwords.keys():
@@ -82,6 +85,8 @@ def _additions(current: StateView, target: StateView) -> Iterator[Command]:
         yield commands.ChangeFirewallRules(put=tuple(target.firewall_rules.values()))
     if target.ipv6_firewall_rules:
         yield commands.ChangeIpv6FirewallRules(put=tuple(target.ipv6_firewall_rules.values()))
+    if target.balancer is not None:
+        yield commands.ReplaceBalancer(balancer=target.balancer)
     yield from (commands.PutGuestPages(pages=each) for each in target.guest_pages.values())
     for address, wanted in target.guest_passwords.items():
         yield commands.PutGuestPassword(address=address, password=wanted.password)

@@ -17,6 +17,7 @@ from attrs import frozen
 
 from vpcrouter import events
 from vpcrouter.values import networks
+from vpcrouter.values.balancing import Balancer
 from vpcrouter.values.bgp import BgpPeering
 from vpcrouter.values.config import (
     Acl,
@@ -83,6 +84,10 @@ class StateView(Protocol):
         """Of guests' IPv6 networks, by number."""
 
     @property
+    def balancer(self) -> Balancer | None:
+        """The load balancer; None if there is none."""
+
+    @property
     def guest_pages(self) -> Mapping[str, GuestPages]:
         """By the guest's address. They go with its reservation: the next guest there must not get them."""
 
@@ -130,6 +135,7 @@ class State:
     leases: Mapping[str, str] = {}
     firewall_rules: Mapping[int, FirewallRule] = {}
     ipv6_firewall_rules: Mapping[int, Ipv6FirewallRule] = {}
+    balancer: Balancer | None = None
     guest_pages: Mapping[str, GuestPages] = {}
     guest_passwords: Mapping[str, GuestPassword] = {}
     released: frozenset[str] = frozenset()
@@ -174,6 +180,7 @@ class Draft:
     leases: Mapping[str, str]
     firewall_rules: Mapping[int, FirewallRule]
     ipv6_firewall_rules: Mapping[int, Ipv6FirewallRule]
+    balancer: Balancer | None
     guest_pages: Mapping[str, GuestPages]
     guest_passwords: Mapping[str, GuestPassword]
     released: frozenset[str]
@@ -187,6 +194,7 @@ class Draft:
         self.router = state.router
         self.released = state.released
         self.bgp_peerings = state.bgp_peerings
+        self.balancer = state.balancer
         for name in _MAPPINGS:
             setattr(self, name, getattr(state, name))
         self._owned: set[str] = set()
@@ -202,6 +210,7 @@ class Draft:
             router=self.router,
             released=self.released,
             bgp_peerings=self.bgp_peerings,
+            balancer=self.balancer,
             **{name: getattr(self, name) for name in _MAPPINGS},
         )
 
@@ -399,6 +408,10 @@ def _forget_guests(draft: Draft, addresses: Iterable[str]) -> None:
                 del draft.own(name)[address]
 
 
+def _balancer_replaced(draft: Draft, event: events.BalancerReplaced) -> None:
+    draft.balancer = None if event.balancer.is_empty else event.balancer
+
+
 def _guest_pages_put(draft: Draft, event: events.GuestPagesPut) -> None:
     draft.own("guest_pages")[event.pages.address] = event.pages
 
@@ -467,6 +480,7 @@ _EVOLVE: Mapping[type, Callable[[Draft, Any], None]] = {
     events.ReservationRemoved: _reservation_removed,
     events.FirewallRulesChanged: _firewall_rules_changed,
     events.Ipv6FirewallRulesChanged: _ipv6_firewall_rules_changed,
+    events.BalancerReplaced: _balancer_replaced,
     events.GuestPagesPut: _guest_pages_put,
     events.GuestPagesRemoved: _guest_pages_removed,
     events.GuestPasswordPut: _guest_password_put,

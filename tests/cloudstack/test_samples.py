@@ -29,10 +29,12 @@ from vpcrouter.commands import (
     RemoveSiteVpn,
     RemoveTier,
     ReplaceAcl,
+    ReplaceBalancer,
     ReplaceBgpPeerings,
 )
 from vpcrouter.errors import UnsupportedTypeError
 from vpcrouter.submission import read_submission
+from vpcrouter.values.balancing import BalancedServer, Balancer, BalancerRule, StatisticsPage
 from vpcrouter.values.bgp import BgpPeering
 from vpcrouter.values.config import (
     Acl,
@@ -90,7 +92,42 @@ SSH = forward("tcp", 2201, 2201, "10.1.2.11", 22)
 RANGE = forward("tcp", 8000, 8009, "10.1.2.12", 9000)
 WEB = Reservation(address="10.1.2.11", mac="02:02:00:02:00:0b", host_name="web-1")
 
+
+def balanced(address: str, *servers: tuple[str, int], port: int, algorithm: str, http: bool = False) -> BalancerRule:
+    return BalancerRule(
+        address=address,
+        port=port,
+        algorithm=algorithm,
+        http=http,
+        servers=tuple(BalancedServer(address=server, port=at) for server, at in servers),
+        connect_timeout_ms=5000,
+        client_timeout_ms=50000,
+        server_timeout_ms=50000,
+    )
+
+
+STATISTICS = StatisticsPage(
+    address="203.0.113.10", port=8081, uri="/admin?stats", user="lbstats", password=Secret(text="example-only")
+)
+
 EXPECTED: dict[str, Command] = {
+    "load_balancer.empty.json": ReplaceBalancer(balancer=Balancer(pages=(STATISTICS,))),
+    "load_balancer.replace.json": ReplaceBalancer(
+        balancer=Balancer(
+            rules=(
+                balanced(
+                    "203.0.113.15",
+                    ("10.1.6.11", 8080),
+                    ("10.1.6.12", 8080),
+                    port=80,
+                    algorithm="roundrobin",
+                    http=True,
+                ),
+                balanced("203.0.113.15", ("10.1.6.11", 8443), port=8443, algorithm="leastconn"),
+            ),
+            pages=(STATISTICS,),
+        )
+    ),
     "vm_metadata.json": PutGuestPages(
         pages=GuestPages(
             address="10.1.2.11",
@@ -320,8 +357,6 @@ EXPECTED: dict[str, Command] = {
 }
 
 NOT_BUILT = {
-    "load_balancer.empty.json": "loadbalancer",
-    "load_balancer.replace.json": "loadbalancer",
     "monitor_service.health_refresh.json": "monitorservice",
     "monitor_service.json": "monitorservice",
 }
@@ -375,7 +410,7 @@ def test_burst_of_58_files() -> None:
         "vmdata PutGuestPages": 5,
         "forwardrules ChangePortForwards": 10,
         "staticnatrules ChangeStaticNats": 2,
-        "loadbalancer NoneType": 1,
+        "loadbalancer ReplaceBalancer": 1,
         "staticroutes ChangeStaticRoutes": 3,
     }
 

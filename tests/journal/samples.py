@@ -10,7 +10,7 @@ from tests.journal.disks import HastyDisk
 from vpcrouter import events
 from vpcrouter.events import Event
 from vpcrouter.journal import Entry, Journal, JournalRecord, Keys
-from vpcrouter.values import bgp, config, confirmation, vpn
+from vpcrouter.values import balancing, bgp, config, confirmation, vpn
 from vpcrouter.values.guests import GuestPages
 from vpcrouter.values.role import Role
 
@@ -140,6 +140,25 @@ EVERY_KIND: tuple[Event, ...] = (
             ),
         ),
         removed=(50,),
+    ),
+    events.BalancerReplaced(
+        balancer=balancing.Balancer(
+            rules=(
+                balancing.BalancerRule(
+                    address="203.0.113.10",
+                    port=443,
+                    http=True,
+                    servers=(balancing.BalancedServer(address="10.1.2.10", port=8443, tls=True),),
+                    stickiness=balancing.Stickiness(cookie_name="SRV"),
+                    certificate=balancing.Certificate(certificates=("AAAA",), key=config.Secret(text="AQID")),
+                ),
+            ),
+            pages=(
+                balancing.StatisticsPage(
+                    address="203.0.113.10", port=81, uri="/", user="a", password=config.Secret(text="b")
+                ),
+            ),
+        )
     ),
     events.GuestPagesPut(
         pages=GuestPages(

@@ -107,6 +107,7 @@ def test_everything_is_effective_or_pending(stream: list[commands.Command]) -> N
         + len(state.guest_pages)
         + len(state.site_vpns)
         + len(state.remote_accesses)
+        + (len(state.balancer.listeners) if state.balancer is not None else 0)
     )
     working = (
         len(found.acls)
@@ -119,6 +120,8 @@ def test_everything_is_effective_or_pending(stream: list[commands.Command]) -> N
         + len(found.guest_pages)
         + len(found.site_vpns)
         + (found.remote_access is not None)
+        + len(found.balancer_rules)
+        + len(found.statistics_pages)
     )
     # A neighbour is spoken to while some of its tiers are not there.
     not_counted = ("everything", "source NAT", "password of", "BGP neighbour")

@@ -29,7 +29,8 @@ from vpcrouter.values.desired import Daemon, Desired, NftChain
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
-MAPPINGS = [field.name for field in attrs.fields(State) if field.name not in ("router", "released", "bgp_peerings")]
+NO_MAPPINGS = ("router", "released", "bgp_peerings", "balancer")
+MAPPINGS = [field.name for field in attrs.fields(State) if field.name not in NO_MAPPINGS]
 
 
 def state_of(stream: list[Command]) -> State:

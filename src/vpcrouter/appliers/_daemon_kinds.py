@@ -75,7 +75,9 @@ class DaemonKind:
 
 def kinds() -> Mapping[str, DaemonKind]:
     """All daemons that are known, by name."""
-    return {kind.name: kind for kind in (CONNTRACKD, DNSMASQ, GUESTWEB, RADVD, BGPD, CHARON, XL2TPD, KEEPALIVED)}
+    return {
+        kind.name: kind for kind in (CONNTRACKD, DNSMASQ, GUESTWEB, HAPROXY, RADVD, BGPD, CHARON, XL2TPD, KEEPALIVED)
+    }
 
 
 def keepalived_directory(settings: Settings) -> Path:
@@ -245,6 +247,19 @@ GUESTWEB = DaemonKind(
     says_when_reloaded=True,
     ready=b"Loading success.",
     shelf=lambda settings: Path(settings.guest_pages_dir),
+)
+
+# The load balancer: the same program with files of its own. The applier knows them apart by the main file.
+HAPROXY = DaemonKind(
+    name="haproxy",
+    config="haproxy.cfg",
+    arguments=lambda settings: ("-W", "-f", _config(settings, "haproxy.cfg")),
+    test=lambda path: ("-c", "-q", "-f", path),
+    tests_all_files=True,
+    reload_signal=signal.SIGUSR2,
+    says_when_reloaded=True,
+    ready=b"Loading success.",
+    directories=lambda settings: (Path(settings.run_dir) / "haproxy",),
 )
 
 

@@ -9,6 +9,7 @@ from vpcrouter import contradictions as clash
 from vpcrouter.decide.decision import Decision, Rules, refuse, refuse_two_in_one_place, reject, waiting
 from vpcrouter.decide.vpn import refuse_forward, refuse_static_nat
 from vpcrouter.state import StateView, forward_key, same_forward
+from vpcrouter.values.balancing import BalancerRule, StatisticsPage
 from vpcrouter.values.config import PortForward
 
 SHIFTED_PORTS = 1000
@@ -92,6 +93,8 @@ def _check_forward(view: StateView, new: PortForward) -> None:
         )
     _check_target(view, new.target, where)
     refuse_forward(view, new, where)
+    for listener in _listeners(view):
+        refuse(clash.forward_and_listener(new, listener), where)
 
 
 def _check_target(view: StateView, target: str, where: str) -> None:
@@ -99,6 +102,10 @@ def _check_target(view: StateView, target: str, where: str) -> None:
         refuse(clash.guest_and_config(target, view.router), where)
     for tier in view.tiers.values():
         refuse(clash.tier_and_target(tier, target), where)
+
+
+def _listeners(view: StateView) -> tuple[BalancerRule | StatisticsPage, ...]:
+    return () if view.balancer is None else view.balancer.listeners
 
 
 def _change_static_nats(view: StateView, command: commands.ChangeStaticNats) -> Decision:
@@ -109,6 +116,8 @@ def _change_static_nats(view: StateView, command: commands.ChangeStaticNats) -> 
             raise reject(f"{new.address} already has a port forwarding", references.describe(new), "revoke that first")
         _check_target(view, new.target, references.describe(new))
         refuse_static_nat(view, new.address, references.describe(new))
+        for listener in _listeners(view):
+            refuse(clash.static_nat_and_listener(new, listener), references.describe(new))
         after[new.address] = new
     for new in command.put:
         for other in after.values():

@@ -36,6 +36,9 @@ def _put_tier(view: StateView, command: commands.PutTier) -> Decision:
         refuse(clash.tier_and_target(tier, nat.target), where)
     for far in references.far_networks(view):
         refuse(clash.tier_and_far(tier, far), where)
+    for rule in view.balancer.rules if view.balancer is not None else ():
+        for server in rule.servers:
+            refuse(clash.tier_and_target(tier, server.address), where)
     if view.router is not None:
         refuse(clash.tier_and_config(tier, view.router), where)
     return Decision(event=events.TierAdded(tier=tier) if old is None else events.TierChanged(tier=tier))

@@ -7,6 +7,7 @@ name, version and field order stand as literals in `registry`; `codec` turns it 
 from __future__ import annotations
 
 from vpcrouter.events.addresses import PublicAddressesChanged
+from vpcrouter.events.balancing import BalancerReplaced
 from vpcrouter.events.bgp import BgpPeeringsReplaced
 from vpcrouter.events.confirmation import ChangeConfirmed, ChangeReverted, ConfirmationRequired
 from vpcrouter.events.dhcp import ReservationPut, ReservationRemoved
@@ -48,6 +49,7 @@ Event = (
     | ConfirmationRequired
     | ChangeConfirmed
     | ChangeReverted
+    | BalancerReplaced
     | GuestPagesPut
     | GuestPagesRemoved
     | GuestPasswordPut
@@ -63,6 +65,7 @@ Event = (
 
 __all__ = [
     "AclReplaced",
+    "BalancerReplaced",
     "BgpPeeringsReplaced",
     "ChangeConfirmed",
     "ChangeReverted",

@@ -11,7 +11,7 @@ from typing import Any
 
 from vpcrouter import events
 from vpcrouter.events.schema import By, Many, Maybe, Record
-from vpcrouter.values import bgp, config, confirmation, guests, vpn
+from vpcrouter.values import balancing, bgp, config, confirmation, guests, vpn
 from vpcrouter.values.role import Role
 
 
@@ -149,6 +149,51 @@ CONFIRMATION = Record(
     conditions=Many(),
     beneath=Many(_PAIR),
 )
+BALANCED_SERVER = Record(
+    balancing.BalancedServer,
+    address=None,
+    port=None,
+    tls=None,
+    send_proxy=None,
+    most_connections=None,
+    least_connections=None,
+    most_queued=None,
+)
+STICKINESS = Record(
+    balancing.Stickiness,
+    cookie_name=None,
+    cookie_mode=None,
+    indirect=None,
+    nocache=None,
+    postonly=None,
+    domains=Many(),
+    table_size=None,
+    expire_s=None,
+)
+CERTIFICATE = Record(balancing.Certificate, certificates=Many(), key=_SECRET, key_label=None)
+BALANCER_RULE = Record(
+    balancing.BalancerRule,
+    address=None,
+    port=None,
+    algorithm=None,
+    http=None,
+    keeps_alive=None,
+    servers=Many(BALANCED_SERVER),
+    sources=Many(),
+    stickiness=Maybe(STICKINESS),
+    certificate=Maybe(CERTIFICATE),
+    http2=None,
+    tls_profile=None,
+    connect_timeout_ms=None,
+    client_timeout_ms=None,
+    server_timeout_ms=None,
+    most_connections=None,
+    full_connections=None,
+)
+STATISTICS_PAGE = Record(
+    balancing.StatisticsPage, address=None, port=None, uri=None, user=None, password=_SECRET, sources=Many()
+)
+BALANCER = Record(balancing.Balancer, rules=Many(BALANCER_RULE), pages=Many(STATISTICS_PAGE), most_connections=None)
 GUEST_PAGES = Record(guests.GuestPages, address=None, user_data=Maybe(_SECRET), metadata=Many(_PAIR))
 GUEST_PASSWORD = Record(guests.GuestPassword, address=None, password=_SECRET, fetched=None)
 SITE_VPN = Record(
@@ -214,6 +259,7 @@ EVENTS: Mapping[tuple[str, int], Record] = {
     ("confirmation-required", 1): Record(events.ConfirmationRequired, confirmation=CONFIRMATION),
     ("change-confirmed", 1): Record(events.ChangeConfirmed, name=None, by=None),
     ("change-reverted", 1): Record(events.ChangeReverted, name=None, reason=None, kept=Many()),
+    ("balancer-replaced", 1): Record(events.BalancerReplaced, balancer=BALANCER),
     ("guest-pages-put", 1): Record(events.GuestPagesPut, pages=GUEST_PAGES),
     ("guest-pages-removed", 1): Record(events.GuestPagesRemoved, address=None),
     ("guest-password-put", 1): Record(events.GuestPasswordPut, address=None, password=_SECRET),

@@ -8,6 +8,7 @@
                                   ├── guestweb      user data, metadata and passwords, over HTTP
                                   ├── ipsec, l2tp   tunnels, on the router that serves
                                   ├── bgp           who is told of the tiers
+                                  ├── haproxy       load balancing
                                   └── keepalived    who serves
 
 Called by whoever settles, plans or renders; knows no machine. One file per target, and none knows another's output.
@@ -24,6 +25,8 @@ from vpcrouter.materialise.dnsmasq import dnsmasq
 from vpcrouter.materialise.election import Election, elect
 from vpcrouter.materialise.guestweb import guestweb
 from vpcrouter.materialise.guestweb import is_needed as guest_pages_needed
+from vpcrouter.materialise.haproxy import haproxy
+from vpcrouter.materialise.haproxy import is_needed as balancer_needed
 from vpcrouter.materialise.ipsec import charon
 from vpcrouter.materialise.keepalived import keepalived
 from vpcrouter.materialise.kernel import kernel
@@ -77,6 +80,8 @@ def _daemons(
         yield charon(found, settings)
         if found.remote_access is not None:
             yield xl2tpd(found, found.remote_access, settings)
+    if balancer_needed(found):
+        yield haproxy(found, settings)
     if election is not None:
         yield keepalived(found, config, placement, election, role, settings)
 

@@ -24,6 +24,7 @@ from vpcrouter.materialise.conntrackd import GROUP, PORT
 from vpcrouter.materialise.election import Election
 from vpcrouter.materialise.firewall import guard_chains, guard_sets, ipv6_filter_chains
 from vpcrouter.materialise.guestweb import PAGES_PORT, PASSWORD_PORT
+from vpcrouter.materialise.haproxy import balanced_set
 from vpcrouter.materialise.nat import nat_chains, nat_sets
 from vpcrouter.materialise.placement import ipv6_devices, private_gateways, public_devices
 from vpcrouter.materialise.rendering import word
@@ -65,6 +66,7 @@ def ruleset(effective: Effective, role: Role, election: Election | None = None) 
             *nat_sets(effective),
             *reply_sets(effective),
             *guard_sets(effective),
+            balanced_set(effective),
             *_dispatch(effective),
             *usage_sets(effective),
             *tunnel_sets(effective),
@@ -193,6 +195,7 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
         # User data, metadata and passwords; where there are none, a guest is refused at once and does not wait.
         f"tcp dport {{ {PAGES_PORT}, {PASSWORD_PORT} }} ip daddr @gateways accept",
         f"tcp dport {{ {PAGES_PORT}, {PASSWORD_PORT} }} iifname @serving fib daddr . iif type local accept",
+        "meta l4proto tcp ip saddr . ip daddr . tcp dport @balanced accept",
     ]
     if election is not None:
         from_guest.append("ip daddr 224.0.0.0/4 jump from_peer")
@@ -218,6 +221,7 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
         "iifname @serving udp sport 68 udp dport 67 accept",
         "iifname . ip saddr @guests jump from_guest",
         "iifname @outside icmp type echo-request accept",
+        "iifname @outside meta l4proto tcp ip saddr . ip daddr . tcp dport @balanced accept",
         # Neighbour discovery is what ARP is to IPv4; its hop limit says that it comes from the link itself (RFC 4861).
         "iifname @with_ipv6 ip6 hoplimit 255 icmpv6 type"
         " { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit } accept",

@@ -17,6 +17,7 @@ from vpcrouter.errors import MalformedInputError
 _WORD = re.compile(r"[A-Za-z0-9_/:][A-Za-z0-9_./:-]*", re.ASCII)
 _QUOTABLE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]*", re.ASCII)
 _UNBROKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_SINGLE_QUOTABLE = re.compile(r"[\x20-\x26\x28-\x7e]*", re.ASCII)
 
 
 def word(value: object) -> str:
@@ -51,6 +52,13 @@ def unbroken(value: str) -> Literal:
     return Literal(value)
 
 
+def single_quoted(value: str) -> Literal:
+    """A value in single quotes, in which haproxy knows no special character: printable, and no such quote itself."""
+    if not _SINGLE_QUOTABLE.fullmatch(value):
+        raise MalformedInputError("a value cannot stand in single quotes", where="materialise")
+    return Literal(f"'{value}'")
+
+
 def _finish(value: object) -> str:
     return value if isinstance(value, Literal) else word(value)
 
@@ -72,7 +80,7 @@ def _template(name: str) -> Template:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("vpcrouter.materialise"),
         undefined=StrictUndefined,
         finalize=_finish,
@@ -82,3 +90,6 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         auto_reload=False,
     )
+    # `known` marks a text of our own, never a value.
+    environment.filters.update(single_quoted=single_quoted, known=Literal)
+    return environment

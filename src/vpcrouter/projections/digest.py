@@ -111,6 +111,7 @@ def _shared(view: StateView) -> list[Any]:
     later = (
         ["firewall", *(registry.FIREWALL_RULE.pack(each) for _, each in sorted(view.firewall_rules.items()))],
         ["ipv6-firewall", *(registry.IPV6_FIREWALL_RULE.pack(r) for _, r in sorted(view.ipv6_firewall_rules.items()))],
+        ["balancer", *((registry.BALANCER.pack(view.balancer),) if view.balancer is not None else ())],
         ["guest-pages", *(_pages_digest(pages) for _, pages in sorted(view.guest_pages.items()))],
         # Not whether a password was fetched: the peer learns that a moment later.
         ["guest-passwords", *([a, _hash(each.password)] for a, each in sorted(view.guest_passwords.items()))],

@@ -14,6 +14,7 @@ from attrs import frozen
 from vpcrouter import references
 from vpcrouter.state import StateView
 from vpcrouter.values import networks
+from vpcrouter.values.balancing import Balancer, BalancerRule, StatisticsPage
 from vpcrouter.values.bgp import BgpPeering
 from vpcrouter.values.config import (
     Acl,
@@ -76,6 +77,9 @@ class Effective:
     ipv6_firewall_rules: tuple[Ipv6FirewallRule, ...]
     """By number."""
     released: tuple[str, ...]
+    balancer_rules: tuple[BalancerRule, ...] = ()
+    statistics_pages: tuple[StatisticsPage, ...] = ()
+    most_balanced_connections: int = 0
     guest_pages: tuple[GuestPages, ...] = ()
     has_guest_passwords: bool = False
     """Whether some guest was given a password, fetched or not."""
@@ -89,6 +93,7 @@ def effective(view: StateView) -> Effective:
     """Everything that refers only to what is there."""
     public = view.public_addresses
     hidden = references.source_nat_address(view)
+    balancer = view.balancer or Balancer()
     return Effective(
         config=view.router,
         tiers=tuple(sorted(view.tiers.values(), key=lambda tier: device_number(tier.device))),
@@ -120,6 +125,9 @@ def effective(view: StateView) -> Effective:
         firewall_rules=tuple(_there(view, view.firewall_rules)),
         ipv6_firewall_rules=tuple(_there(view, view.ipv6_firewall_rules)),
         released=tuple(sorted(view.released, key=device_number)),
+        balancer_rules=tuple(each for each in balancer.rules if references.missing(view, each) is None),
+        statistics_pages=tuple(each for each in balancer.pages if references.missing(view, each) is None),
+        most_balanced_connections=balancer.most_connections,
         guest_pages=tuple(
             view.guest_pages[address]
             for address in sorted(view.guest_pages, key=networks.parse_address)
@@ -167,6 +175,9 @@ def _referring(view: StateView) -> Iterator[references.Referring]:
     yield from (view.reservations[address] for address in sorted(view.reservations, key=networks.parse_address))
     yield from (rule for _, rule in sorted(view.firewall_rules.items()))
     yield from (rule for _, rule in sorted(view.ipv6_firewall_rules.items()))
+    if view.balancer is not None:
+        yield from view.balancer.rules
+        yield from view.balancer.pages
     yield from (view.guest_pages[address] for address in sorted(view.guest_pages, key=networks.parse_address))
     for address in sorted(view.guest_passwords, key=networks.parse_address):
         if not view.guest_passwords[address].fetched:
