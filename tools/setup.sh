@@ -15,8 +15,9 @@ PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 PROGRAMS="
 keepalived conntrackd conntrack nft:nftables dnsmasq:dnsmasq-base radvd ip:iproute2 tc:iproute2
 sysctl:procps ping:iputils-ping tcpdump nsenter:util-linux haproxy curl
+charon-systemd swanctl:strongswan-swanctl vtysh:frr xl2tpd pppd:ppp
 "
-UNITS="keepalived conntrackd nftables radvd haproxy"
+UNITS="keepalived conntrackd nftables radvd haproxy strongswan frr xl2tpd"
 OLDEST_PYTHON="3.11"
 
 fail() {
