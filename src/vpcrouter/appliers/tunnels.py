@@ -11,6 +11,7 @@ Nothing here waits for a peer: to begin is asked, not awaited.
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -90,7 +91,14 @@ class TunnelApplier:
                 connection.settimeout(_ANSWER_S)
                 connection.connect(str(self._path))
                 return question(vici.Session(connection))
-        except (OSError, vici.exception.CommandException, vici.exception.SessionException) as error:
+        except (
+            OSError,
+            struct.error,
+            vici.exception.CommandException,
+            vici.exception.DeserializationException,
+            vici.exception.EventUnknownException,
+            vici.exception.SessionException,
+        ) as error:
             raise ApplierError(f"charon does not answer: {error}", where="tunnels") from None
 
 
