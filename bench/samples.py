@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import cycle, islice
 
 from vpcrouter import events
@@ -49,16 +50,21 @@ def configuration(*, redundant: bool = True) -> Iterator[events.Event]:
 
 
 def rules(count: int) -> tuple[AclRule, ...]:
-    """Rules of which no two are alike and none can be merged with another."""
-    return tuple(
-        AclRule(
-            protocol="tcp",
-            first_port=1 + number % 60_000,
-            last_port=1 + number % 60_000,
-            networks=(f"198.{18 + number // 65_536}.{number // 256 % 256}.{number % 256}/32",),
-            allowed=number % 2 == 0,
-        )
-        for number in range(count)
+    """Rules of which no two are alike and none can be merged with another.
+
+    The same object stands for the same rule, as the decoder has it (`cloudstack.networkacl`).
+    """
+    return tuple(_rule(number) for number in range(count))
+
+
+@cache
+def _rule(number: int) -> AclRule:
+    return AclRule(
+        protocol="tcp",
+        first_port=1 + number % 60_000,
+        last_port=1 + number % 60_000,
+        networks=(f"198.{18 + number // 65_536}.{number // 256 % 256}.{number % 256}/32",),
+        allowed=number % 2 == 0,
     )
 
 

@@ -48,7 +48,10 @@ Referring = (
 
 def tier_of(view: StateView, address: str) -> Tier | None:
     """The tier in whose network the address lies."""
-    return next((tier for tier in view.tiers.values() if networks.holds(tier.network, address)), None)
+    for tier in view.tiers.values():
+        if networks.holds(tier.network, address):
+            return tier
+    return None
 
 
 def public_side_of(view: StateView, address: str) -> PublicAddress | None:
@@ -144,6 +147,12 @@ def _own_addresses(view: StateView) -> frozenset[str]:
     if view.router is not None and view.router.control_address is not None:
         own.add(view.router.control_address.partition("/")[0])
     return frozenset(own)
+
+
+def tier_of_guest(view: StateView, guest: str) -> Tier | None:
+    """The tier of a guest's address; None while the address is none that a guest can have there."""
+    tier = tier_of(view, guest)
+    return tier if tier is not None and _not_ours(tier, guest) is None else None
 
 
 def _not_ours(tier: Tier, address: str) -> str | None:

@@ -245,6 +245,56 @@ def test_a_guest_keeps_its_next_hop_when_the_master_crashes(dual: Laboratory) ->
     assert dual.wait(is_pair, SETTLED_S), dual.status()
 
 
+ANSWER = """
+import socket
+with socket.create_server(("::", 9000), family=socket.AF_INET6) as server:
+    server.settimeout(20)
+    print("ready", flush=True)
+    client, _ = server.accept()
+    with client:
+        client.settimeout(20)
+        while word := client.recv(64):
+            client.sendall(word)
+"""
+TALK = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 9000), timeout=10) as server:
+    for line in sys.stdin:
+        server.sendall(line.encode())
+        print(server.recv(64).decode(), end="", flush=True)
+"""
+
+
+def test_a_connection_by_ipv6_survives_the_crash_of_the_master(dual: Laboratory) -> None:
+    master, backup = roles(dual)["master"], roles(dual)["backup"]
+    there = inside(dual.names.namespace("ext"), [sys.executable, "-c", ANSWER])
+    here = inside(dual.names.namespace("vm2"), [sys.executable, "-c", TALK, NEXT_HOP])
+    with subprocess.Popen(there, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        with subprocess.Popen(here, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+            assert client.stdin is not None
+            assert client.stdout is not None
+
+            def say(word: str) -> str:
+                assert client.stdin is not None
+                assert client.stdout is not None
+                client.stdin.write(word)
+                client.stdin.flush()
+                return client.stdout.readline()
+
+            assert say("before\n") == "before\n"
+            listing = ["conntrack", "-L", "-f", "ipv6", "-p", "tcp", "--dport", "9000"]
+            assert within(3.0, lambda: "ESTABLISHED" in run_in(dual, backup, *listing)), "the peer is told of it"
+            dual.crash(master, "links")
+            assert say("after\n") == "after\n"
+            client.stdin.close()
+            client.wait(10)
+        server.wait(10)
+    dual.heal()
+    assert dual.wait(is_pair, SETTLED_S), dual.status()
+
+
 def test_nothing_is_left_of_it_when_it_goes(dual: Laboratory) -> None:
     for router in ROUTERS:
         submit(dual, router, "guest_network.json", tier(router))

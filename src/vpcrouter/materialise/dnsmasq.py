@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from attrs import frozen
 
 from vpcrouter.materialise.radvd import ipv6_resolvers
-from vpcrouter.materialise.rendering import render
+from vpcrouter.materialise.rendering import Literal, render, word
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.config import Reservation, RouterConfig, Tier, TierIpv6
 from vpcrouter.values.desired import Daemon, File
@@ -33,14 +34,14 @@ _NO_LEASE_NAME = re.compile(r"_.*|[0-9]+[smhdw]?|infinite|ignore", re.ASCII)
 
 @frozen(kw_only=True)
 class Lease:
-    """One line of the lease file, and the names that go with it."""
+    """What stands in the files for one reservation."""
 
     mac: str
-    address: str
-    lease_name: str | None
-    duration: str
     is_default: bool
-    names: tuple[str, ...]
+    line: Literal
+    """Of the lease file."""
+    names: Literal
+    """The line with its names."""
 
 
 @frozen(kw_only=True)
@@ -124,15 +125,17 @@ def _resolvers(tier: Tier, config: RouterConfig) -> Iterator[str]:
         yield from (each for each in config.resolvers if not is_ipv6(each))
 
 
+@lru_cache(maxsize=65536)
 def _lease(reservation: Reservation, domain: str | None) -> Lease:
-    name = reservation.host_name
+    """Kept, since one more among ten thousand must not make all of them anew."""
+    name, address = word(reservation.host_name), word(reservation.address)
     first = name.partition(".")[0]
-    names = (name,) if domain is None or "." in name else (f"{name}.{domain}", name)
+    lease_name = () if _NO_LEASE_NAME.fullmatch(first) else (word(first),)
+    duration = word(reservation.lease_seconds) if reservation.lease_seconds else "infinite"
+    names = (name,) if domain is None or "." in name else (f"{name}.{word(domain)}", name)
     return Lease(
         mac=reservation.mac,
-        address=reservation.address,
-        lease_name=None if _NO_LEASE_NAME.fullmatch(first) else first,
-        duration=str(reservation.lease_seconds) if reservation.lease_seconds else "infinite",
         is_default=reservation.is_default,
-        names=names,
+        line=Literal(",".join((word(reservation.mac), address, *lease_name, duration))),
+        names=Literal(" ".join((address, *names))),
     )

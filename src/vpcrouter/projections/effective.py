@@ -220,8 +220,7 @@ def _peerings(view: StateView) -> Iterator[BgpPeering]:
 def _reservations(view: StateView) -> dict[str, tuple[Reservation, ...]]:
     by_device: dict[str, list[Reservation]] = {device: [] for device in sorted(view.tiers, key=device_number)}
     for reservation in view.reservations.values():
-        tier = references.tier_of(view, reservation.address)
-        if tier is not None and references.missing(view, reservation) is None:
+        if tier := references.tier_of_guest(view, reservation.address):
             by_device[tier.device].append(reservation)
     return {
         device: tuple(sorted(found, key=lambda each: networks.parse_address(each.address)))

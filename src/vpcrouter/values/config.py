@@ -308,7 +308,7 @@ class StaticRoute:
     gateway: str = checked(fields.ipv4)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)  # as with AclRule
 class Reservation:
     """A fixed DHCP lease and DNS name of one guest NIC."""
 
