@@ -277,3 +277,15 @@ def test_a_file_that_does_not_end_is_refused() -> None:
 
 def test_a_second_is_a_second() -> None:
     assert parse("vrrp_instance a {\n interface eth2\n advert_int 1\n}\n").instances[0].interval_ns == SECOND
+
+
+def test_what_is_lost_elsewhere_is_told_to_the_peer(two: Two) -> None:
+    """A tracked device: the own one is well, so priority 0 goes out, and the peer waits for its skew only."""
+    tracks = "}\n track_interface {\n eth9\n"
+    two.start("rA", instance("eth2", 2, priority=110, carried=("10.1.9.1/24 dev eth9",), extra=tracks))
+    two.start("rB", carrier("eth2", 3))
+    two.run(1000)
+    assert two.serving() == ["rA"]
+    two.networks.cut(two.machines["rA"], "eth9", Cut.CARRIER)
+    two.run(90)
+    assert two.serving() == ["rB"]

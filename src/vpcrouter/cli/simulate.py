@@ -211,3 +211,4 @@ def _tell(finding: Finding, path: Path) -> None:
     for each in finding.violations:
         say(str(each))
     say(f"\nvpcrouter simulate --replay {path}   runs it again")
+    say(f"vpcrouter lab replay {path}          runs it on real daemons")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from attrs import asdict
 
 from vpcrouter.lab.console import (
     GENERAL,
@@ -292,6 +294,39 @@ def reboot(
     else:
         print_table(reboot_table(done))
     answer(all(each.settled for each in done.values()))
+
+
+@app.command()
+def replay(
+    ctx: typer.Context,
+    case: Annotated[Path, typer.Argument(metavar="FILE", help="A case, as `simulate` writes them.")],
+    prefix: Prefix = None,
+    directory: Directory = None,
+    json_: Json = False,
+) -> None:
+    """Run a case of the simulator on the real daemons; ends with 1 if the pair does not come to rest.
+
+    Example: vpcrouter lab replay broken.case
+    """
+    from vpcrouter.lab.replay import replay as run_case
+    from vpcrouter.simulation.case import loads
+
+    try:
+        wanted = loads(case.read_text("utf-8"), name=str(case))
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(str(error)) from None
+    with opened(ctx, prefix, directory) as laboratory:
+        result = run_case(laboratory, wanted)
+    if wants_json(ctx, json_):
+        say_json(asdict(result))
+    else:
+        for step in result.roles:
+            say(f"{step.at_ms:>9.1f} ms  {step.router}  {step.role}")
+        for each in result.left_out:
+            say(f"left out: {each}")
+        say("at rest: one master, one backup" if result.rests else "not at rest")
+    if not result.rests:
+        sys.exit(1)
 
 
 @app.command()

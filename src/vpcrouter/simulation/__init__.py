@@ -12,7 +12,20 @@ says what must never be so.
 
 from vpcrouter.simulation.case import Case, dumps, loads
 from vpcrouter.simulation.pair import Pair, Report, run
+from vpcrouter.simulation.recording import RoleStep, recorded_case
 from vpcrouter.simulation.watch import Outage, Violation
 from vpcrouter.simulation.world import SimulationError
 
-__all__ = ["Case", "Outage", "Pair", "Report", "SimulationError", "Violation", "dumps", "loads", "run"]
+__all__ = [
+    "Case",
+    "Outage",
+    "Pair",
+    "Report",
+    "RoleStep",
+    "SimulationError",
+    "Violation",
+    "dumps",
+    "loads",
+    "recorded_case",
+    "run",
+]

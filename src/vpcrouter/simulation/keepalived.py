@@ -196,6 +196,8 @@ class Keepalived(Process):
         for each in self._in_order():
             if not self._is_able(each):
                 if each.state is not State.FAULT:
+                    if each.state is State.MASTER:
+                        self._advertise(each, PRIORITY_STOP)  # arrives if only something tracked is lost
                     self._leave(each)
                     self._change(each, State.FAULT)
             elif each.state is State.FAULT:

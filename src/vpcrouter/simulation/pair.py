@@ -13,11 +13,12 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -41,13 +42,16 @@ from vpcrouter.simulation.case import (
     Submit,
 )
 from vpcrouter.simulation.drift import drift
-from vpcrouter.simulation.host import AgentProcess, Client
+from vpcrouter.simulation.host import AgentProcess, Client, SimulatedSurroundings
 from vpcrouter.simulation.loop import Descriptors
 from vpcrouter.simulation.machine import DEVICES, Machine
 from vpcrouter.simulation.network import Cut, Networks
+from vpcrouter.simulation.recording import RoleStep, role_steps
 from vpcrouter.simulation.watch import Disturbance, Outage, Violation, Watch
-from vpcrouter.simulation.world import MS, SECOND, Process, World
+from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Process, SimulationError, World
 from vpcrouter.values.settings import Settings
+
+Result = TypeVar("Result")
 
 LOOK_NS = 100 * MS
 """How often it is asked whether everything is at rest."""
@@ -67,6 +71,8 @@ class Report:
     reloads: int
     """Of keepalived, on both routers."""
     role_changes: int
+    roles: tuple[RoleStep, ...]
+    """Who became what and when, as the journals tell."""
     outages: tuple[Outage, ...]
     """All, also those that a fault excuses."""
     double_master_ms: float
@@ -146,6 +152,36 @@ class Pair:
     def run_for(self, seconds: float) -> None:
         """Let virtual time pass."""
         self.world.run_until(self.world.now_ns + round(seconds * 1e9))
+
+    def run_script(self, name: str, script: Callable[[Router], Result], *, limit_s: float = 120.0) -> Result:
+        """Run a control script that is written against `Router` on one machine, in virtual time; returns its result.
+
+        The script is the router's only process there: its agent, if it has one, is ended first. What the script raises
+        is raised here; SimulationError if it has not ended after `limit_s` seconds of virtual time.
+        """
+        machine = self.machines[name]
+        if machine.agent is not None:
+            machine.agent.kill()
+        process = Process(self.world, f"{name}/script")
+        surroundings = SimulatedSurroundings(machine, process)
+        done: Future[Result] = Future()
+
+        def work() -> None:
+            try:
+                with Router.open(machine.directory, settings=self.settings, surroundings=surroundings) as router:
+                    done.set_result(script(router))
+            except Exception as error:  # noqa: BLE001 - it is the caller's
+                done.set_exception(error)
+
+        thread = process.thread()
+        self.world.after(0, lambda: thread.do(work))
+        self.world.run_until(
+            self.world.now_ns + round(limit_s * SECOND), stop=lambda: done.done() and not thread.is_busy
+        )
+        process.kill()
+        if not done.done():
+            raise SimulationError(f"the script has not ended after {limit_s:g} s", where=name)
+        return done.result()
 
     # Steps --------------------------------------------------------------------------------------
 
@@ -335,6 +371,7 @@ def run(case: Case, *, settings: Settings | None = None) -> Report:
             settle_ms=max(0.0, round((rested_ns - last_ns) / MS, 1)) if rests else None,
             reloads=reloads,
             role_changes=changes,
+            roles=role_steps({name: machine.directory for name, machine in pair.machines.items()}, MORNING_NS),
             outages=tuple(watch.outages),
             double_master_ms=round(watch.double_master_ns / MS, 1),
             ended_ms=round(world.now_ns / MS, 1),

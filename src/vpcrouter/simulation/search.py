@@ -133,6 +133,7 @@ class Plan:
     most_commands: int = 8
     most_faults: int = 3
     advertisement_ms: int = 100
+    common_tier: bool = False
 
 
 def search_block(plan: Plan, number: int, bursts: int) -> Found:
@@ -143,6 +144,7 @@ def search_block(plan: Plan, number: int, bursts: int) -> Found:
         most_commands=plan.most_commands,
         most_faults=plan.most_faults,
         advertisement_ms=plan.advertisement_ms,
+        common_tier=plan.common_tier,
     )
     return search(strategy, bursts=bursts, seed=plan.seed * 1_000_003 + number)
 

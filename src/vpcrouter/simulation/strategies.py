@@ -347,11 +347,17 @@ def cases(
     most_commands: int = 8,
     burst: Sequence[Command] | None = None,
     advertisement_ms: int = 100,
+    common_tier: bool = False,
 ) -> Case:
-    """Cases of a pair; with `burst`, of these commands (as many of them as it takes) instead of drawn ones."""
+    """Cases of a pair; with `burst`, of these commands (as many of them as it takes) instead of drawn ones.
+
+    With `common_tier` there is one tier, on eth8, that no drawn command removes.
+    """
     timing = draw(timings())
     if burst is None:
         base = [boot(), public(10), *(add_tier(n) for n in sorted(draw(st.sets(st.sampled_from(_TIERS), min_size=1))))]
+        if common_tier:
+            base.append(add_tier(8))
         chosen = draw(st.lists(vpc_commands(), max_size=most_commands))
         first = [command.to(router, BASE_MS) for router in ROUTERS for command in base]
     else:

@@ -1,0 +1,154 @@
+"""Runs a case of the simulator in the laboratory: the same commands and faults, on real daemons, in real time.
+
+Called by the command line and by the suite that compares the two. The laboratory must be up and bare. Of the faults,
+those that a laboratory can make are made: crashes, pauses of daemons, cables, a reboot for a loss of power. The others
+are named in the result and left out.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from vpcrouter.appliers import _process
+from vpcrouter.errors import HostError
+from vpcrouter.lab.failover import is_pair
+from vpcrouter.lab.laboratory import Laboratory
+from vpcrouter.lab.layout import ROUTERS, cables_of
+from vpcrouter.simulation.case import EVERY_DEVICE, Case, Crash, CutCable, Pause, PowerOff, Step, Submit
+from vpcrouter.simulation.recording import RoleStep, role_steps
+
+LEAD_MS = 300
+"""In a case the agents start at 0 and are there at this time; in the laboratory they are there already."""
+RESTART_S = 1.0
+"""An agent that was killed is started again after this, as in the simulator."""
+REST_S = 15.0
+NOTICED_S = 2.0
+
+
+@frozen(kw_only=True)
+class Replayed:
+    """What the laboratory made of a case. Times count as in the case."""
+
+    roles: tuple[RoleStep, ...]
+    rejected: tuple[str, ...]
+    """Commands that a router refused, by name."""
+    left_out: tuple[str, ...]
+    """Steps that a laboratory cannot make."""
+    rests: bool
+    """In the end there was one master and one backup, both settled."""
+    digests: tuple[str, ...]
+
+
+def replay(laboratory: Laboratory, case: Case) -> Replayed:
+    """Run it; returns when all is at rest, or after REST_S."""
+    began, began_ns = time.monotonic() - LEAD_MS / 1000, time.time_ns() - LEAD_MS * 1_000_000
+    rejected: list[str] = []
+    left_out: list[str] = []
+    threads = [threading.Thread(target=_submit, args=(laboratory, case, router, began, rejected)) for router in ROUTERS]
+    for thread in threads:
+        thread.start()
+    for at_ms, work in sorted(_faults(laboratory, case, left_out), key=lambda each: each[0]):
+        _sleep_until(began + at_ms / 1000)
+        work()
+    for thread in threads:
+        thread.join()
+    # What has just happened may not be known yet, and an old word of both would look like rest.
+    time.sleep(NOTICED_S)
+    rests = laboratory.wait(is_pair, REST_S)
+    status = laboratory.status()
+    return Replayed(
+        roles=role_steps({router: laboratory.machines[router].journal for router in ROUTERS}, began_ns),
+        rejected=tuple(sorted(rejected)),
+        left_out=tuple(left_out),
+        rests=rests,
+        digests=tuple(str(each.get("digest")) for each in status.values()),
+    )
+
+
+def _submit(laboratory: Laboratory, case: Case, router: str, began: float, rejected: list[str]) -> None:
+    for step in case.steps:
+        if isinstance(step, Submit) and step.router == router:
+            _sleep_until(began + step.at_ms / 1000)
+            if any(line["status"] == "rejected" for line in _ask(laboratory, step)):
+                rejected.append(f"{router} {step.name}")
+
+
+def _ask(laboratory: Laboratory, step: Submit) -> Sequence[dict[str, Any]]:
+    """Hand a command in; again, if the agent is just not there."""
+    deadline = time.monotonic() + REST_S
+    while True:
+        try:
+            with laboratory.connect(step.router) as client:
+                return client.submit(step.name, step.text)
+        except HostError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _faults(laboratory: Laboratory, case: Case, left_out: list[str]) -> list[tuple[int, Callable[[], object]]]:
+    """What is to be done when; each fault may have an end of its own."""
+    work: list[tuple[int, Callable[[], object]]] = []
+    for step in case.faults:
+        match step:
+            case CutCable():
+                devices = [cable.device for cable in cables_of(step.router)]
+                for device in devices if step.device == EVERY_DEVICE else (step.device,):
+                    work.append((step.at_ms, partial(_cut, laboratory, step, device)))
+                    work.append((step.at_ms + step.for_ms, partial(laboratory.heal, step.router, device)))
+            case Crash():
+                work.append((step.at_ms, partial(_signal, laboratory, step, signal.SIGKILL)))
+                if step.process == "agent":
+                    work.append((step.at_ms + round(RESTART_S * 1000), partial(_start, laboratory, step)))
+            case Pause() if step.process != "all":
+                work.append((step.at_ms, partial(_signal, laboratory, step, signal.SIGSTOP)))
+                work.append((step.at_ms + step.for_ms, partial(_signal, laboratory, step, signal.SIGCONT)))
+            case PowerOff():
+                work.append((step.at_ms, partial(laboratory.reboot, [step.router])))
+            case _:
+                left_out.append(_name(step))
+    return work
+
+
+def _name(step: Step) -> str:
+    return f"{type(step).__name__} at {step.at_ms} ms"
+
+
+def _cut(laboratory: Laboratory, step: CutCable, device: str) -> None:
+    laboratory.cut(step.router, device, silent=step.how == "silent")
+
+
+def _start(laboratory: Laboratory, step: Crash) -> None:
+    laboratory.machines[step.router].start(laboratory.record.advertisement_ms)
+
+
+def _signal(laboratory: Laboratory, step: Crash | Pause, number: int) -> None:
+    """Signal every process of that name in the router's namespace."""
+    if step.process == "agent":
+        pids = [int(laboratory.machines[step.router].status()["pid"])]
+    else:
+        listed = _process.run(["ip", "netns", "pids", laboratory.names.namespace(step.router)]).split()
+        pids = [pid for pid in map(int, listed) if _command(pid) == step.process]
+    for pid in pids:
+        if (process := _process.open_process(pid)) is not None:
+            process.send(number)
+            process.close()
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""  # ended since the listing
+
+
+def _sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))

@@ -1,0 +1,74 @@
+"""The simulator against the real daemons: the same case in both, the same roles at about the same times.
+
+A disagreement is a defect of the model (or of the laboratory's clock: a busy machine is late, never early).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.conftest import new_laboratory
+from vpcrouter.lab.laboratory import Laboratory
+from vpcrouter.lab.replay import replay
+from vpcrouter.simulation.case import ROUTERS, Case, Crash, CutCable, Step
+from vpcrouter.simulation.pair import run
+from vpcrouter.simulation.recording import RoleStep
+from vpcrouter.simulation.strategies import BASE_MS, add_tier, boot, public, remove_tier
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+EARLY_MS, LATE_MS = 120, 700
+"""How much earlier and later than in the simulator a role may come in the laboratory."""
+FAULT_MS = 4_000
+
+
+@pytest.fixture
+def bare_pair() -> Iterator[Laboratory]:
+    """Both agents and nothing else."""
+    laboratory = new_laboratory()
+    try:
+        laboratory.up()
+        yield laboratory
+    finally:
+        laboratory.down()
+
+
+def scenario(*extra: Step) -> Case:
+    """rA gets its commands a second before rB, so that there is no doubt about who serves first."""
+    base = (boot(), public(10), add_tier(2), add_tier(3))
+    first = [command.to("rA", BASE_MS) for command in base]
+    second = [command.to("rB", BASE_MS + 1_200) for command in base]
+    return Case(steps=(*first, *second, *extra))
+
+
+SCENARIOS = {
+    "first-election": scenario(),
+    "lowest-tier-goes": scenario(*(remove_tier(2).to(router, FAULT_MS) for router in ROUTERS)),
+    "master-without-public-link": scenario(
+        CutCable(at_ms=FAULT_MS, router="rA", device="eth1", how="carrier", for_ms=1_500)
+    ),
+    "keepalived-killed": scenario(Crash(at_ms=FAULT_MS, router="rA", process="keepalived")),
+}
+
+
+def sequence(roles: tuple[RoleStep, ...], router: str) -> list[str]:
+    return [step.role for step in roles if step.router == router]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_model_does_what_the_daemons_do(bare_pair: Laboratory, name: str) -> None:
+    case = SCENARIOS[name]
+    expected, found = run(case), replay(bare_pair, case)
+    assert expected.violations == ()
+    assert found.rests, found
+    assert len(set(found.digests)) == 1
+    for router in ROUTERS:
+        assert sequence(found.roles, router) == sequence(expected.roles, router), (expected.roles, found.roles)
+    for modelled, real in zip(
+        sorted(expected.roles, key=lambda step: (step.router, step.at_ms)),
+        sorted(found.roles, key=lambda step: (step.router, step.at_ms)),
+        strict=True,
+    ):
+        assert -EARLY_MS <= real.at_ms - modelled.at_ms <= LATE_MS, (expected.roles, found.roles)
