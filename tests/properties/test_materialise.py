@@ -280,3 +280,5 @@ def test_the_daemons_accept_every_file(tmp_path_factory: pytest.TempPathFactory,
     if (directory / "keepalived.conf").exists():
         succeeds("unshare", "--net", "keepalived", "--config-test", "-f", str(directory / "keepalived.conf"))
     succeeds("dnsmasq", "--test", f"--conf-file={directory / 'dnsmasq.conf'}")
+    if (directory / "radvd.conf").exists():
+        succeeds("radvd", "--configtest", f"--config={directory / 'radvd.conf'}")

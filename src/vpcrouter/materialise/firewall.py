@@ -1,8 +1,8 @@
 """Firewall rules → nftables chains. Pure.
 
-A public address that has a rule or a translation is *guarded*: of what is new, only what a rule names gets to it,
-whoever sends it, before anything is translated. Every guarded address has its own chain, found by a map, so that the
-rules of one address cost nothing for another. On a VPC without this firewall no address is guarded.
+A public address that has a rule, a translation or a load balancer is *guarded*: of what is new, only what a rule names
+gets to it, whoever sends it, before anything is translated. Every guarded address has its own chain, found by a map, so
+that the rules of one address cost nothing for another. On a VPC without this firewall no address is guarded.
 
 The rules of guests' IPv6 networks stand before the tier's ACL: what passes them is accepted where the tier has no ACL,
 and asked the ACL otherwise. A server that follows its own documentation sends a tier one of the two.
@@ -31,6 +31,7 @@ def guarded_addresses(effective: Effective) -> tuple[str, ...]:
                 *(rule.address for rule in effective.firewall_rules),
                 *(each.address for each in effective.forwards),
                 *(nat.address for nat in effective.static_nats),
+                *(each.address for each in effective.balancer_rules),
             }
         )
     )
