@@ -11,11 +11,15 @@ cd "$(dirname "$0")/.."
 # Other users than root do not have these in their PATH, where Debian puts most of the daemons.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
-# program:package, or one word where both have the same name
+# program:package, or one word where both have the same name; a file by its path
 PROGRAMS="
 keepalived conntrackd conntrack nft:nftables dnsmasq:dnsmasq-base radvd ip:iproute2 tc:iproute2
 sysctl:procps ping:iputils-ping tcpdump nsenter:util-linux haproxy curl
-charon-systemd swanctl:strongswan-swanctl vtysh:frr xl2tpd pppd:ppp
+charon-systemd swanctl:strongswan-swanctl vtysh:frr /usr/lib/frr/frr-reload.py:frr-pythontools xl2tpd pppd:ppp
+/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins
+/usr/lib/ipsec/plugins/libstrongswan-eap-mschapv2.so:libcharon-extauth-plugins
+/usr/lib/ipsec/plugins/libstrongswan-openssl.so:libstrongswan-standard-plugins
+/usr/lib/ipsec/plugins/libstrongswan-curve25519.so:libstrongswan-extra-plugins
 "
 UNITS="keepalived conntrackd nftables radvd haproxy strongswan frr xl2tpd"
 OLDEST_PYTHON="3.11"
@@ -27,7 +31,7 @@ fail() {
 
 missing_packages() {
     for entry in $PROGRAMS; do
-        command -v "${entry%%:*}" >/dev/null 2>&1 || echo "${entry##*:}"
+        [ -e "${entry%%:*}" ] || command -v "${entry%%:*}" >/dev/null 2>&1 || echo "${entry##*:}"
     done | sort -u | paste -sd ' ' -
 }
 
