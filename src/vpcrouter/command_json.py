@@ -42,6 +42,7 @@ NAMES: dict[str, type[Command]] = {
     "remove-reservation": commands.RemoveReservation,
     "change-firewall-rules": commands.ChangeFirewallRules,
     "change-ipv6-firewall-rules": commands.ChangeIpv6FirewallRules,
+    "change-monitoring": commands.ChangeMonitoring,
     "replace-balancer": commands.ReplaceBalancer,
     "put-guest-pages": commands.PutGuestPages,
     "remove-guest-pages": commands.RemoveGuestPages,

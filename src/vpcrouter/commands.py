@@ -11,7 +11,7 @@ from attrs import frozen
 from vpcrouter.values import fields
 from vpcrouter.values.balancing import Balancer
 from vpcrouter.values.bgp import BgpPeering
-from vpcrouter.values.checks import checked, each, many
+from vpcrouter.values.checks import checked, each, flag, many
 from vpcrouter.values.config import (
     Acl,
     FirewallRule,
@@ -27,6 +27,7 @@ from vpcrouter.values.config import (
     rule_id,
 )
 from vpcrouter.values.guests import GuestPages, guest_password
+from vpcrouter.values.monitoring import Monitoring
 from vpcrouter.values.vpn import RemoteAccess, SiteVpn, VpnUser, user_name
 
 
@@ -120,6 +121,14 @@ class ChangeIpv6FirewallRules:
 
     put: tuple[Ipv6FirewallRule, ...] = many(Ipv6FirewallRule)
     remove: tuple[int, ...] = each(rule_id)
+
+
+@frozen(kw_only=True)
+class ChangeMonitoring:
+    """Replace what is watched of the router's health; its services stay unless they are named."""
+
+    monitoring: Monitoring
+    names_services: bool = flag(True)
 
 
 @frozen(kw_only=True)
@@ -222,6 +231,7 @@ Command = (
     | ChangeFirewallRules
     | ChangeIpv6FirewallRules
     | ReplaceBalancer
+    | ChangeMonitoring
     | PutGuestPages
     | RemoveGuestPages
     | PutGuestPassword

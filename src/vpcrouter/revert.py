@@ -16,6 +16,7 @@ from vpcrouter.errors import RejectedCommandError
 from vpcrouter.state import StateView
 from vpcrouter.values.balancing import Balancer
 from vpcrouter.values.config import Acl
+from vpcrouter.values.monitoring import Monitoring
 
 _Key = TypeVar("_Key", str, int)
 
@@ -85,6 +86,8 @@ def _additions(current: StateView, target: StateView) -> Iterator[Command]:
         yield commands.ChangeFirewallRules(put=tuple(target.firewall_rules.values()))
     if target.ipv6_firewall_rules:
         yield commands.ChangeIpv6FirewallRules(put=tuple(target.ipv6_firewall_rules.values()))
+    if target.monitoring != current.monitoring:
+        yield commands.ChangeMonitoring(monitoring=target.monitoring or Monitoring())
     if target.balancer is not None:
         yield commands.ReplaceBalancer(balancer=target.balancer)
     yield from (commands.PutGuestPages(pages=each) for each in target.guest_pages.values())

@@ -33,6 +33,7 @@ from vpcrouter.values.config import (
 )
 from vpcrouter.values.confirmation import Confirmation
 from vpcrouter.values.guests import GuestPages, GuestPassword
+from vpcrouter.values.monitoring import Monitoring
 from vpcrouter.values.vpn import RemoteAccess, SiteVpn, VpnUser
 
 
@@ -88,6 +89,10 @@ class StateView(Protocol):
         """The load balancer; None if there is none."""
 
     @property
+    def monitoring(self) -> Monitoring | None:
+        """What is watched of the router's health; None if nobody has asked."""
+
+    @property
     def guest_pages(self) -> Mapping[str, GuestPages]:
         """By the guest's address. They go with its reservation: the next guest there must not get them."""
 
@@ -136,6 +141,7 @@ class State:
     firewall_rules: Mapping[int, FirewallRule] = {}
     ipv6_firewall_rules: Mapping[int, Ipv6FirewallRule] = {}
     balancer: Balancer | None = None
+    monitoring: Monitoring | None = None
     guest_pages: Mapping[str, GuestPages] = {}
     guest_passwords: Mapping[str, GuestPassword] = {}
     released: frozenset[str] = frozenset()
@@ -181,6 +187,7 @@ class Draft:
     firewall_rules: Mapping[int, FirewallRule]
     ipv6_firewall_rules: Mapping[int, Ipv6FirewallRule]
     balancer: Balancer | None
+    monitoring: Monitoring | None
     guest_pages: Mapping[str, GuestPages]
     guest_passwords: Mapping[str, GuestPassword]
     released: frozenset[str]
@@ -195,6 +202,7 @@ class Draft:
         self.released = state.released
         self.bgp_peerings = state.bgp_peerings
         self.balancer = state.balancer
+        self.monitoring = state.monitoring
         for name in _MAPPINGS:
             setattr(self, name, getattr(state, name))
         self._owned: set[str] = set()
@@ -211,6 +219,7 @@ class Draft:
             released=self.released,
             bgp_peerings=self.bgp_peerings,
             balancer=self.balancer,
+            monitoring=self.monitoring,
             **{name: getattr(self, name) for name in _MAPPINGS},
         )
 
@@ -408,6 +417,10 @@ def _forget_guests(draft: Draft, addresses: Iterable[str]) -> None:
                 del draft.own(name)[address]
 
 
+def _monitoring_replaced(draft: Draft, event: events.MonitoringReplaced) -> None:
+    draft.monitoring = event.monitoring
+
+
 def _balancer_replaced(draft: Draft, event: events.BalancerReplaced) -> None:
     draft.balancer = None if event.balancer.is_empty else event.balancer
 
@@ -481,6 +494,7 @@ _EVOLVE: Mapping[type, Callable[[Draft, Any], None]] = {
     events.FirewallRulesChanged: _firewall_rules_changed,
     events.Ipv6FirewallRulesChanged: _ipv6_firewall_rules_changed,
     events.BalancerReplaced: _balancer_replaced,
+    events.MonitoringReplaced: _monitoring_replaced,
     events.GuestPagesPut: _guest_pages_put,
     events.GuestPagesRemoved: _guest_pages_removed,
     events.GuestPasswordPut: _guest_password_put,

@@ -18,7 +18,7 @@ from vpcrouter.state import State, sort_forwards
 from vpcrouter.values.config import Secret
 from vpcrouter.values.confirmation import Confirmation
 
-SCHEMA = 6
+SCHEMA = 7
 """The number of this form."""
 
 
@@ -38,6 +38,7 @@ def pack_state(state: State) -> bytes:
             [registry.FIREWALL_RULE.pack(each) for _, each in sorted(state.firewall_rules.items())],
             [registry.IPV6_FIREWALL_RULE.pack(each) for _, each in sorted(state.ipv6_firewall_rules.items())],
             [registry.CONFIRMATION.pack(each) for each in _oldest_first(state.confirmations.values())],
+            None if state.monitoring is None else registry.MONITORING.pack(state.monitoring),
             None if state.balancer is None else registry.BALANCER.pack(state.balancer),
             [registry.GUEST_PAGES.pack(each) for _, each in sorted(state.guest_pages.items())],
             [registry.GUEST_PASSWORD.pack(each) for _, each in sorted(state.guest_passwords.items())],
@@ -72,6 +73,7 @@ def _state(
     firewall_rules: Iterable[Any],
     ipv6_firewall_rules: Iterable[Any],
     confirmations: Iterable[Any],
+    monitoring: Any,
     balancer: Any,
     guest_pages: Iterable[Any],
     guest_passwords: Iterable[Any],
@@ -98,6 +100,7 @@ def _state(
         firewall_rules={each.rule_id: each for each in _all(registry.FIREWALL_RULE, firewall_rules)},
         ipv6_firewall_rules={each.rule_id: each for each in _all(registry.IPV6_FIREWALL_RULE, ipv6_firewall_rules)},
         confirmations={each.name: each for each in _all(registry.CONFIRMATION, confirmations)},
+        monitoring=None if monitoring is None else registry.MONITORING.restore(monitoring),
         balancer=None if balancer is None else registry.BALANCER.restore(balancer),
         guest_pages={each.address: each for each in _all(registry.GUEST_PAGES, guest_pages)},
         guest_passwords={each.address: each for each in _all(registry.GUEST_PASSWORD, guest_passwords)},

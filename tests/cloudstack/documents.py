@@ -196,6 +196,20 @@ DOCUMENTS: Final[dict[str, dict[str, Any]]] = {
         "type": "dhcpentry",
         "delete_from_processed_cache": False,
     },
+    "monitorservice": {
+        "config": "[dhcp]:processname=dnsmasq:servicename=dnsmasq:pidfile=/var/run/dnsmasq/dnsmasq.pid:,",
+        "disable_monitoring": "false",
+        "health_checks_enabled": True,
+        "health_checks_basic_run_interval": 3,
+        "health_checks_advanced_run_interval": 10,
+        "excluded_health_checks": "gateways_check.py",
+        "health_checks_config": {
+            "gateways": "gatewaysIps=203.0.113.1 ",
+            "systemThresholds": "minDiskNeeded=100.0,maxCpuUsage=100.0,maxMemoryUsage=100.0;",
+        },
+        "type": "monitorservice",
+        "delete_from_processed_cache": False,
+    },
     "vmdata": {
         "vm_ip_address": "10.1.2.11",
         "vm_metadata": [

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cloudstack.documents import DATA
 from vpcrouter.cloudstack import decode, parse_boot_line, router_status
+from vpcrouter.cloudstack.cmdline import without_effect
 from vpcrouter.errors import CallerError
 from vpcrouter.values.config import Secret
 from vpcrouter.values.role import Role
@@ -76,3 +77,12 @@ def test_refused(line: str, where: str) -> None:
 )
 def test_what_the_management_server_reads(role: Role | None, line: str) -> None:
     assert router_status(role) == line
+
+
+def test_keys_that_nothing_acts_on_are_told() -> None:
+    line = (
+        "vpccidr=10.1.0.0/16 name=r-21-VM dnssearchorder=example.com disable_rp_filter=true vmpassword=x router_id=7"
+        " vpc_firewall_enabled=true domain=vpc1.example.com"
+    )
+    config = parse_boot_line(line).config
+    assert without_effect(config) == ("disable_rp_filter", "dnssearchorder", "router_id", "vmpassword")

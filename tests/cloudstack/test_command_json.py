@@ -49,6 +49,7 @@ def test_the_names_are_a_promise() -> None:
         "remove-reservation",
         "change-firewall-rules",
         "change-ipv6-firewall-rules",
+        "change-monitoring",
         "replace-balancer",
         "put-guest-pages",
         "remove-guest-pages",

@@ -60,7 +60,14 @@ WIDER = {
 """What else may be in the fields of VPN and BGP: keys are written in hexadecimal, a user's name and password between
 quotation marks without one of their own, BGP's password as a word that only a blank or the line's end ends."""
 
-KEPT = (".config.parameters", ".config.secret_parameters", ".config.password", ".password", ".pages.user_data")
+KEPT = (
+    ".config.parameters",
+    ".config.secret_parameters",
+    ".config.password",
+    ".password",
+    ".pages.user_data",
+    ".monitoring.excluded",
+)
 """What is only stored, or handed to a guest as it is, may be any printable word."""
 FREE = (".pages.metadata",)
 """What a guest is told may be any text; the form of the file it stands in has no place that it could leave."""

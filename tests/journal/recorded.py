@@ -43,6 +43,7 @@ GOLDEN_KINDS = {
     "format-1-every-kind": EVERY_KIND[:12],
     "format-1-firewall": _of(events.FirewallRulesChanged, events.Ipv6FirewallRulesChanged),
     "format-1-balancer": _of(events.BalancerReplaced),
+    "format-1-monitoring": _of(events.MonitoringReplaced),
     "format-1-guests": _of(
         events.GuestPagesPut,
         events.GuestPagesRemoved,

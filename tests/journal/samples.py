@@ -12,6 +12,7 @@ from vpcrouter.events import Event
 from vpcrouter.journal import Entry, Journal, JournalRecord, Keys
 from vpcrouter.values import balancing, bgp, config, confirmation, vpn
 from vpcrouter.values.guests import GuestPages
+from vpcrouter.values.monitoring import Monitoring
 from vpcrouter.values.role import Role
 
 EVERY_KIND: tuple[Event, ...] = (
@@ -140,6 +141,9 @@ EVERY_KIND: tuple[Event, ...] = (
             ),
         ),
         removed=(50,),
+    ),
+    events.MonitoringReplaced(
+        monitoring=Monitoring(services=("dhcp",), excluded=("gateways_check.py",), gateways=("203.0.113.1",))
     ),
     events.BalancerReplaced(
         balancer=balancing.Balancer(

@@ -29,7 +29,7 @@ from vpcrouter.values.desired import Daemon, Desired, NftChain
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
-NO_MAPPINGS = ("router", "released", "bgp_peerings", "balancer")
+NO_MAPPINGS = ("router", "released", "bgp_peerings", "balancer", "monitoring")
 MAPPINGS = [field.name for field in attrs.fields(State) if field.name not in NO_MAPPINGS]
 
 

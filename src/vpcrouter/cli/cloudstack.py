@@ -6,14 +6,19 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vpcrouter.cli.history import existing
 from vpcrouter.cli.output import fail, options, say
 from vpcrouter.cli.submit import open_door
 from vpcrouter.client import AgentClient, find_agent, read_command_file
 from vpcrouter.errors import HostError
+
+if TYPE_CHECKING:
+    from vpcrouter.health import Facts
+    from vpcrouter.values.monitoring import Monitoring
 
 app = typer.Typer(no_args_is_help=True, help="Drop-ins for the scripts that CloudStack calls.", rich_markup_mode=None)
 
@@ -127,3 +132,114 @@ def checks2svpn(
         fail("no agent runs on this journal")
     with AgentClient(path) as agent:
         say(vpn_status(wanted, agent.call({"op": "tunnels"})["tunnels"]))
+
+
+@app.command("monitor-results")
+def print_monitor_results(
+    ctx: typer.Context,
+    now: Annotated[str, typer.Argument(metavar="true|false", help="`true`: compare all of the machine now.")] = "false",
+) -> None:
+    """Print the results of the health checks, as getRouterMonitorResults.sh does; see docs/functions.md."""
+    import time
+    from datetime import UTC, datetime
+
+    from vpcrouter.cloudstack.health_results import monitor_results
+    from vpcrouter.health import judge
+    from vpcrouter.router import replay
+    from vpcrouter.values.monitoring import Monitoring
+
+    if now not in ("true", "false"):
+        raise typer.BadParameter(f"{now!r} is neither true nor false")
+    start_ns = time.time_ns()
+    monitoring = replay(existing(options(ctx).journal)).state.monitoring or Monitoring()
+    results = judge(_facts(options(ctx).journal, monitoring, in_full=now == "true"), monitoring)
+    end_ns = time.time_ns()
+
+    def text(time_ns: int) -> str:
+        return datetime.fromtimestamp(time_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+    found = ((each.kind, each.name, each.success, each.message) for each in results)
+    lasted_ms = (end_ns - start_ns) // 10**6
+    say(monitor_results(found, at_ms=end_ns // 10**6, lasted_ms=lasted_ms, start=text(start_ns), end=text(end_ns)))
+
+
+@app.command("alerts")
+def print_alerts(
+    ctx: typer.Context,
+    date: Annotated[str, typer.Argument(help="Of the last alert that is known: YYYY-MM-DD.")] = "1970-01-01",
+    time_of_day: Annotated[str, typer.Argument(metavar="TIME", help="HH:MM:SS.")] = "00:00:00",
+) -> None:
+    """Print what was repaired after a time (UTC), as getRouterAlerts.sh does: one line, or `No Alerts`."""
+    from datetime import UTC, datetime
+
+    from vpcrouter.cloudstack.health_results import alerts
+
+    try:
+        since = datetime.strptime(f"{date} {time_of_day}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise typer.BadParameter(f"{date} {time_of_day} is no YYYY-MM-DD HH:MM:SS") from None
+    found = []
+    path = find_agent(options(ctx).journal)
+    if path is not None:
+        with AgentClient(path) as agent:
+            # The server asks from the second of the last alert that it has.
+            found = [each for each in agent.status()["drift"] if int(each["time"]) > since]
+    lines = []
+    for each in found:
+        when = datetime.fromtimestamp(each["time"], UTC)
+        lines.append((when.strftime("%Y-%m-%d %H:%M:%S"), when.microsecond // 1000, f"repaired {each['what']}"))
+    say(alerts(lines))
+
+
+@app.command("filesystem-writable")
+def filesystem_writable(ctx: typer.Context) -> None:
+    """Write a file beside the journal and remove it, as filesystem_writable_check.py does; 1 if that fails."""
+    import errno
+    import tempfile
+
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing(options(ctx).journal).parent, prefix=".writable-") as file:
+            file.write(b"x")
+            file.flush()
+    except OSError as error:
+        # The words that the server looks for.
+        fail("Read-only file system" if error.errno == errno.EROFS else f"not writable: {error.strerror}")
+
+
+def _facts(journal: Path, monitoring: Monitoring, *, in_full: bool) -> Facts:
+    """Look at this machine, and ask its agent."""
+    from vpcrouter.appliers import machine_facts
+    from vpcrouter.health import Facts
+
+    role, differences = _ask_agent(journal, in_full=in_full)
+    silent = None
+    if role == "master" and in_full:
+        silent = machine_facts.silent_hosts(monitoring.gateways)
+    return Facts(
+        role=role,
+        differences=differences,
+        silent_gateways=silent,
+        free_disk_mb=machine_facts.free_disk_mb(journal),
+        cpu_percent=machine_facts.cpu_percent(),
+        memory_percent=machine_facts.memory_percent(),
+    )
+
+
+def _ask_agent(journal: Path, *, in_full: bool) -> tuple[str | None, tuple[str, ...] | None]:
+    """The role, and what differs though it was settled; without an agent nobody knows."""
+    path = find_agent(journal)
+    if path is None:
+        return None, None
+    try:
+        with AgentClient(path) as agent:
+            status = agent.status()
+            if not in_full:
+                return status["role"], tuple(status["faults"])
+            differences = agent.call({"op": "verify"})["differences"]
+            if differences:
+                # What is being mended is no failure: only what a settle leaves counts.
+                agent.call({"op": "settle", "timeout": 10.0})
+                differences = agent.call({"op": "verify"})["differences"]
+            return status["role"], tuple(differences)
+    except HostError:
+        return None, None

@@ -272,6 +272,7 @@ def boot(
 ) -> None:
     """First boot or reboot: take in the boot command line, replay the journal, settle the machine once."""
     from vpcrouter.cloudstack.bootline import parse_boot_line
+    from vpcrouter.cloudstack.cmdline import without_effect
     from vpcrouter.router import Router
 
     try:
@@ -279,9 +280,17 @@ def boot(
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{cmdline}: {error}")
     with Router.open(options(ctx).journal, settings=_settings(root, advertisement_ms)) as router:
-        receipt = router.submit(parse_boot_line(text), origin="boot")
+        command = parse_boot_line(text)
+        receipt = router.submit(command, origin="boot")
         router.settle(timeout)
-        say_json({**receipt.as_dict(), "role": router.role.value, "digest": router.digest})
+        say_json(
+            {
+                **receipt.as_dict(),
+                "role": router.role.value,
+                "digest": router.digest,
+                "without_effect": list(without_effect(command.config)),
+            }
+        )
 
 
 def _words(value: Any) -> str:

@@ -61,6 +61,12 @@ def router_config(words: Reader) -> RouterConfig:
     return config
 
 
+def without_effect(config: RouterConfig) -> tuple[str, ...]:
+    """The keys of the boot line that are kept and that nothing acts on, sorted; whoever boots a router is told."""
+    kept = (*(key for key, _ in config.parameters), *(key for key, _ in config.secret_parameters))
+    return tuple(sorted(key for key in kept if key not in _ACTED_ON))
+
+
 def _needed(words: Reader, key: str, check: Check[T]) -> T:
     value = words.optional(key, _present(check))
     if value is None:
@@ -173,6 +179,8 @@ _PARAMETERS: dict[str, Check[str | None]] = {
         _kept_flag,
     ),
 }
-"""The keys that are kept as they are; of these the router acts on vpc_firewall_enabled alone."""
+"""The keys that are kept as they are; the router acts on those of `_ACTED_ON` alone."""
+
+_ACTED_ON = frozenset({"vpc_firewall_enabled"})
 
 _SECRETS = ("baremetalnotificationapikey", "baremetalnotificationsecuritykey", "userdata", "vmpassword")

@@ -16,6 +16,7 @@ from vpcrouter.cloudstack import (
     guestnetwork,
     ips,
     loadbalancer,
+    monitorservice,
     names,
     networkacl,
     remoteaccessvpn,
@@ -44,6 +45,7 @@ _DECODERS: dict[str, Callable[[Reader], Command]] = {
     "firewallrules": firewallrules.decode,
     "ipv6firewallrules": firewallrules.decode_ipv6,
     "loadbalancer": loadbalancer.decode,
+    "monitorservice": monitorservice.decode,
     "vmdata": vmdata.decode,
     "vmpassword": vmpassword.decode,
     "site2sitevpn": site2sitevpn.decode,
@@ -75,9 +77,7 @@ def decode_document(document: object, *, name: str = "") -> Command:
     if type_ not in _DECODERS:
         if type_ in _NOT_FOR_A_VPC:
             raise UnsupportedTypeError(_NOT_FOR_A_VPC[type_], where="type")
-        known = type_ in names.FILE_NAMES
-        what = f"{type_} commands are not built yet" if known else f"{type_[:40]!a} is not a known type of command"
-        raise UnsupportedTypeError(what, where="type")
+        raise UnsupportedTypeError(f"{type_[:40]!a} is not a known type of command", where="type")
     top.sent("delete_from_processed_cache", fields.flag, False)
     command = _DECODERS[type_](top)
     top.done()

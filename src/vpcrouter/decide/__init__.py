@@ -9,7 +9,21 @@ contradicting commands comes second. A reference to what is not there yet is no 
 from __future__ import annotations
 
 from vpcrouter import commands
-from vpcrouter.decide import acls, addresses, balancing, bgp, dhcp, firewall, guests, nat, router, routes, tiers, vpn
+from vpcrouter.decide import (
+    acls,
+    addresses,
+    balancing,
+    bgp,
+    dhcp,
+    firewall,
+    guests,
+    monitoring,
+    nat,
+    router,
+    routes,
+    tiers,
+    vpn,
+)
 from vpcrouter.decide.decision import Decision, Rules
 from vpcrouter.state import StateView
 
@@ -28,6 +42,7 @@ _DECIDE: Rules = {
     **vpn.DECIDE,
     **bgp.DECIDE,
     **balancing.DECIDE,
+    **monitoring.DECIDE,
 }
 
 

@@ -19,6 +19,7 @@ from vpcrouter.events.guests import (
     GuestPasswordPut,
     GuestPasswordRemoved,
 )
+from vpcrouter.events.monitoring import MonitoringReplaced
 from vpcrouter.events.nat import PortForwardsChanged, StaticNatsChanged
 from vpcrouter.events.router import RoleChanged, RouterConfigured
 from vpcrouter.events.routes import StaticRoutesChanged
@@ -50,6 +51,7 @@ Event = (
     | ChangeConfirmed
     | ChangeReverted
     | BalancerReplaced
+    | MonitoringReplaced
     | GuestPagesPut
     | GuestPagesRemoved
     | GuestPasswordPut
@@ -78,6 +80,7 @@ __all__ = [
     "GuestPasswordPut",
     "GuestPasswordRemoved",
     "Ipv6FirewallRulesChanged",
+    "MonitoringReplaced",
     "PortForwardsChanged",
     "PublicAddressesChanged",
     "RemoteAccessPut",

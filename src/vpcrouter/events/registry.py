@@ -11,7 +11,7 @@ from typing import Any
 
 from vpcrouter import events
 from vpcrouter.events.schema import By, Many, Maybe, Record
-from vpcrouter.values import balancing, bgp, config, confirmation, guests, vpn
+from vpcrouter.values import balancing, bgp, config, confirmation, guests, monitoring, vpn
 from vpcrouter.values.role import Role
 
 
@@ -149,6 +149,18 @@ CONFIRMATION = Record(
     conditions=Many(),
     beneath=Many(_PAIR),
 )
+MONITORING = Record(
+    monitoring.Monitoring,
+    enabled=None,
+    services=Many(),
+    excluded=Many(),
+    gateways=Many(),
+    least_disk_mb=None,
+    most_cpu_percent=None,
+    most_memory_percent=None,
+    basic_interval_min=None,
+    advanced_interval_min=None,
+)
 BALANCED_SERVER = Record(
     balancing.BalancedServer,
     address=None,
@@ -259,6 +271,7 @@ EVENTS: Mapping[tuple[str, int], Record] = {
     ("confirmation-required", 1): Record(events.ConfirmationRequired, confirmation=CONFIRMATION),
     ("change-confirmed", 1): Record(events.ChangeConfirmed, name=None, by=None),
     ("change-reverted", 1): Record(events.ChangeReverted, name=None, reason=None, kept=Many()),
+    ("monitoring-replaced", 1): Record(events.MonitoringReplaced, monitoring=MONITORING),
     ("balancer-replaced", 1): Record(events.BalancerReplaced, balancer=BALANCER),
     ("guest-pages-put", 1): Record(events.GuestPagesPut, pages=GUEST_PAGES),
     ("guest-pages-removed", 1): Record(events.GuestPagesRemoved, address=None),

@@ -47,6 +47,7 @@ def listing(view: StateView) -> dict[str, Any]:
         "reservations": [plain(view.reservations[a]) for a in sorted(view.reservations, key=parse_address)],
         "firewall_rules": [plain(each) for _, each in sorted(view.firewall_rules.items())],
         "ipv6_firewall_rules": [plain(each) for _, each in sorted(view.ipv6_firewall_rules.items())],
+        "monitoring": plain(view.monitoring),
         "balancer": plain(view.balancer),
         "guest_pages": [plain(view.guest_pages[a]) for a in sorted(view.guest_pages, key=parse_address)],
         "guest_passwords": [plain(view.guest_passwords[a]) for a in sorted(view.guest_passwords, key=parse_address)],
