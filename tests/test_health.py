@@ -40,6 +40,8 @@ def test_each_difference_fails_the_checks_that_are_named_after_it() -> None:
     assert failing(with_differences("dnsmasq: write /etc/x")) == {"dhcp_check.py", "dns_check.py"}
     down = with_differences("dnsmasq: start since it does not run")
     assert failing(down) == {"dhcp_check.py", "dns_check.py", "dhcp.service"}
+    for words in ("haproxy: does not start: no memory", "haproxy: died 4 times, is started again in 1 s"):
+        assert "loadbalancing.service" in failing(with_differences(words))
     assert failing(with_differences("haproxy: start since it does not run")) == {
         "haproxy_check.py",
         "loadbalancing.service",

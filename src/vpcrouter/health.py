@@ -100,7 +100,8 @@ def _service(service: str, facts: Facts) -> CheckResult:
     daemon = DAEMONS.get(service)
     if daemon is None or facts.differences is None:
         return _unknown(BASIC, name, "not watched by this agent" if daemon is None else "no agent answers")
-    down = [each for each in facts.differences if each.startswith(f"{daemon}: start")]
+    signs = (f"{daemon}: start", f"{daemon}: does not start", f"{daemon}: died")
+    down = [each for each in facts.differences if each.startswith(signs)]
     if down:
         return CheckResult(kind=BASIC, name=name, success=FAILED, message=f"{daemon} does not run")
     return CheckResult(kind=BASIC, name=name, success=SUCCESS, message=f"{daemon} runs where it is wanted")

@@ -206,6 +206,10 @@ def filesystem_writable(ctx: typer.Context) -> None:
         fail("Read-only file system" if error.errno == errno.EROFS else f"not writable: {error.strerror}")
 
 
+_PATIENCE_S = 5.0
+"""What is being done is no failure for so long."""
+
+
 def _facts(journal: Path, monitoring: Monitoring, *, in_full: bool) -> Facts:
     """Look at this machine, and ask its agent."""
     from vpcrouter.appliers import machine_facts
@@ -234,6 +238,10 @@ def _ask_agent(journal: Path, *, in_full: bool) -> tuple[str | None, tuple[str, 
         with AgentClient(path) as agent:
             status = agent.status()
             if not in_full:
+                if status["faults"]:
+                    # Something may just be under way.
+                    agent.settled(status["seq"], _PATIENCE_S)
+                    status = agent.status()
                 return status["role"], tuple(status["faults"])
             differences = agent.call({"op": "verify"})["differences"]
             if differences:
