@@ -21,6 +21,9 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 EARLY_MS, LATE_MS = 120, 700
 """How much earlier and later than in the simulator a role may come in the laboratory."""
+RACE_MS = {"master-without-public-link": 400}
+"""The backup takes over after its skew of 22 ms, unless its agent, which hears of the fault by a beacon, reloads
+keepalived before: then after a whole master-down time. 20 ms decide, and both are right."""
 FAULT_MS = 4_000
 
 
@@ -71,4 +74,4 @@ def test_the_model_does_what_the_daemons_do(bare_pair: Laboratory, name: str) ->
         sorted(found.roles, key=lambda step: (step.router, step.at_ms)),
         strict=True,
     ):
-        assert -EARLY_MS <= real.at_ms - modelled.at_ms <= LATE_MS, (expected.roles, found.roles)
+        assert -RACE_MS.get(name, EARLY_MS) <= real.at_ms - modelled.at_ms <= LATE_MS, (expected.roles, found.roles)

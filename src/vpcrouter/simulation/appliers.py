@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -241,7 +242,7 @@ class SimulatedFiles(GeneratedFiles):
     def present(self, directory: Path, name: str) -> set[Path]:
         prefixes = (f"{name}.", f".{name}.")
         return {
-            Path(path)
+            _path(path)
             for path in self._machine.files.below(str(directory))
             if path.rpartition("/")[2].startswith(prefixes)
         }
@@ -292,6 +293,9 @@ class SimulatedShelf(ShelfApplier):
             ),
             *(Operation(target=self._target, action="remove", subject=path) for path in there if path not in wanted),
         )
+
+
+_path = lru_cache(maxsize=1024)(Path)
 
 
 class SimulatedDaemons(DaemonApplier):
