@@ -19,6 +19,7 @@ from vpcrouter.journal import Entry, Journal, Keys
 from vpcrouter.router import Router
 from vpcrouter.state import Draft, State
 from vpcrouter.submission import read_submission
+from vpcrouter.values.confirmation import Terms
 
 SAMPLES = Path(__file__).parent / "data/cloudstack"
 BURST = sorted((SAMPLES / "five-tiers").glob("*.json"))
@@ -303,3 +304,41 @@ def test_a_copied_journal_does_not_lead_to_the_agent_of_the_other(cli: Cli) -> N
         assert (cli.directory / "copy/lock").read_bytes()
         assert find_agent(cli.directory / "copy") is None
     assert find_agent(cli.journal) is None
+
+
+def test_a_command_id_and_an_expected_number_work_without_an_agent(cli: Cli) -> None:
+    first = cli.one("submit", BURST[0], "--command-id", "tf-1")
+    assert (first["seq"], first["status"]) == (1, "accepted")
+    assert cli.one("submit", BURST[0], "--command-id", "tf-1", "--expect-seq", "1") == first
+    stale = cli.one("submit", BURST[1], "--expect-seq", "0", code=1)
+    assert (stale["status"], "the newest event is 1, not 0" in stale["error"]) == ("rejected", True)
+    assert cli.one("submit", BURST[1], "--expect-seq", "1")["seq"] == 2
+
+
+def test_a_deadline_needs_an_agent(cli: Cli) -> None:
+    done = cli("submit", BURST[0], "--confirm-within", "60s")
+    assert (done.returncode, b"no agent runs on this journal" in done.stderr) == (1, True)
+    assert not list(cli.journal.glob("*.journal")), "nothing was stored"
+    assert cli("submit", BURST[0], "--confirm-within", "soon").returncode == 2
+    assert cli("submit", BURST[0], "--confirm-if", "settled").returncode == 2
+    assert cli("confirm", "7").returncode == 1
+
+
+def test_what_waits_can_be_confirmed_or_taken_back_while_no_agent_runs(cli: Cli) -> None:
+    with Router.open(cli.journal) as router:
+        first, *rest = [
+            [each.command for each in read_submission(file.read_bytes(), name=file.name) if each.command]
+            for file in BURST[:3]
+        ]
+        router.submit_many(first)
+        before = router.digest
+        for commands in rest:
+            router.submit_change(commands, Terms(within_ms=3_600_000))
+    waiting = cli.one("--json", "status")["unconfirmed"]
+    assert len(waiting) == 2
+    assert cli("confirm").returncode == 1, "which of the two?"
+    assert cli.one("confirm", waiting[0])["event"] == "change-confirmed"
+    assert cli.one("confirm", "--take-back")["event"] == "change-reverted"
+    with Router.open(cli.journal) as router:
+        assert router.unconfirmed == ()
+        assert router.digest != before
