@@ -17,6 +17,7 @@ from vpcrouter.appliers.kernel import KernelApplier
 from vpcrouter.plan.kernel import KernelOperation, KernelPlan, ObservedKernel, RouteEntry, RuleEntry, plan_kernel
 from vpcrouter.simulation.kernel_model import KernelModel
 from vpcrouter.values.desired import InterfaceAddress, Kernel
+from vpcrouter.values.networks import is_link_local
 
 
 class Kernels(Protocol):
@@ -55,10 +56,12 @@ class RealKernel:
         self._applier = KernelApplier()
 
     def observe(self, desired: Kernel) -> ObservedKernel:
-        """What the applier sees; the other ends of the devices are left out."""
+        """What the applier sees; the other ends of the devices are left out, and what IPv6 gives itself."""
         seen = self.network.do(lambda: self._applier.observe(desired))
         links = tuple(each for each in seen.links if "-peer" not in each.name and each.name != "lo")
-        return evolve(seen, links=links)
+        asked = {*desired.addresses, *desired.virtual_addresses}
+        addresses = tuple(each for each in seen.addresses if each in asked or not is_link_local(each.address))
+        return evolve(seen, links=links, addresses=addresses)
 
     def apply(self, operations: Sequence[KernelOperation]) -> None:
         """What the applier does."""

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from attrs import evolve
 
 from tests.appliers.kernels import RealKernel, settle
 from tests.appliers.private_network import private_network
@@ -34,6 +35,21 @@ def _on_eth2(*addresses: str) -> Kernel:
     return Kernel(links=ETH2, addresses=tuple(InterfaceAddress(device="eth2", address=each) for each in addresses))
 
 
+def _given(kernel: RealKernel) -> list[str]:
+    return [each.address for each in kernel.observe(Kernel()).addresses]
+
+
+@pytest.mark.lab
+def test_a_link_local_address_of_its_own_is_the_device_s_and_the_routers_common_one_is_ours(kernel: RealKernel) -> None:
+    desired = _on_eth2("2001:db8::2/64", "fe80::1/64")
+    assert settle(kernel, desired).is_settled
+    seen = kernel.observe(desired)
+    own = InterfaceAddress(device="eth2", address="fe80::77/64")
+    assert plan_kernel(desired, evolve(seen, addresses=(*seen.addresses, own))).is_settled
+    plan = plan_kernel(_on_eth2(), seen)
+    assert {each.subject for each in plan.late} == {"address 2001:db8::2/64 on eth2", "address fe80::1/64 on eth2"}
+
+
 @pytest.mark.lab
 def test_ipv6_addresses_and_routes(kernel: RealKernel) -> None:
     desired = Kernel(
@@ -55,14 +71,14 @@ def test_ipv6_addresses_and_routes(kernel: RealKernel) -> None:
 def test_an_ipv6_address_changes_its_prefix_length(kernel: RealKernel) -> None:
     assert settle(kernel, _on_eth2("2001:db8::2/64")).is_settled
     assert settle(kernel, _on_eth2("2001:db8::2/56")).is_settled
-    assert [each.address for each in kernel.observe(_on_eth2()).addresses] == ["2001:db8::2/56"]
+    assert _given(kernel) == ["2001:db8::2/56"]
 
 
 @pytest.mark.lab
 def test_an_ipv4_address_changes_its_prefix_length(kernel: RealKernel) -> None:
     assert settle(kernel, _on_eth2("10.1.2.2/24")).is_settled
     assert settle(kernel, _on_eth2("10.1.2.2/25")).is_settled
-    assert [each.address for each in kernel.observe(_on_eth2()).addresses] == ["10.1.2.2/25"]
+    assert _given(kernel) == ["10.1.2.2/25"]
 
 
 @pytest.mark.lab
@@ -74,7 +90,7 @@ def test_each_of_many_operations_gets_its_own_answer(kernel: RealKernel) -> None
     with pytest.raises(ApplierError) as caught:
         kernel.apply(plan.early)
     assert str(caught.value).count("add ") == 2, "both gateways are unreachable, every address is fine"
-    assert len(kernel.observe(desired).addresses) == 600
+    assert len(_given(kernel)) == 600
 
 
 @pytest.mark.lab
@@ -115,8 +131,7 @@ def test_a_dump_is_whole_while_somebody_else_changes_the_kernel(kernel: RealKern
     other = kernel.network.start(disturb)
     try:
         for _ in range(20):
-            seen = kernel.observe(desired)
-            assert {each.address for each in seen.addresses} - {"10.8.0.1/32"} == set(standing)
+            assert set(_given(kernel)) - {"10.8.0.1/32"} == set(standing)
     finally:
         stop.set()
         other.join()

@@ -8,6 +8,9 @@ When the carrier moves, keepalived takes the addresses from one instance and the
 tenths of a millisecond (more with many) they are nowhere, and with them go the routes that depend on them. So on a
 serving router the two halves of each such network are routed by the router itself meanwhile. The marker address on the
 public devices keeps the kernel from dropping all routes of a device whose last address goes.
+
+Known hole: when a public device gets IPv6 for the first time, the kernel may report its multicast groups once before the
+ruleset that silences it is loaded.
 """
 
 from __future__ import annotations
