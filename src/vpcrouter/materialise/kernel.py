@@ -9,8 +9,8 @@ tenths of a millisecond (more with many) they are nowhere, and with them go the 
 serving router the two halves of each such network are routed by the router itself meanwhile. The marker address on the
 public devices keeps the kernel from dropping all routes of a device whose last address goes.
 
-Known hole: when a public device gets IPv6 for the first time, the kernel may report its multicast groups once before the
-ruleset that silences it is loaded.
+Known hole: when a public device gets IPv6 for the first time, the kernel may report its multicast groups once before
+the ruleset that silences it is loaded.
 """
 
 from __future__ import annotations
