@@ -26,6 +26,7 @@ from vpcrouter.values.config import (
     TierIpv6,
 )
 from vpcrouter.values.guests import GuestPages
+from vpcrouter.values.monitoring import Monitoring
 from vpcrouter.values.vpn import RemoteAccess, SiteVpn, VpnUser
 
 TIER_NUMBERS = st.integers(2, 6)
@@ -345,6 +346,14 @@ any_command: st.SearchStrategy[commands.Command] = st.one_of(
         st.lists(RULE_IDS, max_size=1),
     ),
     balancers.map(lambda each: commands.ReplaceBalancer(balancer=each)),
+    st.builds(
+        lambda services, excluded, names: commands.ChangeMonitoring(
+            monitoring=Monitoring(services=tuple(services), excluded=tuple(excluded)), names_services=names
+        ),
+        st.lists(st.sampled_from(["dhcp", "ssh"]), max_size=1),
+        st.lists(st.just("gateways_check.py"), max_size=1),
+        st.booleans(),
+    ),
     guest_pages.map(lambda each: commands.PutGuestPages(pages=each)),
     GUESTS.map(lambda address: commands.RemoveGuestPages(address=address)),
     st.builds(lambda address, text: commands.PutGuestPassword(address=address, password=text), GUESTS, PASSWORDS),

@@ -14,7 +14,7 @@ PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 # program:package, or one word where both have the same name; a file by its path
 PROGRAMS="
 keepalived conntrackd conntrack nft:nftables dnsmasq:dnsmasq-base radvd ip:iproute2 tc:iproute2
-sysctl:procps ping:iputils-ping tcpdump nsenter:util-linux haproxy curl
+sysctl:procps ping:iputils-ping tcpdump nsenter:util-linux haproxy curl openssl
 charon-systemd swanctl:strongswan-swanctl vtysh:frr /usr/lib/frr/frr-reload.py:frr-pythontools xl2tpd pppd:ppp
 /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins
 /usr/lib/ipsec/plugins/libstrongswan-eap-mschapv2.so:libcharon-extauth-plugins

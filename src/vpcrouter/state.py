@@ -90,7 +90,7 @@ class StateView(Protocol):
 
     @property
     def monitoring(self) -> Monitoring | None:
-        """What is watched of the router's health; None if nobody has asked."""
+        """What is watched of the router's health; None for what is watched if nobody asks."""
 
     @property
     def guest_pages(self) -> Mapping[str, GuestPages]:
@@ -418,7 +418,7 @@ def _forget_guests(draft: Draft, addresses: Iterable[str]) -> None:
 
 
 def _monitoring_replaced(draft: Draft, event: events.MonitoringReplaced) -> None:
-    draft.monitoring = event.monitoring
+    draft.monitoring = None if event.monitoring == Monitoring() else event.monitoring
 
 
 def _balancer_replaced(draft: Draft, event: events.BalancerReplaced) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from vpcrouter import commands, events, references
 from vpcrouter import contradictions as clash
 from vpcrouter.decide.decision import Decision, Rules, refuse, reject, waiting
 from vpcrouter.state import StateView
+from vpcrouter.values.config import Reservation
 
 OWN_NAMES = frozenset({"data-server"})
 """What guests find the router's metadata service by."""
@@ -26,9 +29,19 @@ def _put_reservation(view: StateView, command: commands.PutReservation) -> Decis
     displaced = (elsewhere,) if elsewhere is not None and elsewhere != new.address else ()
     return Decision(
         event=events.ReservationPut(reservation=new, displaced=displaced),
-        removed=tuple(f"reservation {address}" for address in displaced),
+        removed=(*(f"reservation {address}" for address in displaced), *_told(view, new, displaced)),
         pending=waiting(view, (new,)),
     )
+
+
+def _told(view: StateView, new: Reservation, displaced: tuple[str, ...]) -> Iterator[str]:
+    """What was told to guests whose addresses are another's from now on; it goes (`state`)."""
+    old = view.reservations.get(new.address)
+    for address in displaced if old is None or old.mac == new.mac else (*displaced, new.address):
+        if (pages := view.guest_pages.get(address)) is not None:
+            yield references.describe(pages)
+        if (password := view.guest_passwords.get(address)) is not None:
+            yield references.describe(password)
 
 
 def _remove_reservation(view: StateView, command: commands.RemoveReservation) -> Decision:

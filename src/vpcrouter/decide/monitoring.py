@@ -14,7 +14,7 @@ def _change_monitoring(view: StateView, command: commands.ChangeMonitoring) -> D
     """The periodic form of the server's command names no services, and leaves them as they are."""
     old = view.monitoring or Monitoring()
     new = command.monitoring if command.names_services else evolve(command.monitoring, services=old.services)
-    if new == view.monitoring:
+    if new == old:
         return Decision()
     return Decision(event=events.MonitoringReplaced(monitoring=new))
 

@@ -2,7 +2,8 @@
 
 Left out is what is a router's own: its name, its control address, its addresses and MACs in the tiers and on the
 public side, the server's guess at the first master, the devices it has released, the changes that wait for a
-confirmation (each router has its own deadline), and the marks on public addresses that only say which one came first
+confirmation (each router has its own deadline), whether a guest has fetched its password (the peer learns that later),
+what is watched of a router's health, and the marks on public addresses that only say which one came first
 in a command. What is pending counts: it is configuration.
 
 The form that is hashed is a promise (golden journals name digests): msgpack of sorted lists, field order written
