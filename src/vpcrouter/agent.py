@@ -116,7 +116,11 @@ class Agent:
         self._sent: dict[str, Secret] = {}
         """The password that was last handed to each guest that has not confirmed it."""
         self._worker = self._surroundings.worker()
-        self._coalescer = Coalescer(quiet_ms=self._settings.quiet_ms, max_delay_ms=self._settings.max_delay_ms)
+        self._coalescer = Coalescer(
+            quiet_ms=self._settings.quiet_ms,
+            max_delay_ms=self._settings.max_delay_ms,
+            long_delay_ms=self._settings.long_delay_ms,
+        )
         self._backoff = Backoff()
         self._patience = Backoff(first_ms=50, cap_ms=1_000)
         self._doubt: set[str] = {"all"}

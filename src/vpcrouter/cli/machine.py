@@ -156,6 +156,7 @@ def run(
     advertisement_ms: Interval = 100,
     quiet_ms: Annotated[int, typer.Option(min=0, help="A burst is over when no command came for so long.")] = 20,
     max_delay_ms: Annotated[int, typer.Option(min=0, help="No command waits longer for a settle.")] = 150,
+    long_delay_ms: Annotated[int, typer.Option(min=0, help="…nor one of a burst that goes on and on.")] = 2_000,
     verify_s: Annotated[int, typer.Option(min=1, help="Compare everything at least so often.")] = 60,
     disagreement_s: Annotated[
         int, typer.Option(min=0, help="Say in what the two routers differ when they have for so long.")
@@ -184,6 +185,7 @@ def run(
         advertisement_interval_ms=advertisement_ms,
         quiet_ms=quiet_ms,
         max_delay_ms=max_delay_ms,
+        long_delay_ms=long_delay_ms,
         verify_interval_s=verify_s,
         disagreement_s=disagreement_s,
         metrics_file=None if metrics_file is None else str(metrics_file.absolute()),

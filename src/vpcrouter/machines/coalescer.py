@@ -11,6 +11,10 @@ A change pushes the settle that is due to `quiet_ms` after itself, but not beyon
 change that waits. What changes while a settle runs waits for it to end, and then makes one more. So n changes
 within d lead to at most 1 + d / min(quiet_ms, max_delay_ms) settles, and never to more than n.
 
+A burst that goes on after its first settle is a long one. Its first commands work by then; the rest is settled at its
+end, which has to be quieter than a pause for breath (`_LONGER`), or `long_delay_ms` after the first change that waits.
+So a burst of any order and pace within that time is two settles, and keepalived is told twice.
+
 Known hole: it does not know whether a settle succeeded. Who settles in vain uses `backoff` and reports the retry
 as urgent when it is due.
 """
@@ -18,14 +22,19 @@ as urgent when it is due.
 from __future__ import annotations
 
 _NS_PER_MS = 1_000_000
+_LONGER = 3
+"""The end of a long burst is so many quiet times: on a busy machine one command in some dozens waits that long."""
 
 
 class Coalescer:
     """The settles of one router."""
 
-    def __init__(self, *, quiet_ms: int, max_delay_ms: int) -> None:
+    def __init__(self, *, quiet_ms: int, max_delay_ms: int, long_delay_ms: int) -> None:
         self._quiet_ns = quiet_ms * _NS_PER_MS
         self._max_delay_ns = max_delay_ms * _NS_PER_MS
+        self._long_delay_ns = max(max_delay_ms, long_delay_ms) * _NS_PER_MS
+        self._changed_ns: int | None = None
+        self._is_long = False
         self._due_ns: int | None = None
         self._latest_ns: int | None = None
         self._runs = False
@@ -37,9 +46,13 @@ class Coalescer:
 
     def notice(self, now_ns: int) -> None:
         """Something changed that can wait for the end of its burst."""
+        longer_ns = self._quiet_ns * _LONGER
+        if self._changed_ns is None or now_ns - self._changed_ns > longer_ns:
+            self._is_long = False
+        self._changed_ns = now_ns
         if self._latest_ns is None:
-            self._latest_ns = now_ns + self._max_delay_ns
-        self._due_ns = min(now_ns + self._quiet_ns, self._latest_ns)
+            self._latest_ns = now_ns + (self._long_delay_ns if self._is_long else self._max_delay_ns)
+        self._due_ns = min(now_ns + (longer_ns if self._is_long else self._quiet_ns), self._latest_ns)
 
     def urgent(self, now_ns: int) -> None:
         """Something changed that cannot wait: the role, a dead daemon, drift. Also takes along what does wait."""
@@ -58,6 +71,7 @@ class Coalescer:
     def started(self) -> None:
         """A settle starts and takes up everything that changed so far, due or not."""
         self._due_ns = self._latest_ns = None
+        self._is_long = self._changed_ns is not None
         self._runs = True
 
     def finished(self) -> None:

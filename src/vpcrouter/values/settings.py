@@ -20,6 +20,8 @@ class Settings:
     """A burst is over when no command came for so long; then the machine is settled once."""
     max_delay_ms: int = field(default=150, validator=[ge(0), le(60_000)])
     """…but no command waits longer than this for a settle to begin."""
+    long_delay_ms: int = field(default=2_000, validator=[ge(0), le(60_000)])
+    """…but those of a burst that goes on after its first settle, which wait for its end, no longer than this."""
     verify_interval_s: int = field(default=60, validator=[ge(1), le(86_400)])
     """The whole machine is compared with the state at least so often, without any notification."""
 

@@ -1,0 +1,57 @@
+"""A thousand commands at once to a pair that is in use: quick, and nobody notices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import new_laboratory
+from vpcrouter.lab.burst import burst_files, run_burst
+from vpcrouter.lab.demo import find_burst
+from vpcrouter.lab.drill import READY_S, is_ready
+from vpcrouter.lab.laboratory import Laboratory
+from vpcrouter.lab.load import Files, burst_of
+from vpcrouter.lab.probing import Probe, Target
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+COMMANDS = 1000
+LONGEST_MS = 2000
+
+
+@pytest.fixture
+def routers() -> Iterator[Laboratory]:
+    laboratory = new_laboratory()
+    try:
+        laboratory.up()
+        assert run_burst(laboratory, burst_files(find_burst(None))).is_good
+        assert laboratory.wait(is_ready, READY_S), laboratory.status()
+        yield laboratory
+    finally:
+        laboratory.down()
+
+
+def written(files: Files, directory: Path) -> Path:
+    for router, part in files.items():
+        (directory / router).mkdir()
+        for name, text in part:
+            (directory / router / name).write_text(text)
+    return directory
+
+
+def test_a_thousand_commands_are_two_reloads_and_no_lost_packet(routers: Laboratory, tmp_path: Path) -> None:
+    files = burst_files(written(burst_of(COMMANDS), tmp_path))
+    with Probe(routers, "vm2", Target.parse("ext")) as lowest, Probe(routers, "vm4", Target.parse("ext")) as other:
+        report = run_burst(routers, files)
+        lost = [lowest.stop().lost, other.stop().lost]
+    for router, part in report.routers.items():
+        assert (part.accepted, part.settled) == (COMMANDS, True), (router, part.rejections, part.differences)
+        assert part.keepalived_reloads <= 2
+        assert (part.keepalived_starts, part.role_changes) == (0, 0)
+        assert part.from_first.verified_ms <= LONGEST_MS
+    assert lost == [0, 0]
+    again = run_burst(routers, files)
+    for part in again.routers.values():
+        assert (part.accepted, part.keepalived_reloads, part.role_changes) == (0, 0, 0)
