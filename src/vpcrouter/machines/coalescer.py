@@ -22,7 +22,7 @@ as urgent when it is due.
 from __future__ import annotations
 
 _NS_PER_MS = 1_000_000
-_LONGER = 3
+_LONGER = 5
 """The end of a long burst is so many quiet times: on a busy machine one command in some dozens waits that long."""
 
 
