@@ -242,7 +242,7 @@ class Watch:
         self._last_gateways = {
             device: InterfaceAddress(device=device, address=f"{tier.gateway}/{prefix_length(tier.network)}")
             for device, tier in first.tiers.items()
-            if tier.is_gateway and all(device in other.tiers for other in others)
+            if tier.is_gateway and all(_has(other, device, tier.network) for other in others)
         }
         return self._last_gateways
 
@@ -499,6 +499,12 @@ def touched_by(text: str) -> tuple[str, ...]:
 def _state_of(machine: Machine) -> State | None:
     agent = machine.agent
     return None if agent is None or agent.router is None else agent.router.state
+
+
+def _has(state: State, device: str, network: str) -> bool:
+    """The same tier: two that were told of different ones on one device have none in common there."""
+    tier = state.tiers.get(device)
+    return tier is not None and tier.network == network
 
 
 def _is_redundant(state: State) -> bool:
