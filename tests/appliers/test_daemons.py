@@ -393,3 +393,18 @@ def _copies(config: Path) -> list[int]:
     for each in found:
         each.close()
     return [each.pid for each in found]
+
+
+def test_the_number_of_a_daemon_that_was_ended_is_not_given_away_before_the_next_pass(router: DaemonRouter) -> None:
+    """An event loop that watches it can only let go of it when the pass is over."""
+    desired = router.configurations.all()
+    applier = router.applier()
+    router.settle(applier, *desired)
+    watched = dict(applier.pidfds())
+    router.settle(applier)
+    opened = os.open("/dev/null", os.O_RDONLY)
+    os.close(opened)
+    assert opened not in watched.values()
+    assert dict(applier.pidfds()) == {}
+    router.settle(applier)
+    assert all(not os.path.exists(f"/proc/self/fd/{number}") for number in watched.values())  # noqa: PTH110

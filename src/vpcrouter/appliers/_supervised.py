@@ -50,6 +50,7 @@ class Supervised:
         self._process: Process | None = None
         self._words: tuple[Daemon, frozenset[str]] | None = None
         self._ended: list[Process] = []
+        self._forgotten: list[Process] = []
         self._output = self._run_dir / f"{kind.name}.log"
         self._taken_over = False
 
@@ -205,15 +206,21 @@ class Supervised:
             _files.remove_file(self._run_dir / name)
 
     def forget_ended(self) -> None:
-        """Give back the descriptors of ended processes; until then their numbers are not given to new ones."""
-        while self._ended:
-            self._ended.pop().close()
+        """Give back the descriptors of processes that had ended by the last call.
+
+        Not those that ended since: an event loop that watches them has to let go of them first, or it would take the
+        next thing that gets the number for a dead daemon.
+        """
+        while self._forgotten:
+            self._forgotten.pop().close()
+        self._forgotten, self._ended = self._ended, []
 
     def close(self) -> None:
         """Give all descriptors back; what runs goes on."""
         if self._process is not None:
             self._process.close()
             self._process = None
+        self.forget_ended()
         self.forget_ended()
         self._taken_over = False
 
