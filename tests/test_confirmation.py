@@ -23,6 +23,7 @@ from vpcrouter.commands import (
     ReplaceAcl,
 )
 from vpcrouter.confirming import STEADY_LOOKS, Confirming
+from vpcrouter.errors import FullDiskError
 from vpcrouter.events import ChangeReverted
 from vpcrouter.journal import read_journal, write_snapshot
 from vpcrouter.router import Asked
@@ -347,6 +348,25 @@ def test_a_past_that_cannot_be_read_stops_nothing_but_its_own_undoing(
         assert [left_s for _, left_s in bench.router.unconfirmed] == [0.0]
     assert len(bench.router.expire()) == 1
     assert "eth7" in bench.router.state.tiers
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_full_disk_stops_neither_the_watch_nor_what_is_asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = bench.router.digest
+    bench.change(CUT_OFF)
+    bench.world.pass_ms(60_000)
+    taken_back = bench.router.expire
+
+    def full() -> None:
+        raise FullDiskError("there is no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.router, "expire", full)
+        assert watched(bench, [], 0.1) == []
+        assert bench.router.submit(RemoveTier(device="eth6", network="10.1.6.0/24")).status == "accepted"
+    assert taken_back()
+    assert "eth6" not in bench.router.state.tiers
+    assert bench.router.digest != before
 
 
 @pytest.mark.parametrize(

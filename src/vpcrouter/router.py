@@ -20,7 +20,14 @@ from attrs import frozen
 from vpcrouter import events
 from vpcrouter.commands import Command
 from vpcrouter.decide import decide
-from vpcrouter.errors import CallerError, JournalError, JournalWriteError, RejectedCommandError, SettleTimeoutError
+from vpcrouter.errors import (
+    CallerError,
+    FullDiskError,
+    JournalError,
+    JournalWriteError,
+    RejectedCommandError,
+    SettleTimeoutError,
+)
 from vpcrouter.events import Event
 from vpcrouter.events.codec import event_name
 from vpcrouter.journal import (
@@ -453,13 +460,12 @@ class Router:
         return [self._take_back(each, "it was not confirmed in time", "deadline") for each in reversed(overdue)]
 
     def _expire_if_it_can_be(self) -> None:
-        """A past that cannot be read must not stop what is asked now; the agent's watch speaks of it."""
+        """A past that cannot be read, or a full disk, must not stop what is asked now; the agent says so itself."""
         try:
             self.expire()
-        except JournalWriteError:
-            raise
-        except JournalError:
-            pass
+        except JournalError as error:
+            if isinstance(error, JournalWriteError) and not isinstance(error, FullDiskError):
+                raise
 
     def _waiting(self, name: str) -> Confirmation:
         found = self._state.confirmations.get(name)
@@ -572,7 +578,7 @@ class Router:
         """
         from vpcrouter.materialise import materialise
 
-        self.expire()
+        self._expire_if_it_can_be()
         deadline = self.surroundings.monotonic() + timeout
         self._note(self.learn(self.host.find_electors()))
         while True:

@@ -116,7 +116,7 @@ def _things(state: State) -> Things:
 
 
 def _state(things: Things) -> State:
-    values: dict[str, Any] = {name: {} if isinstance(value, Mapping) else None for name, value in _attributes(State())}
+    values: dict[str, Any] = {name: {} if isinstance(value, Mapping) else value for name, value in _attributes(State())}
     for (name, key), thing in things.items():
         if name == "forwards":
             address = thing[0].address

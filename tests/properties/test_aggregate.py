@@ -18,6 +18,7 @@ from vpcrouter.projections.listing import listing
 from vpcrouter.revert import commands_between
 from vpcrouter.state import Draft, State, evolve, forward_key, replay
 from vpcrouter.state_codec import pack_state, unpack_state
+from vpcrouter.undo import undo
 from vpcrouter.values import networks
 from vpcrouter.values.config import PortForward
 
@@ -253,3 +254,15 @@ def test_the_things_of_two_routers_differ_where_their_digests_do(
         secrets = [config.password, *(secret for _, secret in config.secret_parameters)]
         names = {*mine.values(), *theirs.values()}
         assert not [each for each in secrets if each is not None and each.reveal() in names]
+
+
+@given(streams, st.integers(0, 40))
+def test_a_change_upon_which_nothing_came_is_undone_wholly(stream: list[commands.Command], cut: int) -> None:
+    now, history = run(stream)
+    before = replay(State(), history[:cut])
+    if before.router is None and now.router is not None:
+        return  # the first boot parameters cannot be taken back
+    undone = undo(now, before=before, after=now)
+    assert undone.kept == ()
+    assert digest(replay(now, undone.events)) == digest(before)
+    assert undo(before, before=before, after=now).events == ()
