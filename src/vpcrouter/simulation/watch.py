@@ -401,8 +401,12 @@ class Watch:
         if router is None:
             return
         draft = Draft(State())
-        for record in read_journal(machine.directory, 0):
-            draft.apply(record.event)
+        try:
+            for record in read_journal(machine.directory, 0):
+                draft.apply(record.event)
+        except JournalError as error:
+            self._violate("durable", f"{machine.name}: the journal cannot be read: {error.what}")
+            return
         told = draft.finish()
         if digest(told) != router.digest or told != router.state:
             self._violate("replay", f"{machine.name}: the journal tells another state than the router has")
