@@ -7,13 +7,15 @@ from the first record of either router, and begins at LEAD_MS, when the simulate
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
 
 from vpcrouter.command_json import dumps
+from vpcrouter.errors import DamagedJournalError
 from vpcrouter.events import RoleChanged
-from vpcrouter.journal import read_journal
+from vpcrouter.journal import JournalRecord, read_journal
 from vpcrouter.revert import commands_between
 from vpcrouter.simulation.case import Case, Submit
 from vpcrouter.state import State, evolve
@@ -31,14 +33,19 @@ class RoleStep:
 
 
 def role_steps(journals: Mapping[str, Path], began_ns: int) -> tuple[RoleStep, ...]:
-    """All changes of role since `began_ns` (time of day, nanoseconds), in their order."""
+    """All changes of role since `began_ns` (time of day, ns), in their order, as far as the journals are sound."""
     steps = [
         RoleStep(router=router, at_ms=round((record.time_ns - began_ns) / 1e6, 1), role=record.event.role.value)
         for router, directory in journals.items()
-        for record in read_journal(directory)
+        for record in _sound(directory)
         if isinstance(record.event, RoleChanged) and record.time_ns >= began_ns
     ]
     return tuple(sorted(steps, key=lambda step: step.at_ms))
+
+
+def _sound(directory: Path) -> Iterator[JournalRecord]:
+    with suppress(DamagedJournalError):
+        yield from read_journal(directory)
 
 
 def recorded_case(journals: Mapping[str, Path], *, advertisement_ms: int = 100) -> Case:

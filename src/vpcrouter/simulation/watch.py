@@ -397,15 +397,17 @@ class Watch:
         self._check_converged(statuses)
 
     def _check_replay(self, machine: Machine) -> None:
-        router = None if machine.agent is None else machine.agent.router
-        if router is None:
-            return
         draft = Draft(State())
         try:
             for record in read_journal(machine.directory, 0):
                 draft.apply(record.event)
-        except JournalError as error:
+        except DamagedJournalError as error:
             self._violate("durable", f"{machine.name}: the journal cannot be read: {error.what}")
+            return
+        except JournalError:
+            return  # of a router that never came to have one
+        router = None if machine.agent is None else machine.agent.router
+        if router is None:
             return
         told = draft.finish()
         if digest(told) != router.digest or told != router.state:
