@@ -107,8 +107,8 @@ def _sysctls(effective: Effective, held: tuple[Elector, ...]) -> Iterator[tuple[
         # The marker address is of the same range as the control network, and is not for its ears.
         yield "net/ipv4/conf/eth0/arp_ignore", "1"
     with_ipv6 = ipv6_devices(effective)
-    if with_ipv6:
-        yield "net/ipv6/conf/all/forwarding", "1"
+    # Said in either case, or the last tier with IPv6 would leave it behind.
+    yield "net/ipv6/conf/all/forwarding", "1" if with_ipv6 else "0"
     for device in with_ipv6:
         yield f"net/ipv6/conf/{device}/accept_ra", "0"
         yield f"net/ipv6/conf/{device}/disable_ipv6", "0"
