@@ -36,6 +36,7 @@ from vpcrouter.disagreement import Disagreement
 from vpcrouter.door import Answer, Door
 from vpcrouter.durations import Durations
 from vpcrouter.errors import FullDiskError, HostError, JournalError, KeyFileError
+from vpcrouter.fitness import Fitness
 from vpcrouter.guest_door import Answer as GuestAnswer
 from vpcrouter.guest_door import GuestDoor
 from vpcrouter.host import Host, Outcome
@@ -133,6 +134,8 @@ class Agent:
         self._role_since_ns = self._surroundings.time_ns()
         self._settle_times = Durations()
         self._handover = HandoverMachine(advertisement_interval_ms=self._settings.advertisement_interval_ms)
+        self._fitness = Fitness(self._settings, self._surroundings)
+        self._journal_error: str | None = None
         self._target: str | None = None
         """The carrier that the newest settle asks for."""
         self._settled: deque[tuple[int, int]] = deque(maxlen=KEPT)
@@ -146,8 +149,10 @@ class Agent:
         self._timer: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._turn: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
         self._last_full = 0.0
         self._said = 0
+        self._is_contested = False
         self._is_disputed = False
         self._tunnels: tuple[SiteReport, ...] = ()
         self._stop = asyncio.Event()
@@ -184,8 +189,9 @@ class Agent:
             await self._stop.wait()
         finally:
             self._door.close()
-            if self._turn is not None:
-                self._turn.cancel()
+            for timer in (self._turn, self._look):
+                if timer is not None:
+                    timer.cancel()
             self._guest_door.close()
             for task in self._tasks:
                 task.cancel()
@@ -194,6 +200,7 @@ class Agent:
             loop.remove_reader(self._peering.fileno())
             self._peering.close()
             self._standby.close()
+            self._fitness.close()
         if self._failure is not None:
             raise self._failure
 
@@ -412,6 +419,7 @@ class Agent:
         for daemon in desired.daemons:
             if daemon.shelf is not None:
                 await self._let_guests_ask(daemon.shelf)
+        self._weigh()
         self._consider()
         if desired.vrrp_interface is not None and (role in (Role.INIT, Role.FAULT) or "all" in doubt):
             await self._learn_role()  # a line that was missed must not leave the role wrong for ever
@@ -443,7 +451,9 @@ class Agent:
     def _consider(self) -> None:
         """Settle if the carrier is to move, or an elector to come or go; tell the peer what is so now."""
         self._step_handover()
-        if self._desired is not None and self._carriage() != self._desired[2]:
+        carriage = self._carriage()
+        self._obey()
+        if self._desired is not None and carriage != self._desired[2]:
             self._urgent()
         if not self._peering.says(self._saying()):
             self._say()
@@ -535,12 +545,15 @@ class Agent:
         """Both routers serve, and VRRP has not ended it: it does not get through, or a keepalived is stopped."""
         contested_ns = self._peering.contested_ns
         if contested_ns is None:
+            if self._is_contested and self._router.role is Role.MASTER and self._desired is not None:
+                self._fitness.announce(self._desired[3].kernel)
             self._is_disputed = False
         elif contested_ns > self._settings.advertisement_interval_ms * 1_000_000 and not self._is_disputed:
             self._is_disputed = True
             LOG.error("the peer serves too")
             self._doubt.add("all")
             self._urgent()
+        self._is_contested = contested_ns is not None
         for length_ms in self._peering.take_both_served():
             if length_ms >= self._settings.advertisement_interval_ms:
                 LOG.error("two routers served for %d ms", length_ms)
@@ -681,16 +694,20 @@ class Agent:
             generation=router.electors.generation,
             waiting_passwords=self._passwords.waiting(),
             fetched_passwords=self._passwords.fetched(() if said is None else said.waiting_passwords),
+            lost=tuple(each.reason for each in self._fitness.losses),
+            reaches_gateway=self._fitness.reaches_gateway,
         )
 
     def _on_beacon(self) -> None:
         if not self._peering.hear():
             return
+        self._weigh()
         # What keepalived has said by now must be known before anything is answered.
         self._on_notification()
         if self._peering.contested_ns is not None:
             self._say()  # the other one must know that we say so too
         self._learn_fetched()
+        self._judge_contest()
         self._consider()
         self._await_turn()
 
@@ -712,6 +729,42 @@ class Agent:
         if doubt:
             self._doubt |= {"all"} if "lost" in doubt else doubt
             self._notice()
+            self._weigh()
+
+    def _weigh(self) -> None:
+        """See what this router has lost, and what that makes of it."""
+        if self._desired is None:
+            return
+        desired = self._desired[3]
+        try:
+            self._fitness.look(
+                desired.kernel,
+                self._router.role,
+                self._peering.heard,
+                () if self._outcome is None else self._outcome.faults,
+                self._journal_error,
+                is_paired=desired.vrrp_interface is not None,
+            )
+        except HostError as error:
+            LOG.error("%s", error)
+        self._obey()
+        self._follow(self._router.judge("; ".join(each.reason for each in self._fitness.losses)))
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+        if (next_ns := self._fitness.next_ns) is not None:
+            wait_ns = max(MIN_PACE_NS, next_ns - self._surroundings.monotonic_ns())
+            self._look = asyncio.get_running_loop().call_later(wait_ns / 1e9, self._look_again)
+
+    def _look_again(self) -> None:
+        self._weigh()
+        self._consider()
+
+    def _obey(self) -> None:
+        try:
+            self._fitness.obey(self._router.electors.must_obey)
+        except HostError as error:
+            LOG.error("%s", error)
 
     def _watch_daemons(self) -> None:
         loop, now = asyncio.get_running_loop(), dict(self._host.pidfds())
@@ -819,6 +872,7 @@ class Agent:
             "connections": self._standby.total,
             "connections_missing": self._standby.missing,
             "electors": {device: role.value for device, role in router.electors.roles.items()},
+            "lost": [each.reason for each in self._fitness.losses],
             "held": [each.device for each in self._carriage().held],
             "peer": self._peering.describe(),
             "differs": self._disagreement.describe(),

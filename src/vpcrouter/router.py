@@ -237,6 +237,7 @@ class Router:
         self._roles = RoleMachine()
         self.electors = CarriageMachine(advertisement_interval_ms=settings.advertisement_interval_ms)
         """The VRRP instances, and which of them carries."""
+        self._unfit = ""
         start = _newest_snapshot(journal.directory)
         draft = Draft(start.state)
         for _, _, event in journal.events(start.seq):
@@ -524,7 +525,7 @@ class Router:
     def hear(self, device: str, role: Role, reason: str) -> RoleChange | None:
         """Take in what one elector reports: of the carrier, it is the role of the router."""
         self.electors.observe(device, role, self.surroundings.monotonic_ns())
-        return self.observe(Report.of_role(role), reason) if device == self.electors.carrier else None
+        return self._hear_carrier(role, reason) if device == self.electors.carrier else None
 
     def learn(self, found: Iterable[FoundElector]) -> RoleChange | None:
         """Take in what a keepalived that runs already says when it is asked."""
@@ -544,7 +545,18 @@ class Router:
         device, role = self.electors.carrier, self.electors.role
         if device is None or role is None:
             return None
-        return self.observe(Report.of_role(role), f"keepalived: instance {device}, which carries, is {role.value}")
+        return self._hear_carrier(role, f"keepalived: instance {device}, which carries, is {role.value}")
+
+    def _hear_carrier(self, role: Role, reason: str) -> RoleChange:
+        """A backup that has lost something serves only if there is nobody better: that is a fault, with its reason."""
+        if role is Role.BACKUP and self._unfit:
+            return self.observe(Report.FAULT, self._unfit)
+        return self.observe(Report.of_role(role), reason)
+
+    def judge(self, unfit: str) -> RoleChange | None:
+        """Take in why this router is not fit to serve; nothing if it is."""
+        self._unfit = unfit
+        return self._follow_carrier()
 
     def lose(self) -> RoleChange:
         """Keepalived is gone."""

@@ -21,10 +21,12 @@ from vpcrouter.values.confirmation import Moment
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from vpcrouter.appliers.arp import ArpSpeaker
     from vpcrouter.appliers.beacons import BeaconSockets
     from vpcrouter.appliers.connections import ConnectionTable
     from vpcrouter.appliers.daemons import DaemonApplier
     from vpcrouter.appliers.kernel import KernelApplier
+    from vpcrouter.appliers.links import LinkObserver
     from vpcrouter.appliers.monitor import LinkMonitor
     from vpcrouter.appliers.nftables import NftablesApplier
     from vpcrouter.appliers.notify import NotifyFifo
@@ -152,6 +154,24 @@ class Surroundings:
         from vpcrouter.appliers.beacons import BeaconSockets
 
         return BeaconSockets()
+
+    def links(self) -> LinkObserver:
+        """Which devices have a carrier."""
+        from vpcrouter.appliers.links import LinkObserver
+
+        return LinkObserver()
+
+    def arp(self) -> ArpSpeaker:
+        """Whether a gateway is there; and where virtual addresses are."""
+        from vpcrouter.appliers.arp import ArpSpeaker
+
+        return ArpSpeaker()
+
+    def write_penalty(self, path: Path, penalty: int) -> None:
+        """Tell keepalived what to take from its priority."""
+        from vpcrouter.appliers.keepalived import write_penalty
+
+        write_penalty(path, penalty)
 
 
 HERE = Surroundings()

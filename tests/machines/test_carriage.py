@@ -85,6 +85,26 @@ def test_where_one_is_backup_somebody_serves_though_nobody_says_so() -> None:
     assert machine.next(tiers(2, 3, 4), None, LATER).carrier == "eth3"
 
 
+def test_two_that_know_each_other_need_not_wait_for_every_election() -> None:
+    for role, other in ((Role.MASTER, Role.BACKUP), (Role.BACKUP, Role.MASTER)):
+        machine = running(0, role, 2, 3, eth3=other)
+        machine.observe("eth4", Role.BACKUP, LATER)
+        known = peer(None, 2, 3, heard=(2, 3), eth2=other, eth3=role)
+        assert machine.next(tiers(2, 3, 4), known, LATER).carrier == "eth2"
+
+
+def test_who_is_not_known_to_the_peer_waits() -> None:
+    machine = running(0, Role.MASTER, 2, 3)
+    machine.observe("eth4", Role.BACKUP, LATER)
+    for other in (
+        peer(None, 2, 3, heard=(3,), eth2=Role.BACKUP),
+        peer(None, 2, 3, heard=(2, 3), eth2=Role.BACKUP, silent=True),
+        peer(None, 2, 3, heard=(2, 3), eth2=Role.MASTER),
+        evolve(peer(None, 2, 3, heard=(2, 3), eth2=Role.BACKUP), target="eth3"),
+    ):
+        assert machine.next(tiers(2, 3, 4), other, LATER).carrier is None
+
+
 def test_an_elector_in_fault_does_not_keep_the_others_waiting() -> None:
     machine = running(0, Role.MASTER, 2, 3, eth2=Role.FAULT)
     assert machine.next(tiers(2, 3), None, LATER).carrier == "eth3"

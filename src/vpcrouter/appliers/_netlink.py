@@ -55,6 +55,7 @@ RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 _AF_INET, _AF_INET6 = 2, 10
 _IFF_UP = 0x1
+_IFF_LOWER_UP = 0x10000
 _IFA_F_PERMANENT = 0x80
 _RT_TABLE_LOCAL = 255
 _RT_TABLE_COMPAT = 252  # in the one-byte field, for a number that only the attribute can hold
@@ -82,6 +83,7 @@ class LinkRecord:
     name: str
     up: bool
     mtu: int
+    has_carrier: bool
 
 
 @frozen
@@ -210,6 +212,7 @@ def links(dump: list[tuple[int, bytes]]) -> Iterator[LinkRecord]:
             name=message.get("IFLA_IFNAME"),
             up=bool(message["flags"] & _IFF_UP),
             mtu=message.get("IFLA_MTU"),
+            has_carrier=bool(message["flags"] & _IFF_LOWER_UP),
         )
 
 

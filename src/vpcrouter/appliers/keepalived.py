@@ -68,6 +68,12 @@ def ask_instances(process: Process, directory: Path) -> tuple[InstanceReport, ..
     raise ApplierError("does not answer", where="keepalived", hint="what it printed is in keepalived.log")
 
 
+def write_penalty(path: Path, penalty: int) -> None:
+    """Tell keepalived what to take from its priority; it hears of it from the kernel, without a reload."""
+    _files.make_directory(path.parent)
+    _files.write_atomically(path, f"{-penalty}\n".encode())
+
+
 def parse_answer(content: bytes) -> tuple[InstanceReport, ...] | None:
     """The reports in keepalived.json; None if it is not complete, as while it is being written."""
     try:

@@ -24,6 +24,7 @@ _T = TypeVar("_T")
 
 _VERSION = 2
 _MAC_BYTES = 32
+_MAX_WORDS = 100
 _MAX_BYTES = 4096
 """Ten tiers and a sample make a packet; 64 tiers are two fragments."""
 
@@ -67,6 +68,8 @@ class Beacon:
             "generation": saying.generation,
             "waiting_passwords": list(saying.waiting_passwords),
             "fetched_passwords": list(saying.fetched_passwords),
+            "lost": [each[:_MAX_WORDS] for each in saying.lost],
+            "reaches_gateway": saying.reaches_gateway,
             "served_ms_ago": None if self.served_ms_ago is None else list(self.served_ms_ago),
         }
         body: bytes = msgpack.packb(fields)
@@ -111,6 +114,8 @@ def _read(fields: dict[str, Any]) -> Beacon:
             generation=_is(int, fields.get("generation", 0)),
             waiting_passwords=_tags(fields.get("waiting_passwords", [])),
             fetched_passwords=_tags(fields.get("fetched_passwords", [])),
+            lost=_texts(fields.get("lost", [])),
+            reaches_gateway=None if fields.get("reaches_gateway") is None else _is(bool, fields["reaches_gateway"]),
         ),
         served_ms_ago=None if served is None else _two(served),
     )

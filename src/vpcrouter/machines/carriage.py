@@ -67,6 +67,7 @@ class CarriageMachine:
         self._generation = 0
         self._peer_generation: int | None = None
         self._split_since_ns: dict[str, int] = {}
+        self._refuge: str | None = None
 
     # What is so ---------------------------------------------------------------------------------
 
@@ -89,6 +90,11 @@ class CarriageMachine:
     def generation(self) -> int:
         """Of this router's last time as master."""
         return self._generation
+
+    @property
+    def must_obey(self) -> bool:
+        """Whether this router must stop serving at once: it steps back, and a reload takes its time."""
+        return self._refuge is not None
 
     def is_split(self, device: str, now_ns: int) -> bool:
         """Whether the two have both been master there, and have known it, for longer than VRRP lets that be."""
@@ -133,10 +139,13 @@ class CarriageMachine:
         self._sources = {each.device: each.source for each in electors}
         self._standings = {device: each for device, each in self._standings.items() if device in self._sources}
         self._carrier, self._link = carriage.carrier, carriage.link
+        if self._refuge is not None and carriage.carrier == self._refuge:
+            self._refuge = None
 
     def lost(self) -> None:
         """Keepalived is gone: nobody is anything. What its successor runs with stays."""
         self._standings.clear()
+        self._refuge = None
 
     # What is next -------------------------------------------------------------------------------
 
@@ -184,8 +193,10 @@ class CarriageMachine:
             return self._first_carrier(own, candidates, peer, now_ns)
         if peer is None and current in own and self._role(current) is not Role.FAULT:
             return current  # a peer that we have not heard yet may rely on where it knows us to be
-        if peer is not None and (refuge := self._refuge(own, current, peer)) is not None:
-            return refuge
+        if peer is not None and self._refuge is None:
+            self._refuge = self._find_refuge(own, current, peer)
+        if self._refuge in own:
+            return self._refuge
         for device in candidates:
             if device == current or self._may_move(current, device, peer, now_ns):
                 return device
@@ -194,9 +205,11 @@ class CarriageMachine:
     def _can_carry(self, device: str, peer: PeerCarriage | None, now_ns: int) -> bool:
         if self._role(device) is Role.FAULT or self.is_split(device, now_ns):
             return False
-        return peer is None or peer.roles.get(device) is not Role.FAULT
+        # A backup stays where the peer's link is down: there it is about to take over.
+        is_taking_over = self._role(self._carrier) is not Role.MASTER
+        return peer is None or is_taking_over or peer.roles.get(device) is not Role.FAULT
 
-    def _refuge(self, own: Sequence[str], current: str, peer: PeerCarriage) -> str | None:
+    def _find_refuge(self, own: Sequence[str], current: str, peer: PeerCarriage) -> str | None:
         """Both serve, though one of them is backup somewhere: that one goes there. If both are, the junior one."""
         if self._role(current) is not Role.MASTER or (peer.contested_ns or 0) < self._patience_ns:
             return None
@@ -231,6 +244,8 @@ class CarriageMachine:
         """Nobody carries here yet. An elector that is backup proves that another router serves: follow that one."""
         if peer is not None and peer.carrier in own:
             return peer.carrier
+        if peer is not None and self._is_agreed(candidates[0], peer):
+            return candidates[0]
         if not all(self._is_decided(device, now_ns) or self._role(device) is Role.FAULT for device in own):
             return None
         for role, devices in ((Role.BACKUP, candidates), (Role.BACKUP, own), (Role.MASTER, candidates)):
@@ -238,6 +253,15 @@ class CarriageMachine:
                 if self._role(device) is role:
                     return device
         return None
+
+    def _is_agreed(self, lowest: str, peer: PeerCarriage) -> bool:
+        """Whether the peer, which carries nowhere either, will choose this tier too, and one of the two serves there.
+
+        It had heard of our tier when it said that it carries nowhere: so whatever it chooses next is the lowest.
+        """
+        is_free = not peer.is_silent and peer.carrier is None and peer.target is None
+        knows = lowest in peer.tiers and peer.heard is not None and lowest in peer.heard
+        return is_free and knows and {self._role(lowest), peer.roles.get(lowest)} == {Role.MASTER, Role.BACKUP}
 
     def _next_link(self, own: Sequence[str], carrier: str | None, peer: PeerCarriage | None) -> str | None:
         """The peer's conntrackd listens on one device too: change when both carriers are the same."""

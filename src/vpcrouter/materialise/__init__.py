@@ -83,7 +83,7 @@ def _daemons(
     if balancer_needed(found):
         yield haproxy(found, settings)
     if election is not None:
-        yield keepalived(found, config, placement, election, role, settings)
+        yield keepalived(config, placement, election, role, settings)
 
 
 def _undecided(found: Effective, election: Election | None, role: Role) -> tuple[str, ...]:

@@ -20,9 +20,8 @@ from __future__ import annotations
 from attrs import frozen
 
 from vpcrouter.materialise.election import Election, marker
-from vpcrouter.materialise.placement import Placement, way_out
+from vpcrouter.materialise.placement import Placement
 from vpcrouter.materialise.rendering import render
-from vpcrouter.projections.effective import Effective
 from vpcrouter.values.config import RouterConfig
 from vpcrouter.values.desired import Daemon, File, InterfaceAddress, Route
 from vpcrouter.values.priority import BACKUP_PRIORITY, HANDOVER_PRIORITY, WAITING_PRIORITY, serving_priority
@@ -49,12 +48,9 @@ class Instance:
     carried: tuple[InterfaceAddress, ...]
     """The addresses that come and go with the role and are not advertised."""
     routes: tuple[Route, ...]
-    tracked: tuple[str, ...]
-    """The devices without which this router is of no use as a master, beside its own."""
 
 
 def keepalived(
-    effective: Effective,
     config: RouterConfig,
     placement: Placement,
     election: Election,
@@ -69,17 +65,14 @@ def keepalived(
         # In hundredths of a second: RFC 9568 counts in nothing finer.
         interval=f"{settings.advertisement_interval_ms // 10 / 100:.2f}",
         refresh_s=REFRESH_S,
-        instances=instances(effective, config, placement, election, role),
+        instances=instances(config, placement, election, role),
     )
     path = str(settings.config_dir / "keepalived.conf")
     return Daemon(name="keepalived", reload_files=(File(path=path, content=content),))
 
 
-def instances(
-    effective: Effective, config: RouterConfig, placement: Placement, election: Election, role: Role
-) -> tuple[Instance, ...]:
+def instances(config: RouterConfig, placement: Placement, election: Election, role: Role) -> tuple[Instance, ...]:
     """The VRRP instances, in the order in which they must stand in the file."""
-    uplink = way_out(effective)
     return tuple(
         Instance(
             name=each.device,
@@ -91,7 +84,6 @@ def instances(
             advertised=(marker(each.device),),
             carried=placement.virtual_addresses if each.device == election.carrier else (),
             routes=placement.virtual_routes if each.device == election.carrier else (),
-            tracked=() if uplink is None else (uplink.device,),
         )
         for each in election.electors
     )

@@ -45,6 +45,11 @@ class Saying:
     generation: int = 0
     """Of its last time as master; see `Carriage`."""
 
+    lost: tuple[str, ...] = ()
+    """What it has lost, in words, of what it needs to serve."""
+    reaches_gateway: bool | None = None
+    """Whether the gateway of the way out answers it; None if it has not asked."""
+
     @property
     def serves(self) -> bool:
         """Whether it says that it serves."""

@@ -36,6 +36,10 @@ def generation_of(priority: int) -> int | None:
     return generation if 0 <= generation < GENERATIONS else None
 
 
+FAULT_PENALTY = 254
+"""What keepalived takes for a fault, whatever the priority was (keepalived.conf(5), track_file)."""
+
+
 def penalty(points: int) -> int:
     """What so many lost points take from a priority."""
     return POINT * min(points, MAX_POINTS)

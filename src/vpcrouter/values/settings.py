@@ -24,6 +24,12 @@ class Settings:
     """…but those of a burst that goes on after its first settle, which wait for its end, no longer than this."""
     verify_interval_s: int = field(default=60, validator=[ge(1), le(86_400)])
     """The whole machine is compared with the state at least so often, without any notification."""
+    lost_after_ms: int = field(default=100, validator=[ge(0), le(60_000)])
+    """A link without a carrier counts as lost after so long. What is set down by hand is up again before that."""
+    found_after_ms: int = field(default=5_000, validator=[ge(0), le(3_600_000)])
+    """What was lost counts until it has been back for so long: a link that comes and goes moves the service once."""
+    watch_gateway: bool = True
+    """Ask the gateway of the way out by ARP, every second while serving."""
 
     disagreement_s: int = field(default=10, validator=[ge(0), le(86_400)])
     """The two routers may be configured differently for so long, as in a burst, before it is said in what."""
