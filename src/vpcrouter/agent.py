@@ -551,8 +551,7 @@ class Agent:
         elif contested_ns > self._settings.advertisement_interval_ms * 1_000_000 and not self._is_disputed:
             self._is_disputed = True
             LOG.error("the peer serves too")
-            self._doubt.add("all")
-            self._urgent()
+            self._urgent()  # finds a keepalived that is stopped
         self._is_contested = contested_ns is not None
         for length_ms in self._peering.take_both_served():
             if length_ms >= self._settings.advertisement_interval_ms:

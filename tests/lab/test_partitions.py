@@ -91,7 +91,7 @@ def test_a_silent_cut_of_the_carrier_s_tier_leaves_one_master(pair: Laboratory, 
     assert master_of(pair) == master
     assert reported > before, "nobody said that two served"
     assert sum(watch.both_ms) <= TIMEOUT_MS + BUSY_MS, watch
-    assert result.longest_outage_ms <= 100, result
+    assert result.longest_outage_ms <= TIMEOUT_MS + BUSY_MS, result
 
 
 @pytest.mark.parametrize("device", [NEXT, "eth6", "eth1"])

@@ -50,7 +50,7 @@ def test_a_loss_counts_when_it_has_lasted_and_until_it_has_been_gone_for_long() 
     machine.observe([], 10_099 * MS)
     assert machine.counting == (DARK,), "its time begins again with each return"
     machine.observe([], 10_100 * MS)
-    assert machine.counting == ()
+    assert not machine.counting
     assert machine.next_ns is None
 
 

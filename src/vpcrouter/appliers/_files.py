@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -85,7 +86,8 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644, *, group: in
             # After the rename, which changes ctime; through the descriptor, so that it is our file for sure.
             return _identity(os.fstat(file.fileno()))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a file system that is read-only this fails too
+            temporary.unlink(missing_ok=True)
         raise ApplierError(
             f"cannot be written: {error.strerror}", where=str(path), hint="look at the disk and its rights"
         ) from None

@@ -1,8 +1,9 @@
 """Speaks ARP: asks whether a gateway is there, and tells everyone where virtual addresses are.
 
-Used by `fitness`. A backup must not be seen on the public side, and asks all the same: the public devices of a pair have the same MAC, and a switch sends to where it saw it last: so a
-backup asks with another MAC, its own with one bit turned, and without an address (an ARP probe, RFC 5227, 1.1), which
-nobody remembers. Answers come to that MAC; a packet socket hears them although they are addressed to somebody else.
+Used by `fitness`. A backup must not be seen on the public side, and asks all the same. A pair's public devices have
+the same MAC, and a switch sends to where it saw it last: so a backup asks with another MAC, its own with a bit turned,
+and without an address (an ARP probe, RFC 5227, 1.1), which nobody remembers. Answers come to that MAC; a packet socket
+hears them although they are addressed to somebody else.
 """
 
 from __future__ import annotations
