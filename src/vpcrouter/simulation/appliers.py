@@ -8,7 +8,7 @@ that runs on real machines. Everything costs the virtual time that was measured 
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -20,11 +20,13 @@ from vpcrouter.appliers._generated import GeneratedFiles
 from vpcrouter.appliers._process import Process
 from vpcrouter.appliers._shelf import ShelfApplier
 from vpcrouter.appliers._supervised import Supervised
+from vpcrouter.appliers.arp import ArpSpeaker
 from vpcrouter.appliers.beacons import BeaconSockets
 from vpcrouter.appliers.connections import ConnectionTable
 from vpcrouter.appliers.daemons import DaemonApplier
 from vpcrouter.appliers.keepalived import InstanceReport
 from vpcrouter.appliers.kernel import KernelApplier
+from vpcrouter.appliers.links import LinkObserver
 from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.nftables import NftablesApplier, _Known
 from vpcrouter.appliers.notify import NotifyFifo, RoleReport, parse_notification
@@ -35,7 +37,7 @@ from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Sysctl, wante
 from vpcrouter.simulation.keepalived_file import parse
 from vpcrouter.simulation.machine import DaemonProcess, Machine
 from vpcrouter.simulation.world import MS, SimulationError, die_if_dead
-from vpcrouter.values.desired import Daemon, File, Kernel, Ruleset, Shelf
+from vpcrouter.values.desired import Daemon, File, InterfaceAddress, Kernel, Ruleset, Shelf
 from vpcrouter.values.settings import Settings
 
 if TYPE_CHECKING:
@@ -390,6 +392,50 @@ class SimulatedMonitor(LinkMonitor):
 
     def close(self) -> None:
         self._machine.unwatch(self._note)
+
+
+class SimulatedLinks(LinkObserver):
+    """Which devices have a carrier."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def carriers(self) -> dict[str, bool]:
+        machine = self._machine
+        return {
+            name: machine.networks.has_carrier(machine, name) or not link.up
+            for name, link in machine.kernel.links.items()
+        }
+
+    def close(self) -> None:
+        pass
+
+
+class SimulatedArp(ArpSpeaker):
+    """The gateway of the way out answers as long as there is a cable: nothing else of that side is simulated."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._device = ""
+
+    def ask(self, device: str, gateway: str, source: str | None) -> None:
+        self._device = device
+
+    def answered(self, gateway: str) -> bool:
+        return self._machine.networks.is_linked(self._machine, self._device)
+
+    def announce(self, addresses: Iterable[InterfaceAddress]) -> None:
+        self._machine.announced(self._machine, addresses)
+
+    def close(self) -> None:
+        pass
+
+
+def write_penalty(machine: Machine, path: Path, penalty: int) -> None:
+    """As the real one, on the simulated disk."""
+    machine.files.write(str(path), f"{-penalty}\n")
+    if (keepalived := machine.keepalived) is not None:
+        keepalived.track_files_changed()
 
 
 class SimulatedBeacons(BeaconSockets):

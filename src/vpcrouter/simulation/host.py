@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor, Future
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from attrs import define, field
 
 from vpcrouter.agent import Agent
+from vpcrouter.appliers.arp import ArpSpeaker
 from vpcrouter.appliers.beacons import BeaconSockets
 from vpcrouter.appliers.connections import ConnectionTable
 from vpcrouter.appliers.daemons import DaemonApplier
 from vpcrouter.appliers.kernel import KernelApplier
+from vpcrouter.appliers.links import LinkObserver
 from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.nftables import NftablesApplier
 from vpcrouter.appliers.notify import NotifyFifo
@@ -26,13 +28,16 @@ from vpcrouter.guest_door import GuestDoor
 from vpcrouter.journal.disk import Disk
 from vpcrouter.router import Router
 from vpcrouter.simulation.appliers import (
+    SimulatedArp,
     SimulatedBeacons,
     SimulatedConnections,
     SimulatedDaemons,
     SimulatedFifo,
     SimulatedKernel,
+    SimulatedLinks,
     SimulatedMonitor,
     SimulatedNftables,
+    write_penalty,
 )
 from vpcrouter.simulation.loop import Loop
 from vpcrouter.simulation.machine import Machine
@@ -99,6 +104,15 @@ class SimulatedSurroundings(Surroundings):
     def beacons(self) -> BeaconSockets:
         self.beacon_sockets = SimulatedBeacons(self._machine)
         return self.beacon_sockets
+
+    def links(self) -> LinkObserver:
+        return SimulatedLinks(self._machine)
+
+    def arp(self) -> ArpSpeaker:
+        return SimulatedArp(self._machine)
+
+    def write_penalty(self, path: Path, penalty: int) -> None:
+        write_penalty(self._machine, path, penalty)
 
 
 class _Worker(Executor):

@@ -323,6 +323,8 @@ class Pair:
             status = self.status(name)
             if status is None or not status["settled"]:
                 return False
+            if status["lost"]:
+                return False  # what was lost counts for a while after it is back
             if status["held"] and self.watch.gave_both_the_same():
                 return False  # else it is held for a router that has not heard of the command
         return True
