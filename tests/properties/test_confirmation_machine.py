@@ -42,6 +42,8 @@ class ConfirmationMachine(RuleBasedStateMachine):
         self.due: dict[str, int] = {}
         """When the time of each change that waits is up, by the clock of this boot."""
         self.wall_due: dict[str, tuple[int, int]] = {}
+        self.of_earlier_boots: set[str] = set()
+        """Of these only the wall clock is known, and each process that starts asks it anew."""
         self.number = 0
 
     def teardown(self) -> None:
@@ -135,6 +137,7 @@ class ConfirmationMachine(RuleBasedStateMachine):
             write_snapshot(self.directory / "journal", self.router.snapshot())
         self.router.close()
         self.world.pass_ms(dead_ms)
+        self.ask_the_wall_clock()
         self.router = Router.open(self.directory / "journal", surroundings=self.world)
         self.router.expire()
         self.let_expire()
@@ -143,11 +146,16 @@ class ConfirmationMachine(RuleBasedStateMachine):
     def the_machine_reboots(self, off_ms: int) -> None:
         self.router.close()
         self.world.reboot(after_ms=off_ms)
-        for name, (wall_due, within_ms) in self.wall_due.items():
-            self.due[name] = self.world.boot_ms + min(within_ms, max(0, wall_due - self.world.wall_ms))
+        self.of_earlier_boots = set(self.due)
+        self.ask_the_wall_clock()
         self.router = Router.open(self.directory / "journal", surroundings=self.world)
         self.router.expire()
         self.let_expire()
+
+    def ask_the_wall_clock(self) -> None:
+        for name in self.of_earlier_boots & self.due.keys():
+            wall_due, within_ms = self.wall_due[name]
+            self.due[name] = self.world.boot_ms + min(within_ms, max(0, wall_due - self.world.wall_ms))
 
     @invariant()
     def a_value_is_the_newest_that_was_not_taken_back(self) -> None:
