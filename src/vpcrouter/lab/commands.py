@@ -246,6 +246,9 @@ def drill(
     ctx: typer.Context,
     rounds: Annotated[int, typer.Option("--rounds", min=1, max=1000, help="So many handovers, there and back.")] = 2,
     force: Annotated[bool, typer.Option("--force", help="Even if the backup is not ready.")] = False,
+    timeline: Annotated[
+        Path | None, typer.Option("--timeline", metavar="FILE", help="Draw what happened over time there, as SVG.")
+    ] = None,
     prefix: Prefix = None,
     directory: Directory = None,
     json_: Json = False,
@@ -261,6 +264,10 @@ def drill(
 
     with opened(ctx, prefix, directory) as laboratory:
         report = run_drill(laboratory, rounds=rounds, force=force)
+    if timeline is not None:
+        from vpcrouter.lab.timeline import draw
+
+        timeline.write_text(draw(report.recording))
     if wants_json(ctx, json_):
         totals = {name: getattr(report, name) for name in ("sent", "lost", "broken_flows", "longest_gap_ms", "is_good")}
         say_json({**totals, **asdict(report)})

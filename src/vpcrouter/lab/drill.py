@@ -17,6 +17,8 @@ from vpcrouter.lab.failover import serving_pair
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import OUTSIDE
 from vpcrouter.lab.probing import Probe, ProbeReport, Target, Transfer, TransferReport
+from vpcrouter.lab.recorder import Recorder
+from vpcrouter.lab.timeline import Recording
 
 READY_S = 20.0
 """How long a backup may take to be ready before the drill begins, and between two handovers."""
@@ -49,6 +51,8 @@ class DrillReport:
     """By the guest that sent them."""
     streams: dict[str, TransferReport]
     """By the guest that downloads."""
+    recording: Recording
+    """For a timeline."""
 
     @property
     def sent(self) -> int:
@@ -117,6 +121,7 @@ def run_drill(laboratory: Laboratory, *, rounds: int = 2, force: bool = False) -
             for guest in guests
         }
         _await_ready(laboratory)
+        recorder = stack.enter_context(Recorder(laboratory))
         probes = {
             guest: stack.enter_context(Probe(laboratory, guest, Target.parse(OUTSIDE)))
             for guest in guests[:_PROBED_TIERS]
@@ -126,11 +131,14 @@ def run_drill(laboratory: Laboratory, *, rounds: int = 2, force: bool = False) -
             time.sleep(_BEFORE_S)
             _await_ready(laboratory)
             laboratory.tell(f"handover {number} of {rounds}")
-            handovers.append(hand_over(laboratory, force=force))
+            with recorder.deed("handover"):
+                handovers.append(hand_over(laboratory, force=force))
         time.sleep(_AFTER_S)
+        reports = {guest: probe.stop() for guest, probe in probes.items()}
         return DrillReport(
             handovers=tuple(handovers),
-            probes={guest: probe.stop() for guest, probe in probes.items()},
+            probes=reports,
+            recording=recorder.recording(f"drill: {rounds} handovers", reports),
             streams={guest: stream.stop() for guest, stream in streams.items()},
         )
 

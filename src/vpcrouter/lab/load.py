@@ -1,13 +1,12 @@
 """Bursts of any size for a laboratory that has the example burst already: tiers, ACLs, forwardings and DHCP entries.
 
-Called by the tests, the bench and `soak`. Commands come in an order as the management server sends them: a tier, its
+Called by the tests. Commands come in an order as the management server sends them: a tier, its
 ACL, its guests; now and then a public address with its forwardings. Pure: the same arguments give the same commands.
 """
 
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -29,15 +28,6 @@ Files = Mapping[str, list[tuple[str, str]]]
 def burst_of(count: int) -> Files:
     """So many commands to each router that add to what is there."""
     return {router: _named(router, list(_commands(router, count))) for router in ROUTERS}
-
-
-def lease_burst(count: int, chance: random.Random) -> Files:
-    """So many DHCP entries that come or go in the tiers of the example burst; the same to each router."""
-    commands = []
-    for _ in range(count):
-        tier, host = chance.choice((3, 4, 5, 6)), chance.randrange(110, 200)
-        commands.append({**_lease(tier, host), "remove": chance.random() < 0.4})
-    return {router: _named(router, commands) for router in ROUTERS}
 
 
 def _commands(router: str, count: int) -> Iterator[dict[str, Any]]:

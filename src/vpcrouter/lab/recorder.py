@@ -1,0 +1,122 @@
+"""Watches both routers while something is done to them, for a timeline.
+
+Called by `drill`. One thread asks both agents ten times a second; what happens between two looks is seen by
+its counters only. Times are seconds since the recorder began.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from attrs import evolve
+
+from vpcrouter.lab.laboratory import Laboratory
+from vpcrouter.lab.layout import ROUTERS
+from vpcrouter.lab.probing import ProbeReport
+from vpcrouter.lab.timeline import Deed, Mark, Recording, RoleSpan, Silence
+
+LOOK_S = 0.1
+_MARKED = ("reloads", "restarts", "starts", "deaths")
+
+
+class Recorder:
+    """Watches inside the `with` block."""
+
+    def __init__(self, laboratory: Laboratory) -> None:
+        self._laboratory = laboratory
+        self._spans: dict[str, list[RoleSpan]] = {router: [] for router in ROUTERS}
+        self._marks: dict[str, list[Mark]] = {router: [] for router in ROUTERS}
+        self._counters: dict[str, dict[str, int]] = {}
+        self._deeds: list[Deed] = []
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="recorder", daemon=True)
+        self.began_ns = time.monotonic_ns()
+
+    def __enter__(self) -> Recorder:
+        self.began_ns = time.monotonic_ns()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ends.set()
+        self._thread.join()
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since it began."""
+        return (time.monotonic_ns() - self.began_ns) / 1e9
+
+    @contextmanager
+    def deed(self, what: str) -> Iterator[None]:
+        """Something is being done, until the end of the block."""
+        start = self.now_s
+        try:
+            yield
+        finally:
+            self._deeds.append(Deed(start_s=start, end_s=self.now_s, what=what))
+
+    @property
+    def deeds(self) -> tuple[Deed, ...]:
+        """What was done so far."""
+        return tuple(self._deeds)
+
+    def recording(self, title: str, probes: dict[str, ProbeReport]) -> Recording:
+        """All of it."""
+        return Recording(
+            title=title,
+            length_s=self.now_s,
+            deeds=tuple(self._deeds),
+            roles={router: tuple(spans) for router, spans in self._spans.items()},
+            marks={router: tuple(marks) for router, marks in self._marks.items()},
+            silences={guest: tuple(self._silences(report)) for guest, report in probes.items()},
+        )
+
+    def _silences(self, report: ProbeReport) -> Iterator[Silence]:
+        offset_s = (report.started_ns - self.began_ns) / 1e9
+        for outage in report.outages:
+            start_s = offset_s + outage.start_ms / 1000
+            yield Silence(
+                start_s=start_s,
+                length_ms=outage.length_ms,
+                lost=outage.lost,
+                cause=cause_of(self._deeds, start_s, start_s + outage.length_ms / 1000),
+            )
+
+    def _watch(self) -> None:
+        while not self._ends.wait(LOOK_S):
+            for router, machine in self._laboratory.machines.items():
+                status = machine.status_or_error()
+                self._note(router, self.now_s, status)
+
+    def _note(self, router: str, now_s: float, status: dict[str, Any]) -> None:
+        role = str(status.get("role", "gone"))
+        spans = self._spans[router]
+        if spans and spans[-1].role == role:
+            spans[-1] = evolve(spans[-1], end_s=now_s)
+        else:
+            if spans:
+                spans[-1] = evolve(spans[-1], end_s=now_s)
+            spans.append(RoleSpan(start_s=spans[-1].end_s if spans else 0.0, end_s=now_s, role=role))
+        counters = status.get("counters")
+        if counters is None:
+            self._counters.pop(router, None)
+            return
+        before = self._counters.get(router)
+        self._counters[router] = counters
+        if before is not None and before.get("settles", 0) <= counters.get("settles", 0):
+            for name, count in counters.items():
+                daemon, _, what = name.rpartition("_")
+                if daemon and what in _MARKED and count > before.get(name, 0):
+                    self._marks[router].append(Mark(at_s=now_s, what=f"{daemon}: {what}"))
+
+
+def cause_of(deeds: list[Deed] | tuple[Deed, ...], start_s: float, end_s: float) -> str:
+    """The deed within which an outage began or ended; empty if there is none."""
+    return next((deed.what for deed in deeds if deed.start_s <= end_s and start_s <= deed.end_s), "")
