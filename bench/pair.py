@@ -21,10 +21,12 @@ from vpcrouter.errors import MissingProgramError
 from vpcrouter.lab.burst import BurstReport, burst_files, run_burst
 from vpcrouter.lab.failover import fail_over, is_pair
 from vpcrouter.lab.laboratory import Laboratory
+from vpcrouter.lab.load import burst_of, write_files
 
 _FILES = Path(__file__).resolve().parent.parent / "examples" / "burst"
 _BOOT_FILES = 2
 _TIERS = 5
+_MANY = 1_000
 _PREFIX = "bench"
 _QUOTED = "CloudStack (quoted)"
 _PAIR_S = 15.0
@@ -45,6 +47,7 @@ def rows(smoke: bool) -> Iterable[Row]:
         bursts = [_fifteen_and_crash() for _ in range(rounds)]
         boots = [_from_first_boot() for _ in range(rounds)]
         fast = [_crash_at_10_ms() for _ in range(rounds)]
+        large = [_thousand_more() for _ in range(rounds)]
     except MissingProgramError as error:
         raise NotMeasuredError(str(error)) from None
     yield Row(
@@ -53,6 +56,11 @@ def rows(smoke: bool) -> Iterable[Row]:
         peer=21_500,
         ours=median(each.burst_ms for each in bursts),
         reach=Reach(at_most=250),
+    )
+    yield Row(
+        what=f"{_MANY:,} commands to each of two routers that serve, applied and verified",
+        ours=median(large),
+        reach=Reach(at_most=2_000),
     )
     yield Row(
         what="a whole configuration to each from first boot, until one serves (ours 40 commands, the peer's 58)",
@@ -88,6 +96,12 @@ def _from_first_boot() -> float:
         report = _burst(laboratory, burst_files(_FILES))
         assert report.serving_ms is not None
         return report.serving_ms
+
+
+def _thousand_more() -> float:
+    with _laboratory(100) as laboratory, TemporaryDirectory() as directory:
+        _burst(laboratory, burst_files(_FILES))
+        return _verified_ms(_burst(laboratory, write_files(burst_of(_MANY), Path(directory))))
 
 
 def _crash_at_10_ms() -> float:

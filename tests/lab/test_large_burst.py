@@ -12,7 +12,7 @@ from vpcrouter.lab.burst import burst_files, run_burst
 from vpcrouter.lab.demo import find_burst
 from vpcrouter.lab.drill import READY_S, is_ready
 from vpcrouter.lab.laboratory import Laboratory
-from vpcrouter.lab.load import Files, burst_of
+from vpcrouter.lab.load import burst_of, write_files
 from vpcrouter.lab.probing import Probe, Target
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -33,16 +33,8 @@ def routers() -> Iterator[Laboratory]:
         laboratory.down()
 
 
-def written(files: Files, directory: Path) -> Path:
-    for router, part in files.items():
-        (directory / router).mkdir()
-        for name, text in part:
-            (directory / router / name).write_text(text)
-    return directory
-
-
 def test_a_thousand_commands_are_two_reloads_and_no_lost_packet(routers: Laboratory, tmp_path: Path) -> None:
-    files = burst_files(written(burst_of(COMMANDS), tmp_path))
+    files = write_files(burst_of(COMMANDS), tmp_path)
     with Probe(routers, "vm2", Target.parse("ext")) as lowest, Probe(routers, "vm4", Target.parse("ext")) as other:
         report = run_burst(routers, files)
         lost = [lowest.stop().lost, other.stop().lost]

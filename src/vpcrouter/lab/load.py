@@ -1,13 +1,14 @@
 """Bursts of any size for a laboratory that has the example burst already: tiers, ACLs, forwardings and DHCP entries.
 
-Called by the tests. Commands come in an order as the management server sends them: a tier, its
-ACL, its guests; now and then a public address with its forwardings. Pure: the same arguments give the same commands.
+Called by tests and measurements. Commands come in an order as the management server sends them: a tier, its
+ACL, its guests; now and then a public address with its forwardings. The same arguments give the same commands.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from vpcrouter.lab.layout import PUBLIC_MAC, ROUTERS
@@ -28,6 +29,17 @@ Files = Mapping[str, list[tuple[str, str]]]
 def burst_of(count: int) -> Files:
     """So many commands to each router that add to what is there."""
     return {router: _named(router, list(_commands(router, count))) for router in ROUTERS}
+
+
+def write_files(files: Files, directory: Path) -> dict[str, list[Path]]:
+    """The same as files below `directory`, as `run_burst` takes them."""
+    written: dict[str, list[Path]] = {}
+    for router, part in files.items():
+        (directory / router).mkdir()
+        written[router] = [directory / router / name for name, _ in part]
+        for path, (_, text) in zip(written[router], part, strict=True):
+            path.write_text(text)
+    return written
 
 
 def _commands(router: str, count: int) -> Iterator[dict[str, Any]]:
