@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import hmac
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import atheris
 
 with atheris.instrument_imports(include=["vpcrouter"]):
+    from tests.journal.recorded import lay_out
     from vpcrouter import command_json, state_codec
     from vpcrouter.cloudstack import parse_boot_line
     from vpcrouter.errors import CallerError, JournalError, VpcRouterError
@@ -32,7 +33,7 @@ with atheris.instrument_imports(include=["vpcrouter"]):
     from vpcrouter.values.beacon import Saying
 
 ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = sorted(path.parent for path in (ROOT / "journal" / "golden").rglob("*.journal"))
+GOLDEN = sorted({path.parent for path in (ROOT / "journal" / "golden").rglob("*.journal")})
 KEY = derive_key(None, "10.1.0.0/16")
 MOST_BYTES = 64 * 1024
 SECONDS_AN_INPUT = 1
@@ -108,8 +109,16 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
 }
 
 
+def _golden() -> Iterator[Path]:
+    """Each golden journal, with its keys where they are looked for."""
+    for golden in GOLDEN:
+        with TemporaryDirectory(dir="/dev/shm") as name:
+            lay_out(golden, Path(name) / "journal")
+            yield Path(name) / "journal"
+
+
 def _golden_events() -> list[bytes]:
-    return [codec.encode(found) for directory in GOLDEN for _, _, found in read_events(directory)]
+    return [codec.encode(found) for directory in _golden() for _, _, found in read_events(directory)]
 
 
 SEEDS: Mapping[str, Callable[[], Iterable[bytes]]] = {
@@ -117,9 +126,9 @@ SEEDS: Mapping[str, Callable[[], Iterable[bytes]]] = {
     "record": lambda: [b"ab" + each for each in _golden_events() if b"\n" not in each],
     "segment": lambda: (path.read_bytes() for path in sorted((ROOT / "journal").rglob("*.journal"))),
     "state": lambda: [
-        state_codec.pack_state(replay(State(), (found for _, _, found in read_events(each)))) for each in GOLDEN
+        state_codec.pack_state(replay(State(), (found for _, _, found in read_events(each)))) for each in _golden()
     ],
-    "exported": lambda: ["\n".join(export_lines(each)).encode() for each in GOLDEN],
+    "exported": lambda: ["\n".join(export_lines(each, reveal_secrets=True)).encode() for each in _golden()],
     "submission": lambda: (path.read_bytes() for path in sorted((ROOT / "tests" / "data").rglob("*.*"))),
     "boot_line": lambda: [
         b" vpccidr=10.1.0.0/16 name=r-1-VM eth0ip=169.254.0.2 eth0mask=255.255.0.0 redundant_router=1"
