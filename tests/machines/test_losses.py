@@ -150,3 +150,10 @@ def test_a_generation_is_read_from_the_priority() -> None:
     assert [generation_of(serving_priority(each)) for each in range(8)] == [0, 1, 2, 3, 4, 5, 6, 0]
     assert generation_of(BACKUP_PRIORITY) is None
     assert generation_of(SERVING_PRIORITY + 20) is None
+
+
+def test_what_no_machine_of_the_kind_can_do_is_no_reason_to_hand_over() -> None:
+    """A router without PPP that was asked for L2TP gave the service to its peer, which gave it back, and so on."""
+    assert list(own_losses(["xl2tpd: the kernel has no PPP (/dev/ppp)"], None)) == []
+    (loss,) = own_losses(["xl2tpd: the kernel has no PPP (/dev/ppp)", "dnsmasq: does not start"], None)
+    assert loss.reason == "dnsmasq: does not start"

@@ -151,9 +151,14 @@ def gateway_loss(
         yield Loss(subject=GATEWAY, points=WAY_OUT_POINTS, reason=f"{gateway} does not answer", after_ms=0)
 
 
+_FOR_GOOD = ("the kernel has no ", "the kernel has neither ")
+"""What `appliers._kernel_features` says a machine cannot do. It shows on the router that serves only, and the other one
+is the same kind of machine: handing over for it would go to and fro for ever."""
+
+
 def own_losses(faults: Iterable[str], journal_error: str | None) -> Iterator[Loss]:
     """What fails on this machine."""
-    said = "; ".join(faults)
+    said = "; ".join(each for each in faults if not any(words in each for words in _FOR_GOOD))
     if said:
         yield Loss(subject=FAULTS, points=FAULT_POINTS, reason=said, after_ms=FAULTS_AFTER_MS)
     if journal_error is not None:
