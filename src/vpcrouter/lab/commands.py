@@ -265,7 +265,7 @@ def drill(
     with opened(ctx, prefix, directory) as laboratory:
         report = run_drill(laboratory, rounds=rounds, force=force)
     if timeline is not None:
-        from vpcrouter.lab.timeline import draw
+        from vpcrouter.timeline import draw
 
         timeline.write_text(draw(report.recording))
     if wants_json(ctx, json_):

@@ -18,7 +18,7 @@ from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import OUTSIDE
 from vpcrouter.lab.probing import Probe, ProbeReport, Target, Transfer, TransferReport
 from vpcrouter.lab.recorder import Recorder
-from vpcrouter.lab.timeline import Recording
+from vpcrouter.timeline import Recording
 
 READY_S = 20.0
 """How long a backup may take to be ready before the drill begins, and between two handovers."""

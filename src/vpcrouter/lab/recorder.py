@@ -18,7 +18,7 @@ from attrs import evolve
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import ROUTERS
 from vpcrouter.lab.probing import ProbeReport
-from vpcrouter.lab.timeline import Deed, Mark, Recording, RoleSpan, Silence
+from vpcrouter.timeline import Deed, Mark, Recording, RoleSpan, Silence
 
 LOOK_S = 0.1
 _MARKED = ("reloads", "restarts", "starts", "deaths")
@@ -31,6 +31,8 @@ class Recorder:
         self._laboratory = laboratory
         self._spans: dict[str, list[RoleSpan]] = {router: [] for router in ROUTERS}
         self._marks: dict[str, list[Mark]] = {router: [] for router in ROUTERS}
+        self._commands: dict[str, list[Mark]] = {router: [] for router in ROUTERS}
+        self._taken: dict[str, int] = {}
         self._counters: dict[str, dict[str, int]] = {}
         self._deeds: list[Deed] = []
         self._ends = threading.Event()
@@ -75,7 +77,8 @@ class Recorder:
             deeds=tuple(self._deeds),
             roles={router: tuple(spans) for router, spans in self._spans.items()},
             marks={router: tuple(marks) for router, marks in self._marks.items()},
-            silences={guest: tuple(self._silences(report)) for guest, report in probes.items()},
+            commands={router: tuple(marks) for router, marks in self._commands.items()},
+            silences={f"{guest} probes": tuple(self._silences(report)) for guest, report in probes.items()},
         )
 
     def _silences(self, report: ProbeReport) -> Iterator[Silence]:
@@ -107,7 +110,14 @@ class Recorder:
         counters = status.get("counters")
         if counters is None:
             self._counters.pop(router, None)
+            self._taken.pop(router, None)
             return
+        # Changes of the role are in the journal too.
+        commands = status["seq"] - counters.get("role_changes", 0)
+        taken = commands - self._taken.get(router, commands)
+        self._taken[router] = commands
+        if taken > 0:
+            self._commands[router].append(Mark(at_s=now_s, what=f"{taken} command{'s' * (taken > 1)}"))
         before = self._counters.get(router)
         self._counters[router] = counters
         if before is not None and before.get("settles", 0) <= counters.get("settles", 0):

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from vpcrouter.lab.timeline import WIDTH, Deed, Mark, Recording, RoleSpan, Silence, draw
+from vpcrouter.timeline import WIDTH, Deed, Mark, Recording, RoleSpan, Silence, draw, width_of
 
 RECORDING = Recording(
     title="two <routers> & a crash",
@@ -17,7 +17,12 @@ RECORDING = Recording(
         "rB": (RoleSpan(start_s=0, end_s=8, role="backup"), RoleSpan(start_s=8, end_s=20, role="master")),
     },
     marks={"rA": (Mark(at_s=3, what="keepalived: reloads"),), "rB": ()},
-    silences={"vm2": (Silence(start_s=8, length_ms=312, lost=312, cause="crash"),), "vm3": ()},
+    commands={"rA": (Mark(at_s=2.5, what="15 commands"),)},
+    both_serve=((7.9, 8.1),),
+    silences={
+        "vm2 probes": (Silence(start_s=8, length_ms=312, lost=312, cause="crash"),),
+        "vm3 probes": (Silence(start_s=9, length_ms=0.7, lost=1),),
+    },
 )
 
 
@@ -30,13 +35,23 @@ def test_everything_recorded_is_in_it() -> None:
     for wanted in ("two <routers> & a crash", 'deed "7"', "rA master", "rB backup", "rA gone", "312 ms", "(crash)"):
         assert wanted in text
     assert "keepalived: reloads at 3.00 s" in text
+    assert "15 commands at 2.50 s" in text
+    assert "both serve for 200 ms at 7.90 s" in text
+    assert "1 lost in 0.7 ms (no cause) at 9.00 s" in text
+    assert "lost without a cause" in text
+
+
+def test_lanes_that_nobody_filled_are_not_drawn() -> None:
+    text = draw(Recording(title="", length_s=1, roles={"rA": ()}, marks={}, silences={}))
+    for absent in ("both serve", "probes</text>", "without a cause", ">commands<"):
+        assert absent not in text
 
 
 def test_it_needs_nothing_else_and_stays_on_its_page() -> None:
     for each in elements(RECORDING):
         assert not [name for name in each.attrib if "href" in name]
         if each.tag.endswith("rect"):
-            assert float(each.get("x", "0")) + float(each.get("width", "0")) <= WIDTH + 0.5
+            assert float(each.get("x", "0")) + float(each.get("width", "0")) <= width_of(RECORDING) + 0.5
 
 
 def test_labels_of_deeds_do_not_cover_each_other() -> None:
@@ -52,3 +67,4 @@ def test_labels_of_deeds_do_not_cover_each_other() -> None:
 def test_any_length_can_be_drawn(length_s: float) -> None:
     empty = Recording(title="", length_s=length_s, roles={"rA": ()}, marks={}, silences={})
     assert elements(empty)
+    assert (width_of(empty) > WIDTH) == (length_s > 100)
