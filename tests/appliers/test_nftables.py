@@ -138,6 +138,57 @@ def test_what_somebody_changed_by_hand_is_repaired_and_reported(table: _Table, b
     assert table.settle(RULESET) == NftOutcome(changed=False)
 
 
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        'delete element inet vpcrouter serving { "eth3" }',
+        "flush map inet vpcrouter forwards",
+        "flush chain inet vpcrouter acl_eth2",
+        "add chain inet vpcrouter forward { policy accept; }",
+        "add chain inet vpcrouter extra { type filter hook input priority -5; }",
+        "add set inet vpcrouter mine { type ipv4_addr; }",
+        "flush chain inet vpcrouter input; delete set inet vpcrouter serving",
+        "flush map inet vpcrouter egress; flush chain inet vpcrouter acl_eth2; delete chain inet vpcrouter acl_eth2",
+    ],
+)
+def test_who_starts_beside_another_table_keeps_its_chains_hooked(table: _Table, by_hand: str) -> None:
+    """A table that is replaced loses packets: its old chains are empty and hooked for a moment, with policy drop."""
+    table.nft(ruleset_text(RULESET) + by_hand)
+    before = table.network.run("nft", "-a", "list", "tables")
+    assert table.settle(RULESET).changed
+    assert table.verify(RULESET) == ()
+    assert table.network.run("nft", "-a", "list", "tables") == before
+    assert table.settle(RULESET) == NftOutcome(changed=False)
+
+
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        "flush chain inet vpcrouter input; delete set inet vpcrouter serving\nadd set inet vpcrouter serving { type mark; }",
+        "delete chain inet vpcrouter forward; add chain inet vpcrouter forward { type filter hook input priority 5; }",
+        "add table inet vpcrouter { flags dormant; }",
+    ],
+)
+def test_what_cannot_be_changed_in_place_is_replaced(table: _Table, by_hand: str) -> None:
+    table.nft(ruleset_text(RULESET) + by_hand)
+    assert table.settle(RULESET).changed
+    assert table.verify(RULESET) == ()
+    assert table.settle(RULESET) == NftOutcome(changed=False)
+
+
+def test_damage_to_what_is_not_wanted_any_more_goes_with_it(table: _Table) -> None:
+    table.settle(RULESET)
+    table.nft('flush chain inet vpcrouter input; add element inet vpcrouter serving { "eth9" }')
+    less = evolve(
+        RULESET,
+        sets=tuple(each for each in RULESET.sets if each != SERVING),
+        chains=tuple(each for each in RULESET.chains if each != INPUT),
+    )
+    assert table.settle(less).drift
+    assert table.verify(less) == ()
+    assert table.settle(less) == NftOutcome(changed=False)
+
+
 def test_drift_and_a_change_at_once(table: _Table) -> None:
     table.settle(RULESET)
     table.nft("flush chain inet vpcrouter acl_eth2")

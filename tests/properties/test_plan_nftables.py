@@ -127,7 +127,7 @@ def test_nothing_changes_into_itself(ruleset: Ruleset) -> None:
 @example(steps=[*_CROSSED, _EMPTY, *_CROSSED])
 @given(steps=st.lists(_rulesets(), min_size=2, max_size=4))
 @settings(max_examples=25, deadline=None)
-def test_the_least_change_and_the_whole_table_give_one_result(steps: list[Ruleset]) -> None:
+def test_least_change_whole_table_and_a_start_beside_another_table_give_one_result(steps: list[Ruleset]) -> None:
     with private_network() as network:
         _load(network, replace_script(steps[0]))
         applier = network.do(NftablesApplier)
@@ -136,6 +136,10 @@ def test_the_least_change_and_the_whole_table_give_one_result(steps: list[Rulese
             if script:
                 _load(network, script)
             assert network.do(partial(applier.verify, new, full=True)) == (), script
+        handle = network.run("nft", "-a", "list", "tables")
+        assert network.do(partial(applier.settle, steps[0])).differences == ()  # it starts, so nothing is drift
+        assert network.do(partial(applier.verify, steps[0], full=True)) == ()
+        assert network.run("nft", "-a", "list", "tables") == handle
         applier.close()
 
 

@@ -10,9 +10,10 @@ all there is to do. Otherwise (at start, or after a transaction of somebody else
                                                (in a throwaway network namespace)
 
 Both went through nft's own way of writing, so the comparison needs no understanding of rules, and the second is
-kept (as digests) for as long as the same ruleset is asked for. Equal: trusted again. Different: the whole table is
-replaced, and compared once more. A table that was not there is loaded and trusted: the generation proves that it
-was our transaction, whole and alone.
+kept (as digests) for as long as the same ruleset is asked for. Equal: trusted again. Different: what differs is filled
+anew, and the table is compared once more; only if that is not enough, the whole table is replaced, which costs packets
+(`plan.nftables`). So an applier that starts beside a table of another role or an older state loses none. A table that
+was not there is loaded and trusted: the generation proves that it was our transaction, whole and alone.
 
 What the table's counters have counted comes back with a table that was replaced, up to the moment before. Where
 somebody had deleted the table, it is what was last asked for (`traffic`).
@@ -25,7 +26,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
 
 from attrs import field, frozen
@@ -34,9 +35,12 @@ from vpcrouter.appliers import _process
 from vpcrouter.appliers._sockets import GenerationSocket
 from vpcrouter.errors import ApplierError
 from vpcrouter.plan.nftables import (
+    NO_TABLE,
     NOTHING_COUNTED,
+    Damage,
     can_change,
     change_script,
+    mend_script,
     remove_script,
     replace_script,
     ruleset_text,
@@ -81,7 +85,7 @@ class NftablesApplier:
 
     def __init__(self) -> None:
         self._known: _Known | None = None
-        self._reference: tuple[Ruleset, dict[str, bytes]] | None = None
+        self._reference: tuple[Ruleset, dict[tuple[str, str], bytes]] | None = None
         self._socket: GenerationSocket | None = None
         self._counted: Mapping[str, Traffic] = NOTHING_COUNTED
 
@@ -101,26 +105,27 @@ class NftablesApplier:
         loaded = 0
         for _ in range(_TRIES):
             generation = self._generation()
-            known = self._known
-            differences: tuple[str, ...] = ()
+            known, damage = self._known, Damage()
             if known is None or known.generation != generation:
                 believed = desired if known is None else known.ruleset
-                differences = self._differences(believed)
+                damage = self._damage(believed)
                 if self._generation() != generation:
                     continue
                 if known is not None:
-                    drift += differences
-                known = self._known = None if differences else _Known(believed, generation)
-            script_bytes = self._load(known, desired)
+                    drift += damage.words(desired.table)
+                known = self._known = _Known(believed, generation)
+            script_bytes = self._load(known, damage, desired)
             loaded += script_bytes
+            if damage and not script_bytes:
+                continue  # what was wrong is not wanted any more; proven by the next look
             if script_bytes:
                 # If another generation than this follows, somebody else's transaction came before or after ours:
                 # then the next try compares.
                 self._known = _Known(desired, generation + 1)
                 if self._generation() != generation + 1:
                     continue
-                if differences and differences != _missing(desired.table):
-                    self._insist(desired)
+                if damage and not damage.is_absence:
+                    loaded += self._insist(desired)
             return NftOutcome(changed=loaded > 0, drift=bool(drift), differences=drift, script_bytes=loaded)
         raise ApplierError(
             f"somebody else changed nftables during each of {_TRIES} tries",
@@ -138,7 +143,7 @@ class NftablesApplier:
         known = self._known
         if not full and known is not None and known.generation == generation and known.ruleset == desired:
             return ()
-        return self._differences(desired)
+        return self._damage(desired).words(desired.table)
 
     def traffic(self, table: str) -> Mapping[str, Traffic]:
         """What each counter of the table has counted; nothing if there is no such table."""
@@ -161,43 +166,61 @@ class NftablesApplier:
         self._known = None
         _nft(remove_script(table))
 
-    def _load(self, known: _Known | None, desired: Ruleset) -> int:
+    def _load(self, known: _Known, damage: Damage, desired: Ruleset) -> int:
         """Load the least that is known to be enough; returns the length of what was loaded."""
-        if known is not None:
-            if not can_change(known.ruleset, desired):
-                self.traffic(known.ruleset.table)
+        if damage:
+            self._known = None  # until something is loaded, what is there is not what anybody wanted
+            script = mend_script(known.ruleset, damage, desired)
+        elif can_change(known.ruleset, desired):
+            script = change_script(known.ruleset, desired)
+        else:
+            self.traffic(known.ruleset.table)
             script = change_script(known.ruleset, desired, self._counted)
+        if script is not None:
             try:
                 _nft(script)
             except ApplierError:
-                if self._generation() == known.generation:
+                # Refused for its own sake, unless there was damage that goes deeper than could be seen, or somebody
+                # else wrote in between: then what we knew is not true any more.
+                if not damage and self._generation() == known.generation:
                     raise
-                # Refused because somebody else wrote in between: what we knew is not true any more.
             else:
                 return len(script)
+        return self._replace(desired)
+
+    def _replace(self, desired: Ruleset) -> int:
         self.traffic(desired.table)
         script = replace_script(desired, self._counted)
         _nft(script)
         return len(script)
 
-    def _insist(self, desired: Ruleset) -> None:
-        if left := self._differences(desired):
-            self._known = None
+    def _insist(self, desired: Ruleset) -> int:
+        """See whether mending was enough; replace the table if not. Returns the length of what was loaded for that."""
+        if not self._damage(desired):
+            return 0
+        self._known = None
+        generation = self._generation()
+        script_bytes = self._replace(desired)
+        if left := self._damage(desired):
             raise ApplierError(
-                f"replaced, and still not as desired: {'; '.join(left)}",
+                f"replaced, and still not as desired: {'; '.join(left.words(desired.table))}",
                 where="nftables",
                 hint="something else writes this table, or nft writes these rules in more than one way",
             )
+        if self._generation() == generation + 1:
+            self._known = _Known(desired, generation + 1)
+        return script_bytes
 
-    def _differences(self, desired: Ruleset) -> tuple[str, ...]:
-        listing = ["nft", "-s", "list", "table", "inet", desired.table]
-        if not _is_there(desired.table):
-            return _missing(desired.table)
-        if self._reference is None or self._reference[0] != desired:
+    def _damage(self, believed: Ruleset) -> Damage:
+        """How the kernel's table differs from what it is believed to be."""
+        listing = ["nft", "-s", "list", "table", "inet", believed.table]
+        if not _is_there(believed.table):
+            return NO_TABLE
+        if self._reference is None or self._reference[0] != believed:
             # The command line is constant but for the checked name; the ruleset goes through standard input.
             throwaway = ["unshare", "--net", "sh", "-c", f"nft -f - && exec {' '.join(listing)}"]
-            self._reference = desired, _digests(_run(throwaway, ruleset_text(desired)))
-        return tuple(_compare(self._reference[1], _digests(_run(listing))))
+            self._reference = believed, _digests(_run(throwaway, ruleset_text(believed)))
+        return _compare(self._reference[1], _digests(_run(listing)))
 
     def _generation(self) -> int:
         if self._socket is None:
@@ -229,26 +252,25 @@ def _run(argv: list[str], stdin: str = "") -> str:
         raise ApplierError(error.what, where="nftables", hint=error.hint) from None
 
 
-def _missing(table: str) -> tuple[str, ...]:
-    return (f"nftables: table {table} is missing",)
-
-
-def _digests(listing: str) -> dict[str, bytes]:
+def _digests(listing: str) -> dict[tuple[str, str], bytes]:
     """A digest of each set and chain by kind and name, which does not depend on the order of elements."""
-    blocks = {match[1]: _BRACES.sub(_sorted, match[2]) for match in _BLOCK.finditer(listing)}
-    blocks["table"] = " ".join(_BLOCK.sub("", listing).split())
-    return {name: blake2b(text.encode(), digest_size=16).digest() for name, text in blocks.items()}
+    blocks = {_kind_and_name(match[1]): _BRACES.sub(_sorted, match[2]) for match in _BLOCK.finditer(listing)}
+    blocks["table", ""] = " ".join(_BLOCK.sub("", listing).split())
+    return {block: blake2b(text.encode(), digest_size=16).digest() for block, text in blocks.items()}
+
+
+def _kind_and_name(words: str) -> tuple[str, str]:
+    kind, _, name = words.partition(" ")
+    return kind, name
 
 
 def _sorted(braces: re.Match[str]) -> str:
     return "{ " + ", ".join(sorted(_COMMA.split(braces[1]))) + " }"
 
 
-def _compare(expected: dict[str, bytes], actual: dict[str, bytes]) -> Iterator[str]:
-    for name, digest in expected.items():
-        if name not in actual:
-            yield f"nftables: {name} is missing"
-        elif actual[name] != digest:
-            yield f"nftables: {name} differs"
-    for name in sorted(actual.keys() - expected.keys()):
-        yield f"nftables: {name} is surplus"
+def _compare(expected: dict[tuple[str, str], bytes], actual: dict[tuple[str, str], bytes]) -> Damage:
+    return Damage(
+        missing=frozenset(expected.keys() - actual.keys()),
+        differing=frozenset(each for each in expected.keys() & actual.keys() if expected[each] != actual[each]),
+        surplus=frozenset(actual.keys() - expected.keys()),
+    )

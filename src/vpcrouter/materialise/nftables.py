@@ -51,6 +51,8 @@ from vpcrouter.values.role import Role
 TABLE = "vpcrouter"
 _VRRP_GROUP = "224.0.0.18"
 _VRRP_PROTOCOL = 112
+_KNOWN_CONNECTIONS = ("ct state established,related accept", "ct state invalid drop")
+"""Without a set: in a transaction a rule is there before the elements of its new sets are."""
 
 
 def ruleset(effective: Effective, role: Role, election: Election | None = None) -> Ruleset:
@@ -210,7 +212,7 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
     yield NftChain(name="from_guest", rules=tuple(from_guest))
     rules = [
         'iifname "lo" accept',
-        "ct state vmap { established : accept, related : accept, invalid : drop }",
+        *_KNOWN_CONNECTIONS,
     ]
     if config.control_address is not None:
         host, _, length = config.control_address.partition("/")
@@ -252,7 +254,7 @@ def _forward_chains(effective: Effective, config: RouterConfig) -> Iterator[NftC
             # gets a copy of.
             "meta nfproto ipv6 fib saddr . iif oif missing drop",
             *entering_rules(effective),
-            "ct state vmap { established : accept, related : accept, invalid : drop }",
+            *_KNOWN_CONNECTIONS,
             *entered_rules(effective),
             # On the tiers' devices the kernel's strict reverse path filter sees to it; here it is a loose one.
             "iifname @outside ip saddr @tier_networks drop",
