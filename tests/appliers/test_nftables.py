@@ -164,8 +164,9 @@ def test_who_starts_beside_another_table_keeps_its_chains_hooked(table: _Table, 
 @pytest.mark.parametrize(
     "by_hand",
     [
-        "flush chain inet vpcrouter input; delete set inet vpcrouter serving\nadd set inet vpcrouter serving { type mark; }",
-        "delete chain inet vpcrouter forward; add chain inet vpcrouter forward { type filter hook input priority 5; }",
+        "flush chain inet vpcrouter input; delete set inet vpcrouter serving\n"
+        "add set inet vpcrouter serving { type mark; }",
+        "delete chain inet vpcrouter forward\nadd chain inet vpcrouter forward { type filter hook input priority 5; }",
         "add table inet vpcrouter { flags dormant; }",
     ],
 )

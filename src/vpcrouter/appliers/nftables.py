@@ -220,7 +220,7 @@ class NftablesApplier:
             # The command line is constant but for the checked name; the ruleset goes through standard input.
             throwaway = ["unshare", "--net", "sh", "-c", f"nft -f - && exec {' '.join(listing)}"]
             self._reference = believed, _digests(_run(throwaway, ruleset_text(believed)))
-        return _compare(self._reference[1], _digests(_run(listing)))
+        return Damage.between(self._reference[1], _digests(_run(listing)))
 
     def _generation(self) -> int:
         if self._socket is None:
@@ -266,11 +266,3 @@ def _kind_and_name(words: str) -> tuple[str, str]:
 
 def _sorted(braces: re.Match[str]) -> str:
     return "{ " + ", ".join(sorted(_COMMA.split(braces[1]))) + " }"
-
-
-def _compare(expected: dict[tuple[str, str], bytes], actual: dict[tuple[str, str], bytes]) -> Damage:
-    return Damage(
-        missing=frozenset(expected.keys() - actual.keys()),
-        differing=frozenset(each for each in expected.keys() & actual.keys() if expected[each] != actual[each]),
-        surplus=frozenset(actual.keys() - expected.keys()),
-    )

@@ -44,6 +44,15 @@ class Damage:
     differing: frozenset[tuple[str, str]] = frozenset()
     surplus: frozenset[tuple[str, str]] = frozenset()
 
+    @classmethod
+    def between(cls, expected: Mapping[tuple[str, str], object], actual: Mapping[tuple[str, str], object]) -> Damage:
+        """The damage of a table with these blocks, whose contents need only be comparable."""
+        return cls(
+            missing=frozenset(expected.keys() - actual.keys()),
+            differing=frozenset(each for each in expected.keys() & actual.keys() if expected[each] != actual[each]),
+            surplus=frozenset(actual.keys() - expected.keys()),
+        )
+
     def __bool__(self) -> bool:
         return bool(self.missing or self.differing or self.surplus)
 

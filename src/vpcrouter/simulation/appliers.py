@@ -34,6 +34,7 @@ from vpcrouter.errors import ApplierError
 from vpcrouter.plan import Operation
 from vpcrouter.plan.daemons import WrittenFile
 from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Sysctl, wanted_sysctls
+from vpcrouter.plan.nftables import NO_TABLE, Damage
 from vpcrouter.simulation.keepalived_file import parse
 from vpcrouter.simulation.machine import DaemonProcess, Machine
 from vpcrouter.simulation.world import MS, SimulationError, die_if_dead
@@ -101,27 +102,32 @@ class SimulatedNftables(NftablesApplier):
         die_if_dead()
         return self._machine.generation
 
-    def _load(self, known: _Known | None, desired: Ruleset) -> int:
-        if known is not None and self._machine.ruleset == desired:
+    def _load(self, known: _Known, damage: Damage, desired: Ruleset) -> int:
+        if damage:
+            self._known = None
+        if self._machine.ruleset == desired:
             return 0
         self._machine.world.sleep(_LOAD_NS)
         die_if_dead()
         self._machine.load_ruleset(desired)
         return 1
 
-    def _differences(self, desired: Ruleset) -> tuple[str, ...]:
+    def _damage(self, believed: Ruleset) -> Damage:
         self._machine.world.sleep(_COMPARE_NS)
         die_if_dead()
         found = self._machine.ruleset
         if found is None:
-            return (f"nftables: table {desired.table} is missing",)
-        if found == desired:
-            return ()
-        differing = [
-            *(f"nftables: set {each.name} differs" for each in desired.sets if each not in found.sets),
-            *(f"nftables: chain {each.name} differs" for each in desired.chains if each not in found.chains),
-        ]
-        return tuple(differing) or (f"nftables: table {desired.table} differs",)
+            return NO_TABLE
+        return Damage.between(_blocks(believed), _blocks(found))
+
+
+def _blocks(ruleset: Ruleset) -> dict[tuple[str, str], object]:
+    """What stands in the table, by kind and name."""
+    return {
+        **{("counter", each): None for each in ruleset.counters},
+        **{(each.kind, each.name): each for each in ruleset.sets},
+        **{("chain", each.name): each for each in ruleset.chains},
+    }
 
 
 class _Handle(Process):
