@@ -53,6 +53,8 @@ SCENARIOS = {
         CutCable(at_ms=FAULT_MS, router="rA", device="eth1", how="carrier", for_ms=1_500)
     ),
     "keepalived-killed": scenario(Crash(at_ms=FAULT_MS, router="rA", process="keepalived")),
+    "keepalived-parent-killed": scenario(Crash(at_ms=FAULT_MS, router="rA", process="keepalived-parent")),
+    "keepalived-child-killed": scenario(Crash(at_ms=FAULT_MS, router="rA", process="keepalived-child")),
 }
 
 

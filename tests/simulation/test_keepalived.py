@@ -289,3 +289,25 @@ def test_what_is_lost_elsewhere_is_told_to_the_peer(two: Two) -> None:
     two.networks.cut(two.machines["rA"], "eth9", Cut.CARRIER)
     two.run(90)
     assert two.serving() == ["rB"]
+
+
+def test_a_child_whose_parent_is_killed_says_good_bye(two: Two) -> None:
+    two.start("rA", carrier("eth2", 2, priority=199))
+    two.start("rB", carrier("eth2", 3, priority=199, preempts=True))
+    two.run(1000)
+    (master,) = two.serving()
+    other = "rB" if master == "rA" else "rA"
+    two.machines[master].daemons["keepalived"].lose_parent()
+    two.run(40)
+    assert two.serving() == [other], "priority 0: a skew and no master-down time"
+
+
+def test_a_parent_whose_child_is_killed_ends_and_the_addresses_stay(two: Two) -> None:
+    two.start("rA", carrier("eth2", 2))
+    two.run(1000)
+    daemon = two.machines["rA"].daemons["keepalived"]
+    daemon.lose_child()
+    assert not daemon.is_dead
+    two.run(60)
+    assert daemon.is_dead
+    assert two.serving() == ["rA"]

@@ -89,13 +89,14 @@ def _config(settings: Settings, name: str) -> str:
     return str(settings.config_dir / name)
 
 
-# The parent restarts a child that dies, and a child whose parent dies ends by itself, but a second later. Ending in
-# order takes 1.0 s: the addresses go at once, then it waits a second. Its log names each gratuitous ARP with -D.
+# A parent whose child dies ends too (--dont-respawn: else it starts another one, in the end after seconds, and nobody
+# knows that there is none), and a child whose parent dies ends by itself, but a second later. Ending in order takes
+# 1.0 s: the addresses go at once, then it waits a second. Its log names each gratuitous ARP with -D.
 KEEPALIVED = DaemonKind(
     name="keepalived",
     config="keepalived.conf",
     arguments=lambda settings: (
-        "--dont-fork", "--log-console", "--no-syslog", "--vrrp",
+        "--dont-fork", "--dont-respawn", "--log-console", "--no-syslog", "--vrrp",
         "--use-file", _config(settings, "keepalived.conf"),
         "--pid", str(settings.run_dir / "keepalived.pid"),
         "--vrrp_pid", str(settings.run_dir / "keepalived-vrrp.pid"),

@@ -132,22 +132,31 @@ def _start(laboratory: Laboratory, step: Crash) -> None:
 
 def _signal(laboratory: Laboratory, step: Crash | Pause, number: int) -> None:
     """Signal every process of that name in the router's namespace."""
-    if step.process == "agent":
+    name, _, which = step.process.partition("-")
+    if name == "agent":
         pids = [int(laboratory.machines[step.router].status()["pid"])]
     else:
         listed = _process.run(["ip", "netns", "pids", laboratory.names.namespace(step.router)]).split()
-        pids = [pid for pid in map(int, listed) if _command(pid) == step.process]
-    for pid in pids:
-        if (process := _process.open_process(pid)) is not None:
-            process.send(number)
-            process.close()
+        pids = [pid for pid in map(int, listed) if _stat(pid)[:1] == [name]]
+    if which:
+        pids = [pid for pid in pids if (int(_stat(pid)[2]) in pids) == (which == "child")]
+    processes = [process for pid in pids if (process := _process.open_process(pid)) is not None]
+    if number == signal.SIGKILL:
+        # All at once: a child that lives for a millisecond longer than its parent still says good-bye.
+        for process in processes:
+            process.send(signal.SIGSTOP)
+    for process in processes:
+        process.send(number)
+        process.close()
 
 
-def _command(pid: int) -> str:
+def _stat(pid: int) -> list[str]:
+    """Name, state, parent, … (proc(5)); nothing if it has ended since it was listed."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition(" (")[2].rpartition(") ")
     except OSError:
-        return ""  # ended since the listing
+        return []
+    return [name, *rest.split()]
 
 
 def _sleep_until(moment: float) -> None:

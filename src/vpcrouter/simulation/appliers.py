@@ -139,7 +139,7 @@ class _Handle(Process):
         self._world = daemon.machine.world
 
     def is_alive(self) -> bool:
-        return not self._daemon.process.is_dead
+        return not self._daemon.is_dead
 
     def send(self, number: int) -> None:
         die_if_dead()
@@ -206,7 +206,7 @@ class SimulatedSupervised(Supervised):
         world, daemon = self._machine.world, self._machine.daemons.get(self.kind.name)
         deadline = world.now_ns + round(self.kind.ready_s * 1e9)
         while daemon is None or not daemon.is_ready():
-            if daemon is None or daemon.process.is_dead:
+            if daemon is None or daemon.is_dead:
                 self._forget()
                 raise ApplierError("does not start", where=self.kind.name)
             if world.now_ns > deadline:

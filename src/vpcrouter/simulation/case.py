@@ -23,6 +23,8 @@ from vpcrouter.errors import MalformedInputError
 
 ROUTERS: Final = ("rA", "rB")
 PROCESSES: Final = ("agent", "keepalived", "conntrackd", "dnsmasq")
+MORTALS: Final = (*PROCESSES, "keepalived-parent", "keepalived-child")
+"""What can be killed: of keepalived both processes at once, or one of the two."""
 DRIFTS: Final = ("own-address", "virtual-address", "stray-address", "stray-route", "ruleset", "file", "sysctl")
 DISK_FAULTS: Final = ("slow", "full", "refuses-syncs")
 CUTS: Final = ("silent", "carrier")
@@ -244,7 +246,7 @@ def _network(at_ms: int, router: str, rest: list[str], line: str) -> Step:
 _READ: Mapping[str, Callable[[int, str, list[str], str], Step]] = {
     "submit": _submit,
     "network": _network,
-    "crash": lambda at, router, rest, _: Crash(at_ms=at, router=router, process=_one_of(rest[0], PROCESSES)),
+    "crash": lambda at, router, rest, _: Crash(at_ms=at, router=router, process=_one_of(rest[0], MORTALS)),
     "power-off": lambda at, router, rest, _: PowerOff(at_ms=at, router=router, for_ms=_count(rest[0])),
     "pause": lambda at, router, rest, _: Pause(
         at_ms=at, router=router, process=_one_of(rest[0], (*PROCESSES, "all")), for_ms=_count(rest[1])

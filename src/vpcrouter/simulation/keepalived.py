@@ -4,7 +4,8 @@
     advertisements, links    ──▶   instances
 
 Each figure and each oddity is from docs/daemons.md and docs/redundancy.md; tests/lab compares the model with the
-program. What it leaves out: VRRP over IPv6, scripts, authentication, its two processes (a kill takes both).
+program. What it leaves out: VRRP over IPv6, scripts, authentication. This is the process that does VRRP; its
+parent is in `machine`.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ class Keepalived(Process):
         self.on_exit: Callable[[], None] = lambda: None
         self.is_ready = False
         self._is_ending = False
+        self._told_ns = 0
+        """When the last line so far is in the FIFO."""
         machine.tell_unknown(self._file.unknown)
         self._after(READY_NS, self._ready)
         self._after(FIRST_STATE_NS, self._start_instances)
@@ -277,7 +280,9 @@ class Keepalived(Process):
     def _say(self, each: _Running, word: str) -> None:
         line = f'INSTANCE "{each.file.name}" {word} {self._priority(each)}'
         self.world.note(self.name, line)
-        self._after(self.world.jitter(*NOTIFY_NS), lambda: self._machine.fifo.write(line))
+        # One after the other: what happens at one moment is read at one moment, in its order.
+        self._told_ns = max(self._told_ns, self.world.now_ns + self.world.jitter(*NOTIFY_NS))
+        self._after(self._told_ns - self.world.now_ns, lambda: self._machine.fifo.write(line))
 
     def _fellows(self, each: _Running) -> Iterator[_Running]:
         """The others of its sync group."""

@@ -255,6 +255,12 @@ class Pair:
             if machine.agent is not None:
                 machine.agent.kill()
                 self.world.after(RESTART_NS, lambda: self.start_agent(machine))
+        elif process == "keepalived-parent":
+            if (daemon := machine.daemons.get("keepalived")) is not None:
+                daemon.lose_parent()
+        elif process == "keepalived-child":
+            if (daemon := machine.daemons.get("keepalived")) is not None:
+                daemon.lose_child()
         elif (daemon := machine.daemons.get(process)) is not None:
             daemon.signal(signal.SIGKILL)
 

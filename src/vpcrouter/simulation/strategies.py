@@ -23,6 +23,7 @@ from vpcrouter.simulation.case import (
     DISK_FAULTS,
     DRIFTS,
     EVERY_DEVICE,
+    MORTALS,
     PROCESSES,
     ROUTERS,
     Case,
@@ -293,7 +294,7 @@ _LENGTHS = st.sampled_from((50, 400, 1_500))
 _Values = Mapping[str, st.SearchStrategy[object]]
 
 _KINDS_OF_FAULTS: Mapping[str, tuple[Callable[..., Step], _Values]] = {
-    "crash": (Crash, {"process": st.sampled_from(PROCESSES)}),
+    "crash": (Crash, {"process": st.sampled_from(MORTALS)}),
     "power": (PowerOff, {"for_ms": _LENGTHS}),
     "pause": (Pause, {"process": st.sampled_from((*PROCESSES, "all")), "for_ms": _LENGTHS}),
     "cut": (

@@ -83,7 +83,9 @@ class Disturbance:
 def _cost_ms(step: Step) -> int | None:
     """How long traffic may be gone after the end of a fault; None if it must not notice at all."""
     match step:
-        case Crash(process="keepalived") | Pause(process="keepalived" | "all"):
+        case Crash(process=process) if process.startswith("keepalived"):
+            return 1_500
+        case Pause(process="keepalived" | "all"):
             return 1_500
         case PowerOff() | CutCable() | Network():
             return 2_500
