@@ -19,7 +19,7 @@ from bench.row import Reach, Row, side_by_side, timed
 from vpcrouter import Router
 from vpcrouter.agent import SNAPSHOT_EVENTS
 from vpcrouter.commands import Command, ConfigureRouter, PutReservation, PutTier
-from vpcrouter.journal import Entry, Journal, Snapshot, read_events, write_snapshot
+from vpcrouter.journal import Entry, Journal, Snapshot, read_journal, write_snapshot
 from vpcrouter.journal.snapshots import chain_at
 from vpcrouter.projections.digest import digest
 from vpcrouter.router import replay
@@ -109,8 +109,9 @@ def _write(directory: Path, count: int) -> None:
 def _look_back(directory: Path, seq: int, rounds: int) -> tuple[float, ...]:
     """The milliseconds of a look at this record, by its number and by its time, with the snapshots of a live agent."""
     draft, moments = Draft(State()), {}
-    for number, time_ns, event in read_events(directory):
-        draft.apply(event)
+    for record in read_journal(directory):
+        number, time_ns = record.seq, record.time_ns
+        draft.apply(record.event)
         if number == seq:
             moments[seq] = time_ns
         if number % SNAPSHOT_EVENTS == 0:

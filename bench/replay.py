@@ -21,8 +21,8 @@ from bench import samples
 from bench.row import Measurement, Reach, Row, side_by_side
 from vpcrouter.events import Event
 from vpcrouter.events.codec import encode
-from vpcrouter.journal import Entry, Journal, read_events
-from vpcrouter.state import State, replay
+from vpcrouter.journal import Entry, Journal
+from vpcrouter.router import replay
 
 _GROUP = 1_000
 _CHUNK = 1 << 16
@@ -52,7 +52,7 @@ def rows(smoke: bool) -> Iterable[Row]:
         raw, peer, ours = side_by_side(
             _rate(count, lambda: _raw_decode(directory / "packed")),
             _rate(peer_count, sqlite),
-            _rate(count, lambda: replay(State(), (event for _, _, event in read_events(directory / "journal")))),
+            _rate(count, lambda: replay(directory / "journal")),
             rounds=1 if smoke else 5,
         )
     what = f"replay of {count:,} events"

@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from vpcrouter.errors import DamagedJournalError
-from vpcrouter.journal import Archiving, Snapshot, archive, find_base, read_events
+from vpcrouter.journal import Archiving, Snapshot, archive, find_base
 from vpcrouter.projections.digest import digest
-from vpcrouter.state import Draft, State
+from vpcrouter.replaying import replay_journal
+from vpcrouter.state import State
 from vpcrouter.state_codec import SCHEMA, pack_state, unpack_state
 
 
@@ -34,9 +35,6 @@ def archive_records(directory: Path, to: Path, *, before: int, time_ns: int) -> 
 def _state_at(directory: Path, seq: int) -> State:
     """The state after record `seq`."""
     start = find_base(directory, schema=SCHEMA)
-    draft = Draft(State() if start is None else unpack_state(start.body))
-    for number, _, event in read_events(directory, 0 if start is None else start.seq):
-        if number > seq:
-            break
-        draft.apply(event)
-    return draft.finish()
+    if start is None:
+        return replay_journal(directory, State(), 0, until=seq).state
+    return replay_journal(directory, unpack_state(start.body), start.seq, until=seq).state

@@ -35,9 +35,8 @@ from vpcrouter.journal import (
     Journal,
     Snapshot,
     find_snapshot,
+    first_at,
     proven_seq,
-    reach_of,
-    read_events,
     require_records,
 )
 from vpcrouter.machines.carriage import CarriageMachine
@@ -46,6 +45,7 @@ from vpcrouter.projections.digest import digest
 from vpcrouter.projections.electors import electors
 from vpcrouter.projections.essential import is_essential
 from vpcrouter.receipt import Receipt
+from vpcrouter.replaying import replay_journal
 from vpcrouter.revert import commands_between
 from vpcrouter.state import Draft, State, StateView
 from vpcrouter.state_codec import SCHEMA, pack_state, unpack_state
@@ -81,26 +81,18 @@ def replay(directory: Path, *, until: int | None = None, until_ns: int | None = 
     Raises DamagedJournalError; needs no lock, so that it works beside an agent and on read-only media.
     """
     proven = proven_seq(directory)
-    before = 0
     if until_ns is not None:
-        before, until = reach_of(directory, until_ns)
-    start = _newest_snapshot(directory, until, until_ns)
-    draft, seq = Draft(start.state), start.seq
-    for number, time_ns, event in read_events(directory, start.seq):
-        if until is not None and number > until:
-            break
-        if until_ns is not None and number > before and time_ns > until_ns:
-            break
-        draft.apply(event)
-        seq = number
-    else:
-        require_records(directory, seq, proven)
-    return Past(seq=seq, state=draft.finish())
+        until = first_at(directory, until_ns + 1) - 1
+    start = _newest_snapshot(directory, until)
+    found = replay_journal(directory, start.state, start.seq, until=until)
+    if found.is_end:
+        require_records(directory, found.seq, proven)
+    return Past(seq=found.seq, state=found.state)
 
 
-def _newest_snapshot(directory: Path, until: int | None = None, until_ns: int | None = None) -> Past:
+def _newest_snapshot(directory: Path, until: int | None = None) -> Past:
     """The state that need not be replayed. One that does not count, or whose digest is wrong, costs time, not truth."""
-    snapshot, _ = find_snapshot(directory, schema=SCHEMA, until=until, until_ns=until_ns)
+    snapshot, _ = find_snapshot(directory, schema=SCHEMA, until=until)
     if snapshot is not None:
         past = Past(seq=snapshot.seq, state=unpack_state(snapshot.body))
         if past.digest == snapshot.digest:
@@ -239,10 +231,7 @@ class Router:
         """The VRRP instances, and which of them carries."""
         self._unfit = ""
         start = _newest_snapshot(journal.directory)
-        draft = Draft(start.state)
-        for _, _, event in journal.events(start.seq):
-            draft.apply(event)
-        self._state = draft.finish()
+        self._state = replay_journal(journal.directory, start.state, start.seq, sealer=journal.keys).state
         self._snapshot_seq = start.seq
         self._digest: tuple[State, str] | None = None
         now = surroundings.moment()

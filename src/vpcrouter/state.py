@@ -2,14 +2,18 @@
 
 `State` is immutable. `Draft` is a state being changed; it has the same attributes, and copies a mapping the first
 time it writes to it. `evolve` applies one event through a draft, `replay` many through one draft, so that one set
-of functions serves a single command and a million records alike. An event was decided before it was stored:
+of functions (`EVOLVE`) serves a single command and a million records alike. An event was decided before it was stored:
 nothing here refuses anything, and an event that changes nothing is not an error.
+
+The functions for the kinds in `events.stored` only read attributes, and compare no thing with another: `folding` gives
+them events whose things are not made yet.
 """
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from operator import attrgetter
 from typing import Any, Protocol
 
 from attrs import evolve as with_changes
@@ -57,7 +61,7 @@ class StateView(Protocol):
         """By device. A device whose lists are both empty is not here."""
 
     @property
-    def forwards(self) -> Mapping[str, tuple[PortForward, ...]]:
+    def forwards(self) -> Mapping[str, Sequence[PortForward]]:
         """By public address; sorted by protocol, port and sources."""
 
     @property
@@ -152,7 +156,7 @@ class State:
     bgp_peerings: tuple[BgpPeering, ...] = ()
 
 
-_MAPPINGS = (
+MAPPINGS = (
     "public_addresses",
     "tiers",
     "acls",
@@ -170,31 +174,32 @@ _MAPPINGS = (
     "remote_accesses",
     "vpn_users",
 )
+"""The attributes of a state that are mappings."""
 
 
 class Draft:
     """A state in the making. Reads like a State; `apply` changes it; `finish` hands out a State."""
 
     router: RouterConfig | None
-    public_addresses: Mapping[str, PublicAddress]
-    tiers: Mapping[str, Tier]
-    acls: Mapping[str, Acl]
-    forwards: Mapping[str, tuple[PortForward, ...]]
-    static_nats: Mapping[str, StaticNat]
-    routes: Mapping[str, StaticRoute]
-    reservations: Mapping[str, Reservation]
-    leases: Mapping[str, str]
-    firewall_rules: Mapping[int, FirewallRule]
-    ipv6_firewall_rules: Mapping[int, Ipv6FirewallRule]
+    public_addresses: dict[str, PublicAddress]
+    tiers: dict[str, Tier]
+    acls: dict[str, Acl]
+    forwards: dict[str, Sequence[PortForward]]
+    static_nats: dict[str, StaticNat]
+    routes: dict[str, StaticRoute]
+    reservations: dict[str, Reservation]
+    leases: dict[str, str]
+    firewall_rules: dict[int, FirewallRule]
+    ipv6_firewall_rules: dict[int, Ipv6FirewallRule]
     balancer: Balancer | None
     monitoring: Monitoring | None
-    guest_pages: Mapping[str, GuestPages]
-    guest_passwords: Mapping[str, GuestPassword]
+    guest_pages: dict[str, GuestPages]
+    guest_passwords: dict[str, GuestPassword]
     released: frozenset[str]
-    confirmations: Mapping[str, Confirmation]
-    site_vpns: Mapping[str, SiteVpn]
-    remote_accesses: Mapping[str, RemoteAccess]
-    vpn_users: Mapping[str, VpnUser]
+    confirmations: dict[str, Confirmation]
+    site_vpns: dict[str, SiteVpn]
+    remote_accesses: dict[str, RemoteAccess]
+    vpn_users: dict[str, VpnUser]
     bgp_peerings: tuple[BgpPeering, ...]
 
     def __init__(self, state: StateView) -> None:
@@ -203,16 +208,25 @@ class Draft:
         self.bgp_peerings = state.bgp_peerings
         self.balancer = state.balancer
         self.monitoring = state.monitoring
-        for name in _MAPPINGS:
+        for name in MAPPINGS:
             setattr(self, name, getattr(state, name))
         self._owned: set[str] = set()
+        self._lists: dict[str, list[PortForward]] = {}
 
     def apply(self, event: events.Event) -> None:
         """Change this draft by what happened."""
-        _EVOLVE[type(event)](self, event)
+        change, writes = EVOLVE[type(event)]
+        for name in writes:
+            if name not in self._owned:
+                self.own(name)
+        change(self, event)
 
     def finish(self) -> State:
         """The state as it is now. The draft may go on; what was handed out does not change with it."""
+        for address, found in self._lists.items():
+            if address in self.forwards:
+                self.forwards[address] = tuple(found)
+        self._lists.clear()
         self._owned.clear()
         return State(
             router=self.router,
@@ -220,16 +234,25 @@ class Draft:
             bgp_peerings=self.bgp_peerings,
             balancer=self.balancer,
             monitoring=self.monitoring,
-            **{name: getattr(self, name) for name in _MAPPINGS},
+            **{name: getattr(self, name) for name in MAPPINGS},
         )
 
-    def own(self, name: str) -> MutableMapping[Any, Any]:
-        """The mapping of that name as one that may be written to."""
+    def own(self, name: str) -> None:
+        """Make the mapping of that name one that may be written to."""
         if name not in self._owned:
             setattr(self, name, dict(getattr(self, name)))
             self._owned.add(name)
-        mapping: MutableMapping[Any, Any] = getattr(self, name)
-        return mapping
+
+    def forwards_of(self, address: str) -> list[PortForward]:
+        """The forwardings of that address as a list that may be written to; it goes where it stays empty.
+
+        Of ten thousand, a change moves one, and neither sorts nor copies the others.
+        """
+        found = self._lists.get(address)
+        if found is None:
+            found = self._lists[address] = list(self.forwards.get(address, ()))
+        self.forwards[address] = found
+        return found
 
 
 def evolve(state: State, event: events.Event) -> State:
@@ -268,11 +291,12 @@ def sources_meet(one: PortForward, other: PortForward) -> bool:
 
 def sort_forwards(forwards: Iterable[PortForward]) -> tuple[PortForward, ...]:
     """The order in which the forwardings of one address are kept: it does not tell in which order they came."""
-    return tuple(sorted(forwards, key=_place_among_forwards))
+    return tuple(sorted(forwards, key=_place))
 
 
-def _place_among_forwards(forward: PortForward) -> tuple[str, int, int, tuple[str, ...]]:
-    return forward.protocol, forward.first_port, forward.last_port, forward.sources
+_place = attrgetter("protocol", "first_port", "last_port", "sources")
+"""Where a forwarding stands among those of its address."""
+_target = attrgetter("target", "target_port")
 
 
 def _router_configured(draft: Draft, event: events.RouterConfigured) -> None:
@@ -284,16 +308,16 @@ def _role_changed(draft: Draft, event: events.RoleChanged) -> None:
 
 
 def _confirmation_required(draft: Draft, event: events.ConfirmationRequired) -> None:
-    draft.own("confirmations")[event.confirmation.name] = event.confirmation
+    draft.confirmations[event.confirmation.name] = event.confirmation
 
 
 def _change_confirmed(draft: Draft, event: events.ChangeConfirmed) -> None:
-    draft.own("confirmations").pop(event.name, None)
+    draft.confirmations.pop(event.name, None)
 
 
 def _change_reverted(draft: Draft, event: events.ChangeReverted) -> None:
     """What was made upon the change, and still waits, must not bring it back one day."""
-    confirmations = draft.own("confirmations")
+    confirmations = draft.confirmations
     gone: Confirmation | None = confirmations.pop(event.name, None)
     for name, each in confirmations.items():
         if gone is not None and each.before >= gone.until:
@@ -302,7 +326,7 @@ def _change_reverted(draft: Draft, event: events.ChangeReverted) -> None:
 
 
 def _public_addresses_changed(draft: Draft, event: events.PublicAddressesChanged) -> None:
-    addresses = draft.own("public_addresses")
+    addresses = draft.public_addresses
     before = {each.device for each in addresses.values()}
     for address in event.removed:
         addresses.pop(address, None)
@@ -313,14 +337,14 @@ def _public_addresses_changed(draft: Draft, event: events.PublicAddressesChanged
 
 
 def _tier_put(draft: Draft, event: events.TierAdded | events.TierChanged) -> None:
-    draft.own("tiers")[event.tier.device] = event.tier
+    draft.tiers[event.tier.device] = event.tier
     draft.released -= {event.tier.device}
 
 
 def _tier_removed(draft: Draft, event: events.TierRemoved) -> None:
-    draft.own("tiers").pop(event.device, None)
-    draft.own("acls").pop(event.device, None)
-    _forget_reservations(draft.own("reservations"), draft.own("leases"), event.reservations)
+    draft.tiers.pop(event.device, None)
+    draft.acls.pop(event.device, None)
+    _forget_reservations(draft, event.reservations)
     told = {*draft.guest_pages, *draft.guest_passwords}
     others = [tier.network for tier in draft.tiers.values()]
     _forget_guests(draft, [a for a in told if networks.holds(event.network, a) and not networks.held_by_any(others, a)])
@@ -330,31 +354,29 @@ def _tier_removed(draft: Draft, event: events.TierRemoved) -> None:
 def _acl_replaced(draft: Draft, event: events.AclReplaced) -> None:
     acl = event.acl
     if acl.ingress or acl.egress:
-        draft.own("acls")[acl.device] = acl
+        draft.acls[acl.device] = acl
     else:
-        draft.own("acls").pop(acl.device, None)
+        draft.acls.pop(acl.device, None)
 
 
 def _port_forwards_changed(draft: Draft, event: events.PortForwardsChanged) -> None:
-    forwards = draft.own("forwards")
-    changed: dict[str, list[PortForward]] = {}
-    for each in (*event.removed, *event.put):
-        changed.setdefault(each.address, list(forwards.get(each.address, ())))
     for each in event.removed:
-        if each in changed[each.address]:
-            changed[each.address].remove(each)
+        found, place = draft.forwards_of(each.address), _place(each)
+        at = bisect_left(found, place, key=_place)
+        while at < len(found) and _place(found[at]) == place:
+            if _target(found[at]) == _target(each):
+                del found[at]
+                break
+            at += 1
     for each in event.put:
-        # Sorting a thousand anew for each that comes would be most of the work of a replay.
-        insort(changed[each.address], each, key=_place_among_forwards)
-    for address, found in changed.items():
-        if found:
-            forwards[address] = tuple(found)
-        else:
-            forwards.pop(address, None)
+        insort(draft.forwards_of(each.address), each, key=_place)
+    for each in event.removed:
+        if not draft.forwards.get(each.address, True):
+            del draft.forwards[each.address]
 
 
 def _static_nats_changed(draft: Draft, event: events.StaticNatsChanged) -> None:
-    nats = draft.own("static_nats")
+    nats = draft.static_nats
     for address in event.removed:
         nats.pop(address, None)
     for each in event.put:
@@ -362,7 +384,7 @@ def _static_nats_changed(draft: Draft, event: events.StaticNatsChanged) -> None:
 
 
 def _static_routes_changed(draft: Draft, event: events.StaticRoutesChanged) -> None:
-    routes = draft.own("routes")
+    routes = draft.routes
     for network in event.removed:
         routes.pop(network, None)
     for each in event.put:
@@ -370,34 +392,36 @@ def _static_routes_changed(draft: Draft, event: events.StaticRoutesChanged) -> N
 
 
 def _reservation_put(draft: Draft, event: events.ReservationPut) -> None:
-    new, reservations, leases = event.reservation, draft.own("reservations"), draft.own("leases")
-    old = reservations.get(new.address)
-    _forget_guests(draft, event.displaced if old is None or old.mac == new.mac else (*event.displaced, new.address))
-    _forget_reservations(reservations, leases, (*event.displaced, new.address))
-    reservations[new.address] = new
-    leases[new.mac] = new.address
+    new = event.reservation
+    address, mac = new.address, new.mac
+    old = draft.reservations.get(address)
+    is_same_guest = old is not None and old.mac == mac
+    if event.displaced or not is_same_guest:
+        gone = event.displaced if old is None or is_same_guest else (*event.displaced, address)
+        _forget_guests(draft, gone)
+        _forget_reservations(draft, gone)
+        draft.leases[mac] = address
+    draft.reservations[address] = new
 
 
 def _reservation_removed(draft: Draft, event: events.ReservationRemoved) -> None:
-    _forget_reservations(draft.own("reservations"), draft.own("leases"), (event.address,))
+    _forget_reservations(draft, (event.address,))
     _forget_guests(draft, (event.address,))
 
 
-def _forget_reservations(
-    reservations: MutableMapping[str, Reservation], leases: MutableMapping[str, str], addresses: Iterable[str]
-) -> None:
+def _forget_reservations(draft: Draft, addresses: Iterable[str]) -> None:
     for address in addresses:
-        gone = reservations.pop(address, None)
+        gone = draft.reservations.pop(address, None)
         if gone is not None:
-            leases.pop(gone.mac, None)
+            draft.leases.pop(gone.mac, None)
 
 
 def _firewall_rules_changed(draft: Draft, event: events.FirewallRulesChanged) -> None:
-    _change_rules(draft.own("firewall_rules"), event)
+    _change_rules(draft.firewall_rules, event)
 
 
 def _ipv6_firewall_rules_changed(draft: Draft, event: events.Ipv6FirewallRulesChanged) -> None:
-    _change_rules(draft.own("ipv6_firewall_rules"), event)
+    _change_rules(draft.ipv6_firewall_rules, event)
 
 
 def _change_rules(
@@ -412,9 +436,12 @@ def _change_rules(
 def _forget_guests(draft: Draft, addresses: Iterable[str]) -> None:
     """What was told to the guests of these addresses is nobody's any more."""
     for address in addresses:
-        for name in ("guest_pages", "guest_passwords"):
-            if address in getattr(draft, name):
-                del draft.own(name)[address]
+        if address in draft.guest_pages:
+            draft.own("guest_pages")
+            del draft.guest_pages[address]
+        if address in draft.guest_passwords:
+            draft.own("guest_passwords")
+            del draft.guest_passwords[address]
 
 
 def _monitoring_replaced(draft: Draft, event: events.MonitoringReplaced) -> None:
@@ -426,45 +453,45 @@ def _balancer_replaced(draft: Draft, event: events.BalancerReplaced) -> None:
 
 
 def _guest_pages_put(draft: Draft, event: events.GuestPagesPut) -> None:
-    draft.own("guest_pages")[event.pages.address] = event.pages
+    draft.guest_pages[event.pages.address] = event.pages
 
 
 def _guest_pages_removed(draft: Draft, event: events.GuestPagesRemoved) -> None:
-    draft.own("guest_pages").pop(event.address, None)
+    draft.guest_pages.pop(event.address, None)
 
 
 def _guest_password_put(draft: Draft, event: events.GuestPasswordPut) -> None:
-    draft.own("guest_passwords")[event.address] = GuestPassword(address=event.address, password=event.password)
+    draft.guest_passwords[event.address] = GuestPassword(address=event.address, password=event.password)
 
 
 def _guest_password_fetched(draft: Draft, event: events.GuestPasswordFetched) -> None:
     found = draft.guest_passwords.get(event.address)
     if found is not None:
-        draft.own("guest_passwords")[event.address] = with_changes(found, fetched=True)
+        draft.guest_passwords[event.address] = with_changes(found, fetched=True)
 
 
 def _guest_password_removed(draft: Draft, event: events.GuestPasswordRemoved) -> None:
-    draft.own("guest_passwords").pop(event.address, None)
+    draft.guest_passwords.pop(event.address, None)
 
 
 def _site_vpn_put(draft: Draft, event: events.SiteVpnPut) -> None:
-    draft.own("site_vpns")[event.vpn.peer] = event.vpn
+    draft.site_vpns[event.vpn.peer] = event.vpn
 
 
 def _site_vpn_removed(draft: Draft, event: events.SiteVpnRemoved) -> None:
-    draft.own("site_vpns").pop(event.peer, None)
+    draft.site_vpns.pop(event.peer, None)
 
 
 def _remote_access_put(draft: Draft, event: events.RemoteAccessPut) -> None:
-    draft.own("remote_accesses")[event.access.address] = event.access
+    draft.remote_accesses[event.access.address] = event.access
 
 
 def _remote_access_removed(draft: Draft, event: events.RemoteAccessRemoved) -> None:
-    draft.own("remote_accesses").pop(event.address, None)
+    draft.remote_accesses.pop(event.address, None)
 
 
 def _vpn_users_changed(draft: Draft, event: events.VpnUsersChanged) -> None:
-    users = draft.own("vpn_users")
+    users = draft.vpn_users
     for name in event.removed:
         users.pop(name, None)
     for each in event.put:
@@ -475,35 +502,38 @@ def _bgp_peerings_replaced(draft: Draft, event: events.BgpPeeringsReplaced) -> N
     draft.bgp_peerings = event.peerings
 
 
-_EVOLVE: Mapping[type, Callable[[Draft, Any], None]] = {
-    events.RouterConfigured: _router_configured,
-    events.RoleChanged: _role_changed,
-    events.ConfirmationRequired: _confirmation_required,
-    events.ChangeConfirmed: _change_confirmed,
-    events.ChangeReverted: _change_reverted,
-    events.PublicAddressesChanged: _public_addresses_changed,
-    events.TierAdded: _tier_put,
-    events.TierChanged: _tier_put,
-    events.TierRemoved: _tier_removed,
-    events.AclReplaced: _acl_replaced,
-    events.PortForwardsChanged: _port_forwards_changed,
-    events.StaticNatsChanged: _static_nats_changed,
-    events.StaticRoutesChanged: _static_routes_changed,
-    events.ReservationPut: _reservation_put,
-    events.ReservationRemoved: _reservation_removed,
-    events.FirewallRulesChanged: _firewall_rules_changed,
-    events.Ipv6FirewallRulesChanged: _ipv6_firewall_rules_changed,
-    events.BalancerReplaced: _balancer_replaced,
-    events.MonitoringReplaced: _monitoring_replaced,
-    events.GuestPagesPut: _guest_pages_put,
-    events.GuestPagesRemoved: _guest_pages_removed,
-    events.GuestPasswordPut: _guest_password_put,
-    events.GuestPasswordFetched: _guest_password_fetched,
-    events.GuestPasswordRemoved: _guest_password_removed,
-    events.SiteVpnPut: _site_vpn_put,
-    events.SiteVpnRemoved: _site_vpn_removed,
-    events.RemoteAccessPut: _remote_access_put,
-    events.RemoteAccessRemoved: _remote_access_removed,
-    events.VpnUsersChanged: _vpn_users_changed,
-    events.BgpPeeringsReplaced: _bgp_peerings_replaced,
+Evolution = tuple[Callable[[Draft, Any], None], tuple[str, ...]]
+
+EVOLVE: Mapping[type, Evolution] = {
+    events.RouterConfigured: (_router_configured, ()),
+    events.RoleChanged: (_role_changed, ()),
+    events.ConfirmationRequired: (_confirmation_required, ("confirmations",)),
+    events.ChangeConfirmed: (_change_confirmed, ("confirmations",)),
+    events.ChangeReverted: (_change_reverted, ("confirmations",)),
+    events.PublicAddressesChanged: (_public_addresses_changed, ("public_addresses",)),
+    events.TierAdded: (_tier_put, ("tiers",)),
+    events.TierChanged: (_tier_put, ("tiers",)),
+    events.TierRemoved: (_tier_removed, ("tiers", "acls", "reservations", "leases")),
+    events.AclReplaced: (_acl_replaced, ("acls",)),
+    events.PortForwardsChanged: (_port_forwards_changed, ("forwards",)),
+    events.StaticNatsChanged: (_static_nats_changed, ("static_nats",)),
+    events.StaticRoutesChanged: (_static_routes_changed, ("routes",)),
+    events.ReservationPut: (_reservation_put, ("reservations", "leases")),
+    events.ReservationRemoved: (_reservation_removed, ("reservations", "leases")),
+    events.FirewallRulesChanged: (_firewall_rules_changed, ("firewall_rules",)),
+    events.Ipv6FirewallRulesChanged: (_ipv6_firewall_rules_changed, ("ipv6_firewall_rules",)),
+    events.BalancerReplaced: (_balancer_replaced, ()),
+    events.MonitoringReplaced: (_monitoring_replaced, ()),
+    events.GuestPagesPut: (_guest_pages_put, ("guest_pages",)),
+    events.GuestPagesRemoved: (_guest_pages_removed, ("guest_pages",)),
+    events.GuestPasswordPut: (_guest_password_put, ("guest_passwords",)),
+    events.GuestPasswordFetched: (_guest_password_fetched, ("guest_passwords",)),
+    events.GuestPasswordRemoved: (_guest_password_removed, ("guest_passwords",)),
+    events.SiteVpnPut: (_site_vpn_put, ("site_vpns",)),
+    events.SiteVpnRemoved: (_site_vpn_removed, ("site_vpns",)),
+    events.RemoteAccessPut: (_remote_access_put, ("remote_accesses",)),
+    events.RemoteAccessRemoved: (_remote_access_removed, ("remote_accesses",)),
+    events.VpnUsersChanged: (_vpn_users_changed, ("vpn_users",)),
+    events.BgpPeeringsReplaced: (_bgp_peerings_replaced, ()),
 }
+"""What each kind of event does to a draft, and the mappings that this writes to, whatever the event says."""

@@ -28,6 +28,7 @@ with atheris.instrument_imports(include=["vpcrouter"]):
     from vpcrouter.journal.layout import FIRST_CHAIN, Chain, Header, pack_record
     from vpcrouter.journal.segments import segment_path
     from vpcrouter.machines.peer import PeerMachine, derive_key
+    from vpcrouter.replaying import replay_journal
     from vpcrouter.state import State, replay
     from vpcrouter.submission import read_submission
     from vpcrouter.values.beacon import Saying
@@ -54,6 +55,7 @@ def segment(data: bytes) -> None:
         verify(directory)
         try:
             before = sum(1 for _ in read_events(directory))
+            replay_journal(directory, State(), 0)
         except VpcRouterError:
             return
         with Journal.open(directory) as journal:
@@ -118,7 +120,7 @@ def _golden() -> Iterator[Path]:
 
 
 def _golden_events() -> list[bytes]:
-    return [codec.encode(found) for directory in _golden() for _, _, found in read_events(directory)]
+    return [codec.encode(found) for directory in _golden() for _, found in read_events(directory)]
 
 
 SEEDS: Mapping[str, Callable[[], Iterable[bytes]]] = {
@@ -126,7 +128,7 @@ SEEDS: Mapping[str, Callable[[], Iterable[bytes]]] = {
     "record": lambda: [b"ab" + each for each in _golden_events() if b"\n" not in each],
     "segment": lambda: (path.read_bytes() for path in sorted((ROOT / "journal").rglob("*.journal"))),
     "state": lambda: [
-        state_codec.pack_state(replay(State(), (found for _, _, found in read_events(each)))) for each in _golden()
+        state_codec.pack_state(replay(State(), (found for _, found in read_events(each)))) for each in _golden()
     ],
     "exported": lambda: ["\n".join(export_lines(each, reveal_secrets=True)).encode() for each in _golden()],
     "submission": lambda: (path.read_bytes() for path in sorted((ROOT / "tests" / "data").rglob("*.*"))),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.journal.disks import HastyDisk
 from vpcrouter import events
+from vpcrouter.errors import JournalError
 from vpcrouter.events import Event
-from vpcrouter.journal import Entry, Journal, JournalRecord, Keys
+from vpcrouter.journal import Entry, Journal, JournalRecord, Keys, read_events, read_journal
 from vpcrouter.values import balancing, bgp, config, confirmation, vpn
 from vpcrouter.values.guests import GuestPages
 from vpcrouter.values.monitoring import Monitoring
@@ -290,6 +292,26 @@ def prefixes(records: list[JournalRecord], groups: Sequence[int]) -> list[list[J
     """Everything that a journal of these groups may hold after a crash: its first 0, 1, 2 … groups."""
     ends = [sum(groups[:count]) for count in range(len(groups) + 1)]
     return [records[:end] for end in ends]
+
+
+def read_both_ways(directory: Path) -> list[JournalRecord]:
+    """The records as `read_journal` has them; the way that replays take tells the same events, or the same error."""
+    with_labels, for_replay = _tried(lambda: read_journal(directory)), _tried(lambda: read_events(directory))
+    assert [(each.seq, each.event) for each in with_labels[0]] == for_replay[0]
+    assert str(with_labels[1]) == str(for_replay[1])
+    if with_labels[1] is not None:
+        raise with_labels[1]
+    return with_labels[0]
+
+
+def _tried(read: Callable[[], Iterable[Any]]) -> tuple[list[Any], JournalError | None]:
+    found = []
+    try:
+        for each in read():
+            found.append(each)
+    except JournalError as error:
+        return found, error
+    return found, None
 
 
 def lend_keys(owner: Path, other: Path) -> None:

@@ -41,6 +41,7 @@ class Record:
         if set(fields) != {attribute.name for attribute in attrs.fields(cls)}:
             raise TypeError(f"the stored fields of {cls.__name__} are not its fields")
         self.cls = cls
+        self.fields = fields
         self.names = tuple(fields)
         self._nested = tuple((i, c) for i, c in enumerate(fields.values()) if c is not None)
         self._arguments = tuple(str(attrs.fields_dict(cls)[name].alias) for name in self.names)
@@ -77,25 +78,30 @@ def _packing(cls: type, fields: Mapping[str, Codec | None]) -> Callable[[Any], l
 
 def _restoring(cls: type, fields: Mapping[str, Codec | None]) -> Callable[[Any], Any]:
     """The function that makes a value of an array."""
-    names: dict[str, Any] = {"cls": cls, "new": object.__new__, "refusal": MalformedInputError}
-    lines = []
-    for name, codec in fields.items():
-        names[f"put_{name}"] = getattr(cls, name).__set__
-        names[f"restore_{name}"] = getattr(codec, "restore", None)
-        lines.append(f"put_{name}(value, {name if codec is None else f'restore_{name}({name})'})")
-    if hasattr(cls, "_attrs_cached_hash"):
-        names["put_cached_hash"] = cls._attrs_cached_hash.__set__
-        lines.append("put_cached_hash(value, None)")
-    return _written_out(
+    return filling(
         "restore(packed)",
+        cls,
+        {name: name if codec is None else f"restore_{name}({name})" for name, codec in fields.items()},
         f"if type(packed) is not list or len(packed) != {len(fields)}:",
         f"    raise refusal('not a stored {cls.__name__}', where='{cls.__name__}')",
         f"{', '.join(fields)}, = packed",
-        "value = new(cls)",
-        *lines,
-        "return value",
-        names=names,
+        names={f"restore_{name}": getattr(codec, "restore", None) for name, codec in fields.items()},
     )
+
+
+def filling(
+    head: str, cls: type, items: Mapping[str, str], *lines: str, names: Mapping[str, Any]
+) -> Callable[[Any], Any]:
+    """The function that makes a value without asking its class; `items` says what to put into each field."""
+    known: dict[str, Any] = {**names, "cls": cls, "new": object.__new__, "refusal": MalformedInputError}
+    puts = []
+    for name, item in items.items():
+        known[f"put_{name}"] = getattr(cls, name).__set__
+        puts.append(f"put_{name}(value, {item})")
+    if hasattr(cls, "_attrs_cached_hash"):
+        known["put_cached_hash"] = cls._attrs_cached_hash.__set__
+        puts.append("put_cached_hash(value, None)")
+    return _written_out(head, *lines, "value = new(cls)", *puts, "return value", names=known)
 
 
 def _written_out(head: str, *lines: str, names: dict[str, Any]) -> Callable[[Any], Any]:

@@ -22,7 +22,7 @@ from vpcrouter.journal.archive import Archiving, archive
 from vpcrouter.journal.exchange import export_lines, import_lines
 from vpcrouter.journal.keys import Keys
 from vpcrouter.journal.manifest import read_archive, readable_after
-from vpcrouter.journal.reader import first_at, reach_of, read_events, read_journal
+from vpcrouter.journal.reader import Batch, first_at, read_batches, read_events, read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.repair import Repair, repair
 from vpcrouter.journal.reserve import reserve_bytes
@@ -42,6 +42,7 @@ from vpcrouter.lock import lock_owner
 
 __all__ = [
     "Archiving",
+    "Batch",
     "Entry",
     "Journal",
     "JournalRecord",
@@ -60,8 +61,8 @@ __all__ = [
     "import_lines",
     "lock_owner",
     "proven_seq",
-    "reach_of",
     "read_archive",
+    "read_batches",
     "read_events",
     "read_journal",
     "readable_after",

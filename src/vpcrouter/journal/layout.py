@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from itertools import count
 from typing import NamedTuple
 
 from attrs import frozen
@@ -26,10 +27,14 @@ HEADER_BYTES = _HEADER.size
 
 HEAD = struct.Struct("<BBBBIQQI")
 """opening mark, flags, length of origin, length of command id, length of record, seq, time, position in its group."""
+_BRIEF_HEAD = struct.Struct("<HHIQ8xI")
+"""The same in brief: mark and flags as one number, both lengths of labels as one, length, seq, position."""
+_LAST_OF_GROUP, _GROUP_GOES_ON_AFTER = 0x00A6, 0x01A6
 SEQ_AT = 8
 """Where the sequence number lies in the head."""
 TAIL = struct.Struct("<16sIIB")
 """chain, length of record again, CRC32C of all before it, closing mark."""
+_HEAD_BYTES, _TAIL_BYTES = HEAD.size, TAIL.size
 _END = struct.Struct("<IB")
 OPENING_MARK = 0xA6
 CLOSING_MARK = 0x6A
@@ -109,7 +114,7 @@ class Chain:
     So the last value of a segment vouches for all its bytes, and can be checked at the speed of the hash.
     """
 
-    def __init__(self, header: bytes) -> None:
+    def __init__(self, header: bytes | memoryview) -> None:
         self._hash = hashlib.blake2b(header, digest_size=CHAIN_BYTES)
 
     def add(self, data: bytes | memoryview) -> None:
@@ -192,6 +197,60 @@ def sound_groups(data: bytes, start: int, seq: int, *, limit: int = 1024, checks
                 break
     del frames[whole:]
     return frames
+
+
+def bodies(data: bytes, start: int, seq: int, *, limit: int = 1024) -> tuple[list[bytes], int]:
+    """The bytes of the events of the whole groups from `start` on, the first being record `seq`; and where they end.
+
+    As `sound_groups` without checksums, in a third of the time, for bytes that a chain value vouches for.
+    """
+    size = len(data)
+    unpack = _BRIEF_HEAD.unpack_from
+    found: list[bytes] = []
+    whole, end = 0, start
+    position = 0
+    for due in count(seq):
+        if start + MIN_RECORD_BYTES > size:
+            break
+        mark, labels, length, number, place = unpack(data, start)
+        if labels:
+            labels = (labels & 0xFF) + (labels >> 8)
+        stop = start + length
+        if (
+            number != due
+            or place != position
+            or stop > size
+            or not MIN_RECORD_BYTES + labels <= length <= MAX_RECORD_BYTES
+        ):
+            break
+        found.append(data[start + _HEAD_BYTES + labels : stop - _TAIL_BYTES])
+        start = stop
+        if mark == _GROUP_GOES_ON_AFTER:
+            position += 1
+        elif mark == _LAST_OF_GROUP:
+            position = 0
+            whole, end = len(found), stop
+            if whole >= limit:
+                break
+        else:
+            break
+    del found[whole:]
+    return found, end
+
+
+def vouched(data: bytes) -> Chain | None:
+    """The chain after a whole segment, if its last record is sound and vouches for every byte before it."""
+    if len(data) < HEADER_BYTES + MIN_RECORD_BYTES:
+        return None
+    _, length, _, _ = TAIL.unpack_from(data, len(data) - TAIL.size)
+    if not MIN_RECORD_BYTES <= length <= len(data) - HEADER_BYTES or sound_record(data, len(data) - length) is None:
+        return None
+    view = memoryview(data)
+    chain = Chain(view[: len(data) - TAIL.size])
+    if chain.value != data[len(data) - TAIL.size :][:CHAIN_BYTES]:
+        return None
+    chain.add(view[len(data) - TAIL.size :])
+    return chain
 
 
 def sound_record(data: bytes, start: int) -> tuple[int, int] | None:

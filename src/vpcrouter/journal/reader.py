@@ -7,15 +7,20 @@ that it is safe. Called by the writer for its own replay, and by whoever looks w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
+
+from attrs import frozen
 
 from vpcrouter.errors import DamagedJournalError, JournalError, KeyFileError, MalformedInputError
 from vpcrouter.events import Event
-from vpcrouter.events.codec import restore
+from vpcrouter.events.codec import decode, restore
 from vpcrouter.events.sealing import Sealer
+from vpcrouter.journal import layout
 from vpcrouter.journal.keys import Keys
-from vpcrouter.journal.layout import FIRST_CHAIN, HEAD, HEADER_BYTES, TAIL, Frame, Header
+from vpcrouter.journal.layout import FIRST_CHAIN, HEADER_BYTES, Chain, Frame, Header
 from vpcrouter.journal.manifest import read_archive, readable_after
 from vpcrouter.journal.records import JournalRecord
 from vpcrouter.journal.segments import Segment, gap, list_segments, missing
@@ -38,20 +43,54 @@ def read_journal(directory: Path, after: int = 0, sealer: Sealer | None = None) 
                 yield decoded(walk.segment, walk.data, frame, sealer)
 
 
-def read_events(directory: Path, after: int = 0, sealer: Sealer | None = None) -> Iterator[tuple[int, int, Event]]:
-    """As `read_journal`, without the labels: sequence number, time in nanoseconds since 1970, event. For replays."""
+@frozen
+class Batch:
+    """Some records in a row: the bytes of their events, the first being record `first_seq`."""
+
+    first_seq: int
+    bodies: list[bytes]
+    _walk: Walk
+    _sealer: Sealer
+
+    def event(self, index: int) -> Event:
+        """One of the events. Raises JournalError, with its place, if it cannot be read."""
+        return self._read(index, restore)
+
+    def check(self) -> None:
+        """Raise JournalError, with its place, for the first event that is not what its class says it is."""
+        for index in range(len(self)):
+            self._read(index, lambda body, seq, sealer: decode(body, seq=seq, sealer=sealer))
+
+    def _read(self, index: int, read: Callable[[bytes, int, Sealer], Event]) -> Event:
+        seq = self.first_seq + index
+        try:
+            return read(self.bodies[index], seq, self._sealer)
+        except (MalformedInputError, KeyFileError) as error:
+            walk = Walk(self._walk.segment, self._walk.data)
+            frame = next(each for frames in walk.groups() for each in frames if each.seq == seq)
+            raise _unreadable(walk.segment, frame, error) from error
+
+    def __len__(self) -> int:
+        return len(self.bodies)
+
+
+def read_batches(directory: Path, after: int = 0, sealer: Sealer | None = None) -> Iterator[Batch]:
+    """As `read_journal`, for replays: no labels, no times, and the events are still bytes."""
     sealer = sealer or Keys.beside(directory)
-    for walk, frames in walk_journal(directory, after):
-        data = memoryview(walk.data)
-        for frame in frames:
-            start, stop, seq, time_ns, _, origin_bytes, command_id_bytes = frame
-            if seq > after:
-                payload = data[start + HEAD.size + origin_bytes + command_id_bytes : stop - TAIL.size]
-                try:
-                    event = restore(payload, seq, sealer)
-                except (MalformedInputError, KeyFileError) as error:
-                    raise _unreadable(walk.segment, frame, error) from error
-                yield seq, time_ns, event
+    for walk, found in _walked(directory, after, _vouched_ahead, Walk.bodies):
+        first = walk.next_seq - len(found)
+        if first <= after:
+            found = found[after + 1 - first :]
+            first = after + 1
+        if found:
+            yield Batch(first, found, walk, sealer)
+
+
+def read_events(directory: Path, after: int = 0, sealer: Sealer | None = None) -> Iterator[tuple[int, Event]]:
+    """Number and event of each record after number `after`, oldest first."""
+    for batch in read_batches(directory, after, sealer):
+        for index in range(len(batch)):
+            yield batch.first_seq + index, batch.event(index)
 
 
 def walk_journal(directory: Path, after: int = 0) -> Iterator[tuple[Walk, list[Frame]]]:
@@ -60,22 +99,67 @@ def walk_journal(directory: Path, after: int = 0) -> Iterator[tuple[Walk, list[F
     Each segment ends with an empty batch; its walk then shows what, if anything, is torn after the last group.
     What was archived is read from the archive; MissingArchiveError if that is not there.
     """
+    return _walked(directory, after, _in_turn, lambda walk, _: walk.groups())
+
+
+_Item = TypeVar("_Item")
+_Contents = Generator[tuple[bytes, Chain | None], None, None]
+"""The bytes of the segments, and for each what `layout.vouched` says of it, or nothing if nobody asked."""
+
+
+def _walked(
+    directory: Path,
+    after: int,
+    read: Callable[[Path, list[Segment]], _Contents],
+    batches: Callable[[Walk, Chain | None], Iterator[list[_Item]]],
+) -> Iterator[tuple[Walk, list[_Item]]]:
+    """See `walk_journal`; `batches` takes what it wants of a walk."""
     segments, chain_before = _segments(directory, after)
-    for segment, following in zip(segments, (*segments[1:], None), strict=False):
+    with closing(read(directory, segments)) as contents:
+        for segment, following, (data, vouched) in zip(segments, (*segments[1:], None), contents, strict=False):
+            if following is None and is_unfinished(data):
+                return
+            walk = Walk(segment, data, chain_before)
+            for found in batches(walk, vouched):
+                yield walk, found
+            if following is None:
+                while _goes_on(walk):
+                    for found in batches(walk, None):
+                        yield walk, found
+            elif not walk.is_complete:
+                raise refusal(walk)
+            elif following.first_seq != walk.next_seq:
+                raise missing(segment, walk.end, walk.next_seq, following)
+            yield walk, []
+            chain_before = walk.chain_value
+
+
+def _in_turn(directory: Path, segments: list[Segment]) -> _Contents:
+    for segment in segments:
+        yield _bytes_of(directory, segment), None
+
+
+def _vouched_ahead(directory: Path, segments: list[Segment]) -> _Contents:
+    """The next segment is read and hashed while this one is in use: neither holds the interpreter's lock."""
+
+    def read(segment: Segment) -> tuple[bytes, Chain | None]:
         data = _bytes_of(directory, segment)
-        if following is None and is_unfinished(data):
-            return
-        walk = Walk(segment, data, chain_before)
-        for frames in walk.groups():
-            yield walk, frames
-        if following is None:
-            yield from _last_groups(walk)
-        elif not walk.is_complete:
-            raise refusal(walk)
-        elif following.first_seq != walk.next_seq:
-            raise missing(segment, walk.end, walk.next_seq, following)
-        yield walk, []
-        chain_before = walk.chain_value
+        return data, layout.vouched(data)
+
+    if len(segments) == 1:
+        yield read(segments[0])
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as thread:
+        coming = None
+        for segment in segments:
+            started = thread.submit(read, segment)
+            if coming is not None:
+                yield coming.result()
+            coming = started
+        if coming is not None:
+            yield coming.result()
 
 
 def decoded(segment: Segment, data: bytes, frame: Frame, sealer: Sealer) -> JournalRecord:
@@ -137,16 +221,16 @@ def _bytes_of(directory: Path, segment: Segment) -> bytes:
     return segment.read()
 
 
-def _last_groups(walk: Walk) -> Iterator[tuple[Walk, list[Frame]]]:
-    """What stands after the last sound group of the last segment: nothing, a torn group, or damage.
+def _goes_on(walk: Walk) -> bool:
+    """Whether there is more after the last sound group of the last segment; DamagedJournalError if that is damage.
 
     What looks like damage is looked at again: an opening writer may just have cut a torn tail off and gone on.
     """
-    while not walk.is_complete and not judge(walk.data, walk.end, walk.next_seq).torn:
-        if not walk.look_again():
-            raise refusal(walk)
-        for frames in walk.groups():
-            yield walk, frames
+    if walk.is_complete or judge(walk.data, walk.end, walk.next_seq).torn:
+        return False
+    if not walk.look_again():
+        raise refusal(walk)
+    return True
 
 
 def first_at(directory: Path, time_ns: int) -> int:

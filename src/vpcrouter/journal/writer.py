@@ -22,14 +22,13 @@ from types import TracebackType
 from typing import Self
 
 from vpcrouter.errors import FullDiskError, JournalError, JournalWriteError, MalformedInputError
-from vpcrouter.events import Event
 from vpcrouter.journal.command_ids import CommandIds
 from vpcrouter.journal.disk import Disk, NoRoomError, make_durable_directory, no_room, write_all, write_whole
 from vpcrouter.journal.group import Prepared, pack_group, prepare
 from vpcrouter.journal.keys import Keys
 from vpcrouter.journal.layout import CHAIN_BYTES, FIRST_CHAIN, MIN_RECORD_BYTES, TAIL, Chain, Header
 from vpcrouter.journal.manifest import read_archive
-from vpcrouter.journal.reader import read_events, read_journal
+from vpcrouter.journal.reader import read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.recovery import recover
 from vpcrouter.journal.reserve import Reserve
@@ -127,10 +126,6 @@ class Journal:
     def records(self, after: int = 0) -> Iterator[JournalRecord]:
         """The records after number `after`, oldest first."""
         return read_journal(self.directory, after, self.keys)
-
-    def events(self, after: int = 0) -> Iterator[tuple[int, int, Event]]:
-        """Number, time and event of each record after number `after`, oldest first: what a replay needs."""
-        return read_events(self.directory, after, self.keys)
 
     def find_command(self, command_id: str) -> tuple[JournalRecord, ...]:
         """The records of the first command that had this id; empty if there was none."""
