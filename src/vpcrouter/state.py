@@ -296,7 +296,6 @@ def sort_forwards(forwards: Iterable[PortForward]) -> tuple[PortForward, ...]:
 
 _place = attrgetter("protocol", "first_port", "last_port", "sources")
 """Where a forwarding stands among those of its address."""
-_target = attrgetter("target", "target_port")
 
 
 def _router_configured(draft: Draft, event: events.RouterConfigured) -> None:
@@ -360,15 +359,18 @@ def _acl_replaced(draft: Draft, event: events.AclReplaced) -> None:
 
 
 def _port_forwards_changed(draft: Draft, event: events.PortForwardsChanged) -> None:
+    """One that replaces another for the same ports and clients takes its place; most do."""
+    new = {(each.address, _place(each)): each for each in event.put}
     for each in event.removed:
         found, place = draft.forwards_of(each.address), _place(each)
         at = bisect_left(found, place, key=_place)
-        while at < len(found) and _place(found[at]) == place:
-            if _target(found[at]) == _target(each):
+        if at < len(found) and _place(found[at]) == place:
+            successor = new.pop((each.address, place), None)
+            if successor is not None:
+                found[at] = successor
+            else:
                 del found[at]
-                break
-            at += 1
-    for each in event.put:
+    for each in new.values():
         insort(draft.forwards_of(each.address), each, key=_place)
     for each in event.removed:
         if not draft.forwards.get(each.address, True):

@@ -7,8 +7,7 @@ that it is safe. Called by the writer for its own replay, and by whoever looks w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,9 +17,8 @@ from vpcrouter.errors import DamagedJournalError, JournalError, KeyFileError, Ma
 from vpcrouter.events import Event
 from vpcrouter.events.codec import decode, restore
 from vpcrouter.events.sealing import Sealer
-from vpcrouter.journal import layout
 from vpcrouter.journal.keys import Keys
-from vpcrouter.journal.layout import FIRST_CHAIN, HEADER_BYTES, Chain, Frame, Header
+from vpcrouter.journal.layout import FIRST_CHAIN, HEADER_BYTES, Frame, Header
 from vpcrouter.journal.manifest import read_archive, readable_after
 from vpcrouter.journal.records import JournalRecord
 from vpcrouter.journal.segments import Segment, gap, list_segments, missing
@@ -77,7 +75,7 @@ class Batch:
 def read_batches(directory: Path, after: int = 0, sealer: Sealer | None = None) -> Iterator[Batch]:
     """As `read_journal`, for replays: no labels, no times, and the events are still bytes."""
     sealer = sealer or Keys.beside(directory)
-    for walk, found in _walked(directory, after, _vouched_ahead, Walk.bodies):
+    for walk, found in _walked(directory, after, Walk.bodies):
         first = walk.next_seq - len(found)
         if first <= after:
             found = found[after + 1 - first :]
@@ -99,67 +97,34 @@ def walk_journal(directory: Path, after: int = 0) -> Iterator[tuple[Walk, list[F
     Each segment ends with an empty batch; its walk then shows what, if anything, is torn after the last group.
     What was archived is read from the archive; MissingArchiveError if that is not there.
     """
-    return _walked(directory, after, _in_turn, lambda walk, _: walk.groups())
+    return _walked(directory, after, Walk.groups)
 
 
 _Item = TypeVar("_Item")
-_Contents = Generator[tuple[bytes, Chain | None], None, None]
-"""The bytes of the segments, and for each what `layout.vouched` says of it, or nothing if nobody asked."""
 
 
 def _walked(
-    directory: Path,
-    after: int,
-    read: Callable[[Path, list[Segment]], _Contents],
-    batches: Callable[[Walk, Chain | None], Iterator[list[_Item]]],
+    directory: Path, after: int, batches: Callable[[Walk], Iterator[list[_Item]]]
 ) -> Iterator[tuple[Walk, list[_Item]]]:
     """See `walk_journal`; `batches` takes what it wants of a walk."""
     segments, chain_before = _segments(directory, after)
-    with closing(read(directory, segments)) as contents:
-        for segment, following, (data, vouched) in zip(segments, (*segments[1:], None), contents, strict=False):
-            if following is None and is_unfinished(data):
-                return
-            walk = Walk(segment, data, chain_before)
-            for found in batches(walk, vouched):
-                yield walk, found
-            if following is None:
-                while _goes_on(walk):
-                    for found in batches(walk, None):
-                        yield walk, found
-            elif not walk.is_complete:
-                raise refusal(walk)
-            elif following.first_seq != walk.next_seq:
-                raise missing(segment, walk.end, walk.next_seq, following)
-            yield walk, []
-            chain_before = walk.chain_value
-
-
-def _in_turn(directory: Path, segments: list[Segment]) -> _Contents:
-    for segment in segments:
-        yield _bytes_of(directory, segment), None
-
-
-def _vouched_ahead(directory: Path, segments: list[Segment]) -> _Contents:
-    """The next segment is read and hashed while this one is in use: neither holds the interpreter's lock."""
-
-    def read(segment: Segment) -> tuple[bytes, Chain | None]:
+    for segment, following in zip(segments, (*segments[1:], None), strict=False):
         data = _bytes_of(directory, segment)
-        return data, layout.vouched(data)
-
-    if len(segments) == 1:
-        yield read(segments[0])
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as thread:
-        coming = None
-        for segment in segments:
-            started = thread.submit(read, segment)
-            if coming is not None:
-                yield coming.result()
-            coming = started
-        if coming is not None:
-            yield coming.result()
+        if following is None and is_unfinished(data):
+            return
+        walk = Walk(segment, data, chain_before)
+        for found in batches(walk):
+            yield walk, found
+        if following is None:
+            while _goes_on(walk):
+                for found in batches(walk):
+                    yield walk, found
+        elif not walk.is_complete:
+            raise refusal(walk)
+        elif following.first_seq != walk.next_seq:
+            raise missing(segment, walk.end, walk.next_seq, following)
+        yield walk, []
+        chain_before = walk.chain_value
 
 
 def decoded(segment: Segment, data: bytes, frame: Frame, sealer: Sealer) -> JournalRecord:

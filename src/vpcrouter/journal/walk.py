@@ -17,6 +17,7 @@ from vpcrouter.journal.layout import (
     bodies,
     sound_groups,
     sound_record,
+    vouched,
 )
 from vpcrouter.journal.segments import Segment, checked_header, damaged
 from vpcrouter.journal.tail import judge
@@ -47,13 +48,13 @@ class Walk:
                 yield from self._one_by_one()
                 return
 
-    def bodies(self, vouched: Chain | None) -> Iterator[list[bytes]]:
+    def bodies(self) -> Iterator[list[bytes]]:
         """As `groups`, but only the bytes of the events; the first is number `next_seq` less how many there are.
 
-        `vouched` is what `layout.vouched` says of the data: where the whole segment is known to be what was written,
-        its records are only stepped through. Whatever is odd about them is then left to `groups`.
+        Where the whole segment is known to be what was written, its records are only stepped through. Whatever is odd
+        about it, or about them, is left to `groups`.
         """
-        if vouched is not None:
+        if (after := vouched(self.data)) is not None:
             while True:
                 found, end = bodies(self.data, self.end, self.next_seq)
                 if not found:
@@ -61,7 +62,7 @@ class Walk:
                 self.end = end
                 self.next_seq += len(found)
                 yield found
-            self.chain = vouched if self.is_complete else Chain(memoryview(self.data)[: self.end])
+            self.chain = after if self.is_complete else Chain(memoryview(self.data)[: self.end])
         for frames in self.groups():
             yield [frame.payload(self.data) for frame in frames]
 
