@@ -446,6 +446,8 @@ class Agent:
 
     def _carriage(self) -> Carriage:
         carriage, handover = self._router.carriage(self._peering.carriage), self._handover
+        if not (handover.is_bridged or handover.takes_over):
+            return carriage
         return evolve(carriage, is_bridged=carriage.is_bridged or handover.is_bridged, takes_over=handover.takes_over)
 
     def _consider(self) -> None:

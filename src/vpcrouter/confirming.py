@@ -65,9 +65,10 @@ class Confirming:
         return True
 
     def look_again(self) -> None:
-        """There may be a new change, or one less."""
-        for each in self._news:
-            each.set()
+        """There may be a new change. One less is seen when it would have been due."""
+        if self._router.state.confirmations:
+            for each in self._news:
+                each.set()
 
     async def watch_deadlines(self) -> None:
         """Take each change back when its time is up. Ends with JournalWriteError if the disk refuses."""

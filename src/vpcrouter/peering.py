@@ -31,6 +31,7 @@ class Peering:
         self._said: Saying | None = None
         self._said_ns = 0
         self._answered_ns = 0
+        self._latest = b""
 
     def fileno(self) -> int:
         """Readable when `hear` has something to do."""
@@ -72,6 +73,9 @@ class Peering:
         """Take in what has come; whether the peer said something new."""
         is_news = False
         for datagram in self._sockets.read():
+            if datagram == self._latest:
+                continue  # it came by another tier already
+            self._latest = datagram
             now_ns = self._surroundings.monotonic_ns()
             heard = self._peer.hear(datagram, self._key, now_ns)
             is_news = is_news or heard is Heard.NEWS

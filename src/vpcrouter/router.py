@@ -421,6 +421,8 @@ class Router:
     @property
     def unconfirmed(self) -> tuple[tuple[Confirmation, float], ...]:
         """The changes that wait for their confirmation, oldest first, each with the seconds that it has left."""
+        if not self._state.confirmations:
+            return ()
         now = self.surroundings.moment().boot_ms
         waiting = self._state.confirmations.values()
         return tuple((each, max(0, self._due_ms[each.name] - now) / 1000) for each in waiting)

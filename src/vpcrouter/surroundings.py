@@ -13,6 +13,7 @@ import select
 import socket
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ class Surroundings:
 
     def boot_id(self) -> str:
         """The name of this boot, different from that of every other."""
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return _boot_id()
 
     def moment(self) -> Moment:
         """Now, as a confirmation counts it."""
@@ -176,3 +177,9 @@ class Surroundings:
 
 HERE = Surroundings()
 """The machine, or the network namespace, that this process runs in."""
+
+
+@cache
+def _boot_id() -> str:
+    """Read once: a process does not outlive the boot that it was started in."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()

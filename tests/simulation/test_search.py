@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from tests.simulation.test_pair import case
 from vpcrouter.router import Router
-from vpcrouter.simulation.case import Case, dumps, loads
+from vpcrouter.simulation.case import ROUTERS, Case, dumps, loads
 from vpcrouter.simulation.pair import Pair, run
+from vpcrouter.simulation.picture import recording
 from vpcrouter.simulation.recording import recorded_case
 from vpcrouter.simulation.search import Plan, search, search_block
 from vpcrouter.simulation.strategies import BASE_MS, Command, Timing, add_tier, boot, cases, public, schedule
 from vpcrouter.submission import read_submission
+from vpcrouter.timeline import draw
 
 CASES, KNOWN = Path(__file__).parent / "cases", Path(__file__).parent / "known"
 BUDGET_S = 25.0
@@ -148,3 +151,13 @@ def test_the_roles_of_a_run_are_told() -> None:
     report = run(case(*schedule([], Timing())))
     assert sorted({(step.router, step.role) for step in report.roles} & {("rA", "master"), ("rB", "master")})
     assert {step.role for step in report.roles} == {"master", "backup"}
+
+
+def test_a_case_that_breaks_a_rule_is_drawn() -> None:
+    found = loads((KNOWN / "no-tier-in-common.case").read_text("utf-8"))
+    report = run(found)
+    picture = draw(recording(found, report))
+    ElementTree.fromstring(picture)
+    assert "broken: one master" in picture
+    assert "both serve" in picture
+    assert all(f">{router}<" in picture for router in ROUTERS)

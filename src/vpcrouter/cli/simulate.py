@@ -13,6 +13,7 @@ import typer
 from vpcrouter.cli.output import fail, note, options, say, say_json
 
 if TYPE_CHECKING:
+    from vpcrouter.simulation.case import Case
     from vpcrouter.simulation.pair import Report
     from vpcrouter.simulation.search import Figures, Finding
     from vpcrouter.simulation.strategies import Command
@@ -77,6 +78,7 @@ def simulate(
     figures, finding, seconds = _search(plan, jobs or os.cpu_count() or 1, quiet=options(ctx).json)
     if finding is not None:
         _save(finding, save)
+        _draw(finding.case, finding.report, save)
     summary = _summary(figures, seconds)
     if options(ctx).json:
         say_json({**summary, "violations": _words(finding), "case": None if finding is None else str(save)})
@@ -146,6 +148,7 @@ def _replay(path: Path, *, as_json: bool) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(str(error)) from None
     report = run(case)
+    picture = _draw(case, report, path) if report.violations else None
     if as_json:
         say_json(_report(report))
     else:
@@ -153,6 +156,8 @@ def _replay(path: Path, *, as_json: bool) -> None:
             note(line)
         for key, value in _report(report).items():
             say(f"{key:<22} {value if value not in ((), [], None) else 'none'}")
+        if picture is not None:
+            say(f"{'timeline':<22} {picture}")
     if report.violations:
         sys.exit(1)
 
@@ -201,6 +206,19 @@ def _save(finding: Finding, path: Path) -> None:
     path.write_text(head + dumps(finding.case), "utf-8")
 
 
+def _draw(case: Case, report: Report, path: Path) -> Path:
+    """Draw what happened, beside the file of the case."""
+    from vpcrouter.simulation.picture import recording
+    from vpcrouter.timeline import draw
+
+    picture = path.with_suffix(".svg")
+    try:
+        picture.write_text(draw(recording(case, report)), "utf-8")
+    except OSError as error:
+        fail(f"{picture}: {error.strerror}")
+    return picture
+
+
 def _tell(finding: Finding, path: Path) -> None:
     from vpcrouter.simulation.case import dumps
 
@@ -212,3 +230,4 @@ def _tell(finding: Finding, path: Path) -> None:
         say(str(each))
     say(f"\nvpcrouter simulate --replay {path}   runs it again")
     say(f"vpcrouter lab replay {path}          runs it on real daemons")
+    say(f"{path.with_suffix('.svg')} shows what happened")

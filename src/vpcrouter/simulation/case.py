@@ -162,10 +162,11 @@ def dumps(case: Case) -> str:
 
 
 def _line(step: Step) -> str:
-    return f"{step.at_ms:<6d} {step.router:<3s} {_words(step)}"
+    return f"{step.at_ms:<6d} {step.router:<3s} {words(step)}"
 
 
-def _words(step: Step) -> str:
+def words(step: Step) -> str:
+    """The step without its time and router, as it stands in a file."""
     match step:
         case Submit():
             return f"submit {step.name} {step.text}"

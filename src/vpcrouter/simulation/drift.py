@@ -24,7 +24,7 @@ def drift(machine: Machine, what: str) -> None:
             gateway = tiers[0].address.rpartition(".")[0] + ".200"
             route = Route(network="192.0.2.0/25", gateway=gateway, device=tiers[0].device)
             kernel.try_route(RouteEntry(route=route, protocol=3))
-        case "ruleset" if machine.ruleset is not None:
+        case "ruleset" if machine.ruleset is not None and machine.ruleset.chains:
             chains = machine.ruleset.chains
             machine.load_ruleset(evolve(machine.ruleset, chains=(evolve(chains[0], rules=()), *chains[1:])))
         case "file" if paths := [path for path in machine.files.paths() if path.endswith(".conf")]:

@@ -68,6 +68,12 @@ class SimulatedSurroundings(Surroundings):
     def time_ns(self) -> int:
         return MORNING_NS + self._machine.world.now_ns + self._machine.clock_offset_ns
 
+    def boot_ns(self) -> int:
+        return self._machine.world.now_ns - self._machine.booted_ns
+
+    def boot_id(self) -> str:
+        return f"{self._machine.name}-{self._machine.boots}"
+
     def random_bytes(self, count: int) -> bytes:
         return self._machine.world.random.randbytes(count)
 

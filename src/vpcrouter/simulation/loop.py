@@ -12,6 +12,7 @@ import weakref
 from asyncio import events as asyncio_events
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 from vpcrouter.simulation.world import Process, SimulationError, Thread, World, unwind
@@ -95,7 +96,7 @@ class Loop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., object], *args: object, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
-        self._world.at(0, lambda: self._enter(handle))
+        self._world.at(0, partial(self._enter, handle))
         return handle
 
     call_soon_threadsafe = call_soon
@@ -109,7 +110,7 @@ class Loop(asyncio.AbstractEventLoop):
         self, when: float, callback: Callable[..., object], *args: object, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
-        self._world.at(round(when * 1e9), lambda: self._enter(handle))
+        self._world.at(round(when * 1e9), partial(self._enter, handle))
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -117,7 +118,7 @@ class Loop(asyncio.AbstractEventLoop):
 
     def _enter(self, handle: asyncio.Handle) -> None:
         if not handle.cancelled():
-            self._process.enter(lambda: self._main.do(lambda: self._run(handle)))
+            self._process.enter(partial(self._main.do, partial(self._run, handle)))
 
     def _run(self, handle: asyncio.Handle) -> None:
         if not handle.cancelled():

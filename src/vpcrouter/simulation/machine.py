@@ -262,6 +262,7 @@ class Machine:
         """Of the journal."""
         self.disk = SimulatedDisk(world, directory.parent)
         self.is_on = True
+        self.boots, self.booted_ns = 1, world.now_ns
         self.kernel = MachineKernel(self._kernel_changed)
         self.ruleset: Ruleset | None = None
         self.generation = 1
@@ -304,6 +305,7 @@ class Machine:
     def start(self) -> None:
         """It boots: bare devices, and the journal's directory as it was left."""
         self.is_on = True
+        self.boots, self.booted_ns = self.boots + 1, self.world.now_ns
         for device in DEVICES:
             self.kernel.plug(device)
         self.on_change()

@@ -77,6 +77,8 @@ class Report:
     """All, also those that a fault excuses."""
     double_master_ms: float
     """The longest time that both held a gateway."""
+    both_serve: tuple[tuple[float, float], ...]
+    """All of these times, from when to when."""
     ended_ms: float
     master: str | None
     """Who served in the end."""
@@ -382,6 +384,7 @@ def run(case: Case, *, settings: Settings | None = None) -> Report:
             roles=role_steps({name: machine.directory for name, machine in pair.machines.items()}, MORNING_NS),
             outages=tuple(watch.outages),
             double_master_ms=round(watch.double_master_ns / MS, 1),
+            both_serve=tuple((round(since / MS, 1), round(until / MS, 1)) for since, until in watch.both_served),
             ended_ms=round(world.now_ns / MS, 1),
             master=watch.serving(),
             unknown=tuple(sorted({word for machine in pair.machines.values() for word in machine.unknown})),

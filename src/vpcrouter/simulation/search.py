@@ -33,6 +33,7 @@ class Finding:
 
     case: Case
     violations: tuple[Violation, ...]
+    report: Report
     tried: int
     """Cases that were run until the first failure."""
 
@@ -85,7 +86,7 @@ def search(
 ) -> Found:
     """Run that many cases, or until one breaks a rule; that one is shrunk."""
     found = Found()
-    known: dict[Case, tuple[Violation, ...]] = {}
+    known: dict[Case, Report] = {}
     wanted: list[str] = []
     tried = 0
 
@@ -106,15 +107,15 @@ def search(
             if wanted and len(known) - tried > shrinks:
                 return
             report = judge(case)
-            known[case] = report.violations
+            known[case] = report
             if not wanted:
                 tried += 1
                 found.figures.append(Figures.of(case, report))
-        broken = known[case]
+        broken = known[case].violations
         if not wanted and broken:
             wanted.append(broken[0].rule)
         if any(each.rule in wanted for each in broken):
-            found.finding = Finding(case=case, violations=broken, tried=tried)
+            found.finding = Finding(case=case, violations=broken, report=known[case], tried=tried)
             raise _BrokenError
 
     with suppress(_BrokenError):

@@ -253,6 +253,10 @@ class Timing:
     is_doubled: bool = False
     swapped: int | None = None
     """The late router gets this command after the one that should follow it."""
+    is_reversed: bool = False
+    """The late router gets them from the last to the first."""
+    lost: int | None = None
+    """The late router never gets this one."""
     never: bool = False
     """The late router gets none of them."""
 
@@ -267,6 +271,8 @@ def timings() -> st.SearchStrategy[Timing]:
         skew_ms=st.sampled_from(SKEWS_MS),
         is_doubled=st.booleans(),
         swapped=st.none() | st.integers(0, 5),
+        is_reversed=st.sampled_from((False, False, False, True)),
+        lost=st.none() | st.integers(0, 5),
         never=st.sampled_from((False, False, False, False, True)),
     )
 
@@ -278,14 +284,20 @@ def schedule(burst: Sequence[Command], timing: Timing) -> tuple[Submit, ...]:
         is_late = router == timing.late
         if is_late and timing.never:
             continue
-        order = list(burst)
-        if is_late and timing.swapped is not None and timing.swapped + 1 < len(order):
-            at = timing.swapped
-            order[at], order[at + 1] = order[at + 1], order[at]
+        order = _as_the_late_one_gets_it(burst, timing) if is_late else burst
         for number, command in enumerate(order):
             at_ms = timing.start_ms + number * timing.gap_ms + (timing.skew_ms if is_late else 0)
             steps += [command.to(router, at_ms)] * (2 if timing.is_doubled else 1)
     return tuple(steps)
+
+
+def _as_the_late_one_gets_it(burst: Sequence[Command], timing: Timing) -> list[Command]:
+    order = list(burst)
+    if (at := timing.swapped) is not None and at + 1 < len(order):
+        order[at], order[at + 1] = order[at + 1], order[at]
+    if timing.lost is not None and timing.lost < len(order):
+        del order[timing.lost]
+    return order[::-1] if timing.is_reversed else order
 
 
 # Faults -------------------------------------------------------------------------------------------
@@ -295,6 +307,7 @@ _Values = Mapping[str, st.SearchStrategy[object]]
 
 _KINDS_OF_FAULTS: Mapping[str, tuple[Callable[..., Step], _Values]] = {
     "crash": (Crash, {"process": st.sampled_from(MORTALS)}),
+    "agent": (Crash, {"process": st.just("agent")}),
     "power": (PowerOff, {"for_ms": _LENGTHS}),
     "pause": (Pause, {"process": st.sampled_from((*PROCESSES, "all")), "for_ms": _LENGTHS}),
     "cut": (
@@ -318,6 +331,7 @@ _KINDS_OF_FAULTS: Mapping[str, tuple[Callable[..., Step], _Values]] = {
             "for_ms": _LENGTHS,
         },
     ),
+    "partition": (Network, {"loss": st.just(1.0), "for_ms": _LENGTHS}),
 }
 FAULTS = tuple(_KINDS_OF_FAULTS)
 """Their names: what `--faults` takes."""
@@ -331,12 +345,13 @@ def fault_steps(name: str, moments: st.SearchStrategy[int], routers: Sequence[st
 
 
 def _moments(commands: Sequence[Submit]) -> st.SearchStrategy[int]:
-    """While a command is being stored, or at any time around the burst."""
+    """While a command is being stored, a little before it comes, or at any time around the burst."""
     anywhere = st.integers(0, 4_000).map(lambda ms: ESTABLISHED_MS - 500 + ms)
     if not commands:
         return anywhere
     times = sorted({step.at_ms for step in commands})
-    return st.one_of(st.builds(int.__add__, st.sampled_from(times), st.integers(0, 3)), anywhere)
+    just_then = st.sampled_from((0, 1, 2, 3, 0, 1, 2, 3, -100, -400, -900))  # mostly while it is being stored
+    return st.one_of(st.builds(lambda at, by: max(0, at + by), st.sampled_from(times), just_then), anywhere)
 
 
 @st.composite

@@ -43,8 +43,10 @@ if TYPE_CHECKING:
 _TICK_NS = 50 * MS
 _ROLE_LATE_NS = 150 * MS
 """How long an agent may take to follow its keepalived; one that is gone is noticed at once."""
+_EFFECT_NS = 1_000 * MS
+"""A command has its effect within this time, unless a fault delays it."""
 _TOUCHED_NS = 3_000 * MS
-"""What a command touches may be without service for so long after it."""
+"""What a command touches may be without service for so long."""
 _RELOADS = 6
 """Of one router without any cause; each command and each fault is a cause of one more at most."""
 
@@ -113,6 +115,8 @@ class Watch:
         self.violations: list[Violation] = []
         self.outages: list[Outage] = []
         self.double_master_ns = 0
+        self.both_served: list[tuple[int, int]] = []
+        """From when to when two held a gateway while they could hear each other."""
         self.changed_ns = 0
         """When something last happened that is more than a heartbeat."""
         self._world = world
@@ -296,7 +300,7 @@ class Watch:
             if since_ns <= end:
                 allowed = max(allowed, end - each.from_ns)
         for at_ns, touched in self._touched:
-            if touched in (device, "all") and at_ns - MS <= since_ns <= at_ns + _TOUCHED_NS:
+            if touched in (device, "all") and at_ns - MS <= since_ns <= at_ns + _EFFECT_NS + hindered_ns:
                 allowed = max(allowed, _TOUCHED_NS)
         return allowed
 
@@ -321,6 +325,8 @@ class Watch:
 
     def _end_double(self, now: int) -> None:
         self._judge_double(now)
+        if self._double_since is not None:
+            self.both_served.append((self._double_since, now))
         self._double_since = None
 
     def _holders(self) -> list[Machine]:

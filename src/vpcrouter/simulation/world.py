@@ -72,16 +72,18 @@ class World:
         """Have this happen in so long."""
         return self.at(self.now_ns + delay_ns, run)
 
-    def run_until(self, when_ns: int, stop: Callable[[], bool] = lambda: False) -> None:
+    def run_until(self, when_ns: int, stop: Callable[[], bool] | None = None) -> None:
         """Let time pass until then, or until `stop` says so."""
         self.hub = greenlet.getcurrent()
-        heap = self._heap
-        while heap and heap[0][0] <= when_ns and not stop():
-            at_ns, _, call = heapq.heappop(heap)
+        heap, pop = self._heap, heapq.heappop
+        while heap and heap[0][0] <= when_ns:
+            if stop is not None and stop():
+                return
+            at_ns, _, call = pop(heap)
             if call.run is not None:
                 self.now_ns = at_ns
                 call.run()
-        if not stop():
+        if stop is None or not stop():
             self.now_ns = max(self.now_ns, when_ns)
 
     def sleep(self, delay_ns: int) -> None:
@@ -198,7 +200,6 @@ class Thread:
             while self._queue:
                 self._queue.popleft()()
             self._is_busy = False
-            asyncio_events._set_running_loop(None)
             self._world.hub.switch()
 
 

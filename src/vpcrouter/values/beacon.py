@@ -58,4 +58,6 @@ class Saying:
     @property
     def weighty(self) -> Saying:
         """Without what changes all the time: a change of this is worth telling at once, and listening for answers."""
+        if not (self.missing or self.sample or self.window or self.waiting_passwords):
+            return self
         return evolve(self, missing=0, sample=None, window=None, waiting_passwords=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from attrs import field, frozen
@@ -38,12 +39,12 @@ class Settings:
     journal_reserve_bytes: int = field(default=1024 * 1024, validator=[ge(0), le(1024**3)])
     """Room on the disk that is kept for records that must not wait when it is full; 0: none."""
 
-    @property
+    @cached_property
     def config_dir(self) -> PurePosixPath:
         """Generated configuration files."""
         return PurePosixPath(self.root) / "etc/vpcrouter"
 
-    @property
+    @cached_property
     def run_dir(self) -> PurePosixPath:
         """Sockets, FIFOs, pid files, the daemons' output."""
         return PurePosixPath(self.root) / "run/vpcrouter"
