@@ -41,7 +41,7 @@ KINDS = {
     "acknowledged_before_it_is_on_the_disk": ("power",),
     "file_rewritten_in_place": ("power",),
     "role_restored_from_the_journal": ("power", "crash"),
-    "stale_snapshot_accepted": ("snapshot", "crash", "power"),
+    "stale_snapshot_accepted": ("snapshot", "agent"),
 }
 """The faults that are drawn; for the others there are none but the burst."""
 
