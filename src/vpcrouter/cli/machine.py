@@ -161,6 +161,15 @@ def run(
     disagreement_s: Annotated[
         int, typer.Option(min=0, help="Say in what the two routers differ when they have for so long.")
     ] = 10,
+    lost_after_ms: Annotated[
+        int, typer.Option(min=0, max=60_000, help="A link without a carrier counts as lost after so long.")
+    ] = 100,
+    found_after_ms: Annotated[
+        int, typer.Option(min=0, max=3_600_000, help="What was lost counts until it has been back for so long.")
+    ] = 5_000,
+    watch_gateway: Annotated[
+        bool, typer.Option(help="While serving, ask the gateway of the way out by ARP, every second.")
+    ] = True,
     metrics_file: Annotated[
         Path | None, typer.Option("--metrics-file", metavar="FILE", help="Write Prometheus metrics there every 10 s.")
     ] = None,
@@ -188,6 +197,9 @@ def run(
         long_delay_ms=long_delay_ms,
         verify_interval_s=verify_s,
         disagreement_s=disagreement_s,
+        lost_after_ms=lost_after_ms,
+        found_after_ms=found_after_ms,
+        watch_gateway=watch_gateway,
         metrics_file=None if metrics_file is None else str(metrics_file.absolute()),
         journal_reserve_bytes=reserve_kib * 1024,
     )

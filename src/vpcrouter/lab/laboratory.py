@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -75,11 +75,19 @@ class Laboratory:
     """The laboratory with one prefix, whether it is up or not."""
 
     def __init__(
-        self, prefix: str = DEFAULT_PREFIX, *, parent: Path = DEFAULT_PARENT, tell: Tell = tell_nobody
+        self,
+        prefix: str = DEFAULT_PREFIX,
+        *,
+        parent: Path = DEFAULT_PARENT,
+        tell: Tell = tell_nobody,
+        agent_options: Sequence[str] = (),
     ) -> None:
+        """`agent_options`: more of `vpcrouter run`, for the agents that this object starts."""
         self.names = Names.checked(prefix)
         self.directory = parent.absolute() / prefix
-        self.machines = {router: Machine(router, self.names.namespace(router), self.directory) for router in ROUTERS}
+        self.machines = {
+            router: Machine(router, self.names.namespace(router), self.directory, agent_options) for router in ROUTERS
+        }
         self.tell = tell
 
     # Up and down --------------------------------------------------------------------------------
