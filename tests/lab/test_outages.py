@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vpcrouter.lab.outages import find_outages, longest_gap
+from vpcrouter.lab.probe import is_awaited
 
 MS = 1_000_000
 
@@ -43,3 +47,20 @@ def test_every_lost_probe_is_in_exactly_one_window(pattern: str) -> None:
 def test_the_longest_gap() -> None:
     assert longest_gap([1, 2, 7, 8]) == 5
     assert longest_gap([3]) == longest_gap([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("pattern", "now_ms", "awaited"),
+    [
+        ("....", 4, False),
+        ("...x", 4, True),
+        ("...x", 1004, False),
+        ("x...", 999, True),
+        ("x...", 1002, False),
+        ("", 0, False),
+    ],
+)
+def test_an_answer_is_awaited_for_a_second(pattern: str, now_ms: int, awaited: bool) -> None:
+    sent = array("q", [number * MS for number in range(len(pattern))])
+    answered = array("q", [letter == "." for letter in pattern])
+    assert is_awaited(sent, answered, now_ms * MS) == awaited

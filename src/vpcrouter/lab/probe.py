@@ -29,7 +29,8 @@ from array import array
 from vpcrouter.lab.outages import NANOSECONDS_PER_MS, find_outages, longest_gap
 
 GRACE_S = 1.0
-"""How long an answer may still come after the last probe was sent."""
+"""How long an answer may still come after its probe was sent."""
+_LOOK_S = 0.05
 _BUFFER = 4 * 1024 * 1024
 _NUMBER = struct.Struct("!Q")
 _LOSSES = {
@@ -104,10 +105,21 @@ def send_probes(address: str, port: int, interval_ns: int, count: int) -> None:
             if sock.fileno() in readable:
                 duplicates += _collect(sock, answered)
         deadline = time.monotonic() + GRACE_S
-        while (left := deadline - time.monotonic()) > 0 and not all(answered):
-            if select.select([sock], [], [], left)[0]:
+        while (left := deadline - time.monotonic()) > 0 and is_awaited(sent, answered, time.monotonic_ns()):
+            if select.select([sock], [], [], min(left, _LOOK_S))[0]:
                 duplicates += _collect(sock, answered)
     _say(report(started, sent, answered, duplicates))
+
+
+def is_awaited(sent: array[int], answered: array[int], now_ns: int) -> bool:
+    """Whether a probe has no answer that was sent less than GRACE_S ago; an older one has had its time."""
+    youngest_lost = now_ns - int(GRACE_S * 1e9)
+    for time_ns, answer_ns in zip(reversed(sent), reversed(answered), strict=True):
+        if time_ns < youngest_lost:
+            return False
+        if not answer_ns:
+            return True
+    return False
 
 
 def report(started_ns: int, sent: array[int], answered: array[int], duplicates: int) -> dict[str, object]:
