@@ -28,9 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def new_laboratory() -> Laboratory:
+def new_laboratory(*agent_options: str) -> Laboratory:
     """One that nobody else uses."""
-    return Laboratory(f"t{os.getpid()}-{secrets.token_hex(2)}")
+    return Laboratory(f"t{os.getpid()}-{secrets.token_hex(2)}", agent_options=agent_options)
 
 
 @pytest.fixture

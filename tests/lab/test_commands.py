@@ -32,9 +32,15 @@ def json_of(done: subprocess.CompletedProcess[str]) -> Any:
 
 def test_every_verb_has_a_help() -> None:
     listed = vpcrouter("lab", "--help").stdout
-    verbs = "up down burst submit exec status failover reboot cut heal probe demo"
+    verbs = "up down burst submit exec status failover drill soak timeline reboot cut heal probe demo"
     for verb in verbs.split():
         assert f"\n  {verb} " in listed
+
+
+def test_a_soak_refuses_what_is_no_step_before_it_builds_anything() -> None:
+    done = vpcrouter("lab", "soak", "--steps", "handover,kill:init:master:1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "kill:init:master:1" in done.stderr and "conntrackd" in done.stderr
 
 
 @pytest.mark.lab

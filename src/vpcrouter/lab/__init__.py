@@ -14,5 +14,7 @@
 Every cable ends in the namespace P-sw, which holds the bridges br0…br9 and no address: cutting a cable is done
 there. Read in this order: `layout` (what it looks like; pure), `topology` (namespaces and cables), `machines`
 (what runs in them), `laboratory` (all of it, and what is remembered between two invocations), then what one does
-with it: `burst`, `probing` and `probe`, `transfer`, `failover`, `demo`; `commands` is the command line.
+with it: `burst`, `probing` and `probe`, `transfer`, `failover`, `drill`, `demo`; `recorder` and `holders`, which
+watch; `soak`, which does everything at random (`steps` says what there is and what it may cost, `doing` does it,
+`verdict` judges); `commands` is the command line.
 """

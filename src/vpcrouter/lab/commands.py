@@ -32,6 +32,8 @@ from vpcrouter.lab.console import (
     say_json,
     wants_json,
 )
+from vpcrouter.lab.watching import TimelineFile, soak
+from vpcrouter.lab.watching import timeline as draw_timeline
 
 _HELP = """Two real routers, an Internet host and eight guests out of network namespaces on this machine (root).
 
@@ -246,9 +248,7 @@ def drill(
     ctx: typer.Context,
     rounds: Annotated[int, typer.Option("--rounds", min=1, max=1000, help="So many handovers, there and back.")] = 2,
     force: Annotated[bool, typer.Option("--force", help="Even if the backup is not ready.")] = False,
-    timeline: Annotated[
-        Path | None, typer.Option("--timeline", metavar="FILE", help="Draw what happened over time there, as SVG.")
-    ] = None,
+    timeline: TimelineFile = None,
     prefix: Prefix = None,
     directory: Directory = None,
     json_: Json = False,
@@ -440,3 +440,7 @@ def demo(
     else:
         print_table(demo_table(result))
     answer(result.holds)
+
+
+app.command()(soak)
+app.command("timeline")(draw_timeline)

@@ -1,8 +1,8 @@
-"""A small process of ours in a node, which ends when our end of its standard input closes.
+"""A small process of ours in a node, which ends when our end of its standard input closes; and a program that talks.
 
-Called by `probing`. Unlike the daemons that `appliers._process` starts, a companion must not outlive the one who
-started it: whatever ends us, a signal included, closes the pipe. What it says is JSON, a line at a time; the first
-line says that it works, the last is its report.
+Called by `probing` and `holders`. Unlike the daemons that `appliers._process` starts, a companion must not outlive
+the one who started it: whatever ends us, a signal included, closes the pipe. What it says is JSON, a line at a time;
+the first line says that it works, the last is its report.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +20,40 @@ from vpcrouter.errors import HostError
 from vpcrouter.lab.laboratory import Laboratory
 
 _START_S = 10.0
+
+
+class Speaker:
+    """A program in a node that says something line by line; leaving the `with` block ends it."""
+
+    def __init__(self, laboratory: Laboratory, node: str, words: list[str]) -> None:
+        command, environment = laboratory.command_line(node, words)
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+            text=True,
+        )
+
+    def lines(self) -> Iterator[str]:
+        """What it says, until it ends: with its namespace, for example."""
+        assert self._process.stdout is not None  # noqa: S101  (opened as a pipe above)
+        yield from self._process.stdout
+
+    def __enter__(self) -> Speaker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+        self._process.communicate()
+
+    def end(self) -> None:
+        """End it; whoever reads its lines is done then."""
+        self._process.kill()
 
 
 class Companion:

@@ -138,7 +138,9 @@ def run_drill(laboratory: Laboratory, *, rounds: int = 2, force: bool = False) -
         return DrillReport(
             handovers=tuple(handovers),
             probes=reports,
-            recording=recorder.recording(f"drill: {rounds} handovers", reports),
+            recording=recorder.recording(
+                f"drill: {rounds} handovers", {f"{guest} → {OUTSIDE}": [each] for guest, each in reports.items()}
+            ),
             streams={guest: stream.stop() for guest, stream in streams.items()},
         )
 

@@ -12,14 +12,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import vpcrouter
 from vpcrouter.appliers import _files, _process
 from vpcrouter.client import AgentClient
-from vpcrouter.errors import HostError, VpcRouterError
+from vpcrouter.errors import ApplierError, HostError, VpcRouterError
 
 MARK = "VPCROUTER_LAB"
 _KILL_S = 5.0
@@ -76,10 +76,11 @@ def kill(named: Collection[int], remembered: Collection[int], directory: Path) -
 class Machine:
     """The agent of one router and its files, below `directory` of the laboratory."""
 
-    def __init__(self, router: str, namespace: str, directory: Path) -> None:
+    def __init__(self, router: str, namespace: str, directory: Path, options: Sequence[str] = ()) -> None:
         self.router = router
         self.namespace = namespace
         self._laboratory = directory
+        self._options = options
         self.directory = directory / router
         self.journal = self.directory / "journal"
         self.root = self.directory / "root"
@@ -91,7 +92,7 @@ class Machine:
         for directory in (self.journal, self.root):
             _files.make_directory(directory, 0o700 if directory == self.journal else 0o755)
         words = [sys.executable, "-m", "vpcrouter", "--journal", str(self.journal), "run"]
-        words += ["--root", str(self.root), "--advertisement-ms", str(advertisement_ms)]
+        words += ["--root", str(self.root), "--advertisement-ms", str(advertisement_ms), *self._options]
         return _process.spawn(
             inside(self.namespace, words), output=self.output, environment=environment(self._laboratory)
         )
@@ -112,19 +113,30 @@ class Machine:
             time.sleep(_POLL_S)
         raise HostError(f"the agent does not answer after {_START_S:g} s", where=self.router, hint=self._last_words())
 
+    def pids(self, daemon: str) -> list[int]:
+        """The processes of a daemon in the router, oldest first; `agent` is our own."""
+        try:
+            listed = _process.run(["ip", "netns", "pids", self.namespace]).split()
+        except ApplierError:
+            return []  # there is no such namespace at this moment
+        pids = sorted(int(pid) for pid in listed)
+        if daemon == "agent":
+            return [pid for pid in pids if _is_agent(pid)]
+        return [pid for pid in pids if _read(pid, "comm").strip() == daemon.encode()]
+
     def connect(self, timeout: float = 60.0) -> AgentClient:
         """A connection to the agent; HostError if there is none."""
         return AgentClient(self.socket, timeout=timeout)
 
-    def status(self) -> dict[str, Any]:
+    def status(self, timeout: float = 5.0) -> dict[str, Any]:
         """What the agent says of itself; HostError if there is none."""
-        with self.connect(timeout=5.0) as client:
+        with self.connect(timeout) as client:
             return client.status()
 
-    def status_or_error(self) -> dict[str, Any]:
+    def status_or_error(self, timeout: float = 5.0) -> dict[str, Any]:
         """The same, or {"error": …}: one dead router must not hide the other."""
         try:
-            return self.status()
+            return self.status(timeout)
         except VpcRouterError as error:
             return {"error": str(error)}
 
@@ -145,7 +157,17 @@ def _namespace_of(pid: int) -> int | None:
 
 def _mentions(pid: int, directory: Path) -> bool:
     wanted = os.fsencode(directory)
+    return any(wanted in _read(pid, name) for name in ("cmdline", "environ"))
+
+
+def _is_agent(pid: int) -> bool:
+    words = _read(pid, "cmdline").split(b"\0")
+    return b"vpcrouter" in words and b"run" in words
+
+
+def _read(pid: int, name: str) -> bytes:
+    """A file of /proc; nothing of a process that has ended."""
     try:
-        return any(wanted in Path("/proc", str(pid), name).read_bytes() for name in ("cmdline", "environ"))
+        return Path("/proc", str(pid), name).read_bytes()
     except OSError:
-        return False
+        return b""

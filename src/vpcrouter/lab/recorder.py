@@ -1,26 +1,29 @@
 """Watches both routers while something is done to them, for a timeline.
 
-Called by `drill`. One thread asks both agents ten times a second; what happens between two looks is seen by
-its counters only. Times are seconds since the recorder began.
+Called by `drill`, `soak` and the command line. A thread for each router asks its agent ten times a second; what
+happens between two looks is seen by its counters only. Times are seconds since the recorder began.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
 from attrs import evolve
 
+from vpcrouter.lab.holders import GATEWAY, Holders
 from vpcrouter.lab.laboratory import Laboratory
-from vpcrouter.lab.layout import ROUTERS
-from vpcrouter.lab.probing import ProbeReport
+from vpcrouter.lab.layout import OUTSIDE, ROUTERS
+from vpcrouter.lab.probing import Probe, ProbeReport, Target
 from vpcrouter.timeline import Deed, Mark, Recording, RoleSpan, Silence
 
 LOOK_S = 0.1
+_ANSWER_S = 0.3
+"""A stopped agent takes connections and says nothing."""
 _MARKED = ("reloads", "restarts", "starts", "deaths")
 
 
@@ -36,19 +39,21 @@ class Recorder:
         self._counters: dict[str, dict[str, int]] = {}
         self._deeds: list[Deed] = []
         self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="recorder", daemon=True)
+        self._threads = [threading.Thread(target=self._watch, args=(router,), daemon=True) for router in ROUTERS]
         self.began_ns = time.monotonic_ns()
 
     def __enter__(self) -> Recorder:
         self.began_ns = time.monotonic_ns()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ends.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     @property
     def now_s(self) -> float:
@@ -69,8 +74,14 @@ class Recorder:
         """What was done so far."""
         return tuple(self._deeds)
 
-    def recording(self, title: str, probes: dict[str, ProbeReport]) -> Recording:
-        """All of it."""
+    def recording(
+        self,
+        title: str,
+        probes: Mapping[str, Sequence[ProbeReport]],
+        *,
+        both_serve: Sequence[tuple[float, float]] | None = None,
+    ) -> Recording:
+        """All of it, with what probes saw; each watcher may have sent several sets, one after the other."""
         return Recording(
             title=title,
             length_s=self.now_s,
@@ -78,7 +89,11 @@ class Recorder:
             roles={router: tuple(spans) for router, spans in self._spans.items()},
             marks={router: tuple(marks) for router, marks in self._marks.items()},
             commands={router: tuple(marks) for router, marks in self._commands.items()},
-            silences={f"{guest} probes": tuple(self._silences(report)) for guest, report in probes.items()},
+            both_serve=None if both_serve is None else tuple(both_serve),
+            silences={
+                watcher: tuple(silence for report in reports for silence in self._silences(report))
+                for watcher, reports in probes.items()
+            },
         )
 
     def _silences(self, report: ProbeReport) -> Iterator[Silence]:
@@ -92,11 +107,10 @@ class Recorder:
                 cause=cause_of(self._deeds, start_s, start_s + outage.length_ms / 1000),
             )
 
-    def _watch(self) -> None:
+    def _watch(self, router: str) -> None:
+        machine = self._laboratory.machines[router]
         while not self._ends.wait(LOOK_S):
-            for router, machine in self._laboratory.machines.items():
-                status = machine.status_or_error()
-                self._note(router, self.now_s, status)
+            self._note(router, self.now_s, machine.status_or_error(_ANSWER_S))
 
     def _note(self, router: str, now_s: float, status: dict[str, Any]) -> None:
         role = str(status.get("role", "gone"))
@@ -130,3 +144,19 @@ class Recorder:
 def cause_of(deeds: list[Deed] | tuple[Deed, ...], start_s: float, end_s: float) -> str:
     """The deed within which an outage began or ended; empty if there is none."""
     return next((deed.what for deed in deeds if deed.start_s <= end_s and start_s <= deed.end_s), "")
+
+
+def watch(laboratory: Laboratory, seconds: float, guests: Sequence[str]) -> Recording:
+    """What happens within so many seconds, whoever does it, with a probe from each guest to the outside and back."""
+    with ExitStack() as stack:
+        recorder = stack.enter_context(Recorder(laboratory))
+        holders = stack.enter_context(Holders(laboratory, GATEWAY))
+        probes = {
+            f"{guest} → {OUTSIDE}": stack.enter_context(Probe(laboratory, guest, Target.parse(OUTSIDE)))
+            for guest in guests
+        }
+        time.sleep(seconds)
+        reports = {name: [probe.stop()] for name, probe in probes.items()}
+        began_s = recorder.began_ns / 1e9
+        both = [(start - began_s, end - began_s) for start, end in holders.both()]
+        return recorder.recording(f"{laboratory.names.prefix}: {seconds:g} s", reports, both_serve=both)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from vpcrouter.lab.failover import Failover
     from vpcrouter.lab.laboratory import Rebooted
     from vpcrouter.lab.probing import Outage, ProbeReport
+    from vpcrouter.lab.soak import SoakReport
+    from vpcrouter.lab.verdict import Finding
 
 
 def burst_table(report: BurstReport) -> Table:
@@ -86,6 +88,30 @@ def drill_table(report: DrillReport) -> Table:
     longest_ms = max((each.longest_pause_ms for each in report.streams.values()), default=0.0)
     table.add_row("longest pause of a stream", f"{longest_ms:.0f} ms")
     return table
+
+
+def soak_tables(report: SoakReport) -> list[Table]:
+    """The figures; then a row for each outage and each time of two masters."""
+    figures = Table("", "", title=f"soak: {report.seconds:.0f} s, {len(report.steps)} steps, seed {report.seed}")
+    figures.show_header = False
+    for name, sent in report.sent.items():
+        figures.add_row(f"{name}: probes sent / lost", f"{sent} / {report.lost[name]}")
+    figures.add_row("outages / that may not be", f"{len(report.outages)} / {_bad(report.outages)}")
+    figures.add_row("double-master time, partitions included", f"{report.double_master_ms:.0f} ms")
+    figures.add_row("times of two masters that may not be", str(_bad(report.both_serve)))
+    figures.add_row("at the end", "; ".join(report.problems) or "one master, ready backup, as at the beginning")
+    if not report.outages and not report.both_serve:
+        return [figures]
+    findings = Table("at", "who", "length", "lost", "cause", "may cost", "", title="outages and two masters")
+    for each in sorted((*report.outages, *report.both_serve), key=lambda found: found.at_s):
+        mark = Text("may be", style="green") if each.may_be else Text("MAY NOT BE", style="red bold")
+        cells = (f"{each.at_s:.2f} s", each.watcher, f"{each.length_ms:.1f} ms", str(each.lost), each.cause or "none")
+        findings.add_row(*cells, f"{each.may_cost_ms:.0f} ms", mark)
+    return [figures, findings]
+
+
+def _bad(findings: tuple[Finding, ...]) -> int:
+    return sum(not each.may_be for each in findings)
 
 
 def reboot_table(done: dict[str, Rebooted]) -> Table:

@@ -1,0 +1,130 @@
+"""Who holds a virtual address, seen from the outside: the kernels' own notifications, not what a router says of itself.
+
+Called by `soak` and by tests. `ip monitor` in each router tells of every change within a millisecond or so. A router
+whose namespace goes, or all of whose processes are killed, counts as one that holds nothing; when its namespace is
+there again it is watched again. Times are those of CLOCK_MONOTONIC in seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+
+from vpcrouter.appliers import _process
+from vpcrouter.errors import VpcRouterError
+from vpcrouter.lab.companion import Speaker
+from vpcrouter.lab.laboratory import Laboratory
+from vpcrouter.lab.layout import ROUTERS
+
+GATEWAY = "10.1.4.1"
+"""Of a tier that nothing happens to in what the laboratory does by itself."""
+_AGAIN_S = 0.05
+_STARTED_S = 0.2
+"""By then `ip monitor` listens; what changed before is in the list that is asked for then."""
+
+Span = tuple[float, float]
+"""From when to when."""
+
+
+class Holders:
+    """Watches both routers inside the `with` block."""
+
+    def __init__(self, laboratory: Laboratory, address: str = GATEWAY) -> None:
+        self._laboratory, self._address = laboratory, address
+        self._spans: dict[str, list[Span]] = {router: [] for router in ROUTERS}
+        self._since: dict[str, float | None] = dict.fromkeys(ROUTERS)
+        self._speakers: dict[str, Speaker] = {}
+        self._heard: set[str] = set()
+        """Routers that have changed the address since they are watched, so that an older list says nothing."""
+        self._lock = threading.Lock()
+        self._ends = threading.Event()
+        self._threads = [threading.Thread(target=self._watch, args=(router,), daemon=True) for router in ROUTERS]
+        self.began = 0.0
+
+    def __enter__(self) -> Holders:
+        for thread in self._threads:
+            thread.start()
+        time.sleep(_STARTED_S * 1.5)
+        self.began = time.monotonic()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ends.set()
+        for speaker in tuple(self._speakers.values()):
+            speaker.end()
+        for thread in self._threads:
+            thread.join()
+
+    def spans(self, router: str) -> tuple[Span, ...]:
+        """When it held the address, until now."""
+        with self._lock:
+            since = self._since[router]
+            return (*self._spans[router], *([(since, time.monotonic())] if since is not None else []))
+
+    def both(self) -> tuple[Span, ...]:
+        """When both did."""
+        return tuple(overlaps(*(self.spans(router) for router in ROUTERS)))
+
+    def neither(self) -> tuple[Span, ...]:
+        """When nobody did, since the watch began."""
+        held = sorted(span for router in ROUTERS for span in self.spans(router))
+        return tuple(gaps(held, (self.began, time.monotonic())))
+
+    def _watch(self, router: str) -> None:
+        while not self._ends.is_set():
+            try:
+                with Speaker(self._laboratory, router, ["ip", "-4", "-o", "monitor", "address"]) as speaker:
+                    self._speakers[router] = speaker
+                    self._heard.discard(router)
+                    threading.Timer(_STARTED_S, self._look, (router, speaker)).start()
+                    for line in speaker.lines():
+                        if f" {self._address}/" in line:
+                            self._heard.add(router)
+                            self._note(router, not line.startswith("Deleted "))
+            except VpcRouterError:
+                pass  # it is gone for a while
+            self._note(router, False)
+            self._ends.wait(_AGAIN_S)
+
+    def _look(self, router: str, speaker: Speaker) -> None:
+        """What it holds before anything changes."""
+        if self._ends.is_set() or self._speakers.get(router) is not speaker:
+            return
+        try:
+            listed = _process.run(["ip", "-n", self._laboratory.names.namespace(router), "-4", "-o", "address"])
+        except VpcRouterError:
+            return
+        if router not in self._heard:
+            self._note(router, f" {self._address}/" in listed.decode())
+
+    def _note(self, router: str, holds: bool) -> None:
+        with self._lock:
+            since, now = self._since[router], time.monotonic()
+            if holds and since is None:
+                self._since[router] = now
+            elif not holds and since is not None:
+                self._spans[router].append((since, now))
+                self._since[router] = None
+
+
+def overlaps(one: Sequence[Span], other: Sequence[Span]) -> Iterator[Span]:
+    """The times that are in both, in order; each sequence is in order."""
+    for start, end in one:
+        for begins, ends in other:
+            if max(start, begins) < min(end, ends):
+                yield max(start, begins), min(end, ends)
+
+
+def gaps(spans: Sequence[Span], within: Span) -> Iterator[Span]:
+    """The times of `within` that are in none of the spans, which are in the order of their beginnings."""
+    at = within[0]
+    for start, end in spans:
+        if start > at:
+            yield at, min(start, within[1])
+        at = max(at, end)
+    if at < within[1]:
+        yield at, within[1]
