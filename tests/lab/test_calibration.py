@@ -17,7 +17,7 @@ from vpcrouter.simulation.pair import run
 from vpcrouter.simulation.recording import RoleStep
 from vpcrouter.simulation.strategies import BASE_MS, add_tier, boot, public, remove_tier
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timed]
 
 EARLY_MS, LATE_MS = 120, 700
 """How much earlier and later than in the simulator a role may come in the laboratory."""

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.conftest import new_laboratory
 from tests.lab.test_moves import OTHER, carried_on
 from tests.lab.test_partitions import counted, master_of, watched
+from vpcrouter.lab.burst import burst_files, run_burst
+from vpcrouter.lab.demo import find_burst
 from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import ROUTERS
@@ -21,6 +24,18 @@ GUEST = "vm4"
 SETTLED_S = 20.0
 OUTAGE_MS = 700
 """Seen: 320 to 540. 100 ms until a loss counts, 322 ms of the election, and what a busy machine adds."""
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Laboratory]:
+    """One whose routers forget a loss a second and a half after it, not five."""
+    laboratory = new_laboratory("--found-after-ms", "1500")
+    try:
+        laboratory.up()
+        assert run_burst(laboratory, burst_files(find_burst(None))).is_good
+        yield laboratory
+    finally:
+        laboratory.down()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.load import burst_of, write_files
 from vpcrouter.lab.probing import Probe, Target
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timed]
 
 COMMANDS = 1000
 

@@ -1,10 +1,12 @@
-"""The carrier moves and no packet is lost: tiers come and go on both routers, at once, one by one, or on one alone."""
+"""The carrier moves and no packet is lost: tiers come and go on both routers, at once, one by one, or on one alone.
+
+What is killed in the middle of a move is in test_fault_matrix.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import time
@@ -22,7 +24,7 @@ from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import ROUTERS
 from vpcrouter.lab.probing import Probe, Target
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timed]
 
 LOWEST, NEXT = "eth2", "eth3"
 GUEST = "vm4"
@@ -31,7 +33,8 @@ MOVED_S = 5.0
 NOBODY_NOTICES = 1
 """Probes of 1 ms. While keepalived hands the addresses on they are nobody's for 0.2 to 0.6 ms (docs/redundancy.md), and
 one probe in some thousands meets that; an election would lose three hundred."""
-SKEW_S = 3.0
+SKEW_S = 10.0
+"""How far apart the two may hear of a change."""
 OTHER = {"rA": "rB", "rB": "rA"}
 
 
@@ -112,12 +115,18 @@ def change(routers: Laboratory, order: Sequence[str], *, add: bool, skew_s: floa
         assert virtual_addresses(routers, router) == (roles[router] == "master")
 
 
-@pytest.mark.parametrize("skew_s", [0.0, SKEW_S])
 @pytest.mark.parametrize("first", ROUTERS)
-def test_the_lowest_tier_goes_and_comes(routers: Laboratory, master: str, first: str, skew_s: float) -> None:
+def test_the_lowest_tier_goes_and_comes(routers: Laboratory, master: str, first: str) -> None:
     order = (first, OTHER[first])
-    change(routers, order, add=False, skew_s=skew_s, ends_on=NEXT)
-    change(routers, order, add=True, skew_s=skew_s, ends_on=LOWEST)
+    change(routers, order, add=False, skew_s=0, ends_on=NEXT)
+    change(routers, order, add=True, skew_s=0, ends_on=LOWEST)
+
+
+def test_the_two_hear_of_it_ten_seconds_apart_in_either_order(routers: Laboratory) -> None:
+    """The serving router first when the tier goes, and last when it comes."""
+    master = make_whole(routers, "rA")
+    change(routers, (master, OTHER[master]), add=False, skew_s=SKEW_S, ends_on=NEXT)
+    change(routers, (OTHER[master], master), add=True, skew_s=SKEW_S, ends_on=LOWEST)
 
 
 @pytest.mark.parametrize("on_the", ["master", "backup"])
@@ -132,48 +141,6 @@ def test_one_of_them_never_hears_of_it(routers: Laboratory, master: str, on_the:
         result = probing.stop()
     assert len(result.outages) == 1
     assert result.longest_outage_ms <= 500, result
-
-
-@pytest.mark.parametrize("add", [False, True], ids=["removed", "added"])
-@pytest.mark.parametrize("seed", range(3))
-def test_an_agent_is_killed_in_the_middle(routers: Laboratory, seed: int, add: bool) -> None:
-    master = make_whole(routers, "rA")
-    chance = random.Random(seed)
-    if add:
-        change(routers, ROUTERS, add=False, skew_s=0, ends_on=NEXT)
-    with Probe(routers, GUEST, Target.parse("ext")) as probing:
-        for router in ROUTERS:
-            change_tier(routers, router, add=add)
-        time.sleep(chance.uniform(0.0, 0.7))
-        victim = chance.choice(ROUTERS)
-        os.kill(routers.machines[victim].status()["pid"], signal.SIGKILL)
-        time.sleep(chance.uniform(0.0, 0.5))
-        routers.machines[victim].wait_until_it_answers(routers.machines[victim].start(100))
-        moved = routers.wait(lambda status: is_pair(status) and carried_on(status, LOWEST if add else NEXT), MOVED_S)
-        time.sleep(0.3)
-        result = probing.stop()
-    assert moved, routers.status()
-    assert routers.status()[master]["role"] == "master"
-    assert result.lost <= NOBODY_NOTICES, result
-
-
-@pytest.mark.parametrize("after_s", [0.05, 0.3, 0.5])
-def test_the_master_crashes_in_the_middle(routers: Laboratory, after_s: float) -> None:
-    master = make_whole(routers, "rA")
-    change(routers, ROUTERS, add=False, skew_s=0, ends_on=NEXT)
-    with Probe(routers, GUEST, Target.parse("ext")) as probing:
-        for router in ROUTERS:
-            change_tier(routers, router, add=True)
-        time.sleep(after_s)
-        routers.cut_off(master)
-        assert routers.wait(lambda status: status[OTHER[master]]["role"] == "master", SETTLED_S), routers.status()
-        time.sleep(1.0)
-        result = probing.stop()
-    assert len(result.outages) == 1, result
-    assert result.longest_outage_ms <= 600, result
-    routers.heal()
-    assert routers.wait(lambda status: is_pair(status) and carried_on(status, LOWEST), SETTLED_S), routers.status()
-    assert [virtual_addresses(routers, router) for router in ROUTERS].count(True) == 1
 
 
 def test_a_peer_whose_agent_is_dead_is_waited_for(routers: Laboratory) -> None:

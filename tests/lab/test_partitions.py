@@ -1,7 +1,6 @@
 """Networks between the routers are cut and no link goes down: one router serves, wherever they hear each other.
 
-Who holds the gateway of a tier that nothing happens to is looked at every few milliseconds, and a guest there sends a
-probe each millisecond.
+Who holds the gateway of a tier is seen in the kernels' notifications, and a guest sends a probe each millisecond.
 """
 
 from __future__ import annotations
@@ -9,22 +8,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event, Thread
 
 import pytest
 from attrs import define, field
 
-from tests.lab.test_drift import holds_gateway
 from tests.lab.test_moves import OTHER, carried_on
 from vpcrouter.lab.failover import is_pair
+from vpcrouter.lab.holders import Holders
 from vpcrouter.lab.laboratory import Laboratory
-from vpcrouter.lab.layout import ROUTERS
 from vpcrouter.lab.probing import Probe, Target
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timed]
 
 LOWEST, NEXT = "eth2", "eth3"
 GUEST = "vm4"
+GATEWAY = "10.1.3.1"
 SETTLED_S = 20.0
 TIMEOUT_MS = 3 * 100 + 100 * (256 - 199) / 256
 """The master-down interval at 100 ms advertisements: how long VRRP itself may take to see that a master is gone."""
@@ -42,28 +40,12 @@ class Watch:
 
 @contextmanager
 def watched(laboratory: Laboratory) -> Iterator[Watch]:
-    watch, stop = Watch(), Event()
-
-    def look() -> None:
-        last, since = "", time.monotonic()
-        while True:
-            held = [holds_gateway(laboratory, router) for router in ROUTERS]
-            now = "both" if all(held) else "" if any(held) else "neither"
-            if now != last or stop.is_set():
-                if last:
-                    getattr(watch, f"{last}_ms").append((time.monotonic() - since) * 1000)
-                last, since = now, time.monotonic()
-            if stop.is_set():
-                return
-            time.sleep(0.005)
-
-    thread = Thread(target=look)
-    thread.start()
-    try:
+    """The lists are there when the block has ended."""
+    watch = Watch()
+    with Holders(laboratory, GATEWAY) as holders:
         yield watch
-    finally:
-        stop.set()
-        thread.join()
+        watch.both_ms += [(end - start) * 1000 for start, end in holders.both()]
+        watch.neither_ms += [(end - start) * 1000 for start, end in holders.neither()]
 
 
 def master_of(laboratory: Laboratory) -> str:
