@@ -1,19 +1,25 @@
-"""Durable appends beside the bare system calls, in the same directory, with the same bytes.
+"""Durable appends beside the bare system calls, SQLite and eventsourcing, in one directory and of the same bytes.
 
-The peer is what no journal can go below: a write at the end of a file and an fdatasync. One hundred of each make one
-measurement, since a single one is at the disk's mercy. The 64 writers are what the agent makes of 64 clients at
-once: their entries in one group.
+The bare calls are what no journal can go below: a write at the end of a file and an fdatasync. SQLite inserts the same
+bytes as a row and commits (WAL, synchronous=FULL: its log is synced at each commit); eventsourcing saves an aggregate's
+event the same way. One hundred of each make one measurement, since a single one is at the disk's mercy. The 64 writers
+are what the agent makes of 64 clients at once: their entries in one group, in SQLite one transaction.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterable
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import UUID
+
+from eventsourcing.application import Application
 
 from bench import samples
+from bench.replay import Leases, open_database
 from bench.row import Reach, Row, side_by_side, timed
 from vpcrouter.journal import Entry, Journal, read_journal
 
@@ -32,25 +38,54 @@ def rows(smoke: bool) -> Iterable[Row]:
             ]
             group = [entry for entry, _ in zip(single * _WRITERS, range(_WRITERS), strict=False)]
             record = _bytes_of_one(one, directory / "one", single[5])
+            database = open_database(directory / "rows")
+            save = _eventsourcing(directory / "aggregate")
             with (directory / "bare").open("ab", buffering=0) as bare:
-                peer, ours, shared = side_by_side(
+                peer, row, saved, ours, shared, rows_shared = side_by_side(
                     lambda: _each(_AT_ONCE, lambda: _bare(bare.fileno(), record)),
+                    lambda: _each(_AT_ONCE, lambda: _insert(database, [record])),
+                    lambda: _each(_AT_ONCE, save),
                     lambda: _each(_AT_ONCE, lambda: one.append(single[5:6], time_ns=1)),
                     lambda: _each(_AT_ONCE, lambda: many.append(group, time_ns=1)),
+                    lambda: _each(_AT_ONCE, lambda: _insert(database, [record] * _WRITERS)),
                     rounds=rounds,
                 )
         opened = side_by_side(lambda: timed(lambda: Journal.open(directory / "many").close()), rounds=rounds)
-    reach = Reach(at_most_times=1.5)
-    yield Row(what="durable append, one at a time", peer_name="write + fdatasync", peer=peer, ours=ours, reach=reach)
-    yield Row(
-        what=f"durable appends, {_WRITERS} writers",
-        peer_name="one at a time",
-        peer=1000 / ours,
-        ours=1000 * _WRITERS / shared,
-        unit="appends/s",
-        reach=Reach(at_least_times=20),
-    )
+    for peer_name, figure, reach in (
+        ("write + fdatasync", peer, Reach(at_most_times=1.5)),
+        ("SQLite (WAL, FULL)", row, None),
+        ("eventsourcing, SQLite", saved, None),
+    ):
+        yield Row(what="durable append, one at a time", peer_name=peer_name, peer=figure, ours=ours, reach=reach)
+    for peer_name, figure, reach in (
+        ("one at a time", 1000 / ours, Reach(at_least_times=20)),
+        ("SQLite (WAL, FULL), one transaction", 1000 * _WRITERS / rows_shared, None),
+    ):
+        what, rate = f"durable appends, {_WRITERS} writers", 1000 * _WRITERS / shared
+        yield Row(what=what, peer_name=peer_name, peer=figure, ours=rate, unit="appends/s", reach=reach)
     yield Row(what="opening a journal for writing", ours=opened[0])
+
+
+def _insert(database: sqlite3.Connection, bodies: list[bytes]) -> None:
+    with database:
+        database.executemany(
+            "INSERT INTO events (time, origin, id, event) VALUES (?, ?, ?, ?)",
+            [(1, "bench", "c", body) for body in bodies],
+        )
+
+
+def _eventsourcing(path: Path) -> Callable[[], object]:
+    """Saves one more lease."""
+    application = Application[UUID](
+        env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path), "SQLITE_LOCK_TIMEOUT": "10"}
+    )
+    leases, numbers = Leases(), count()
+
+    def save() -> None:
+        leases.put("10.1.2.10", "02:00:00:00:00:01", f"vm-{next(numbers)}")
+        application.save(leases)
+
+    return save
 
 
 def _each(count: int, action: Callable[[], object]) -> float:

@@ -139,15 +139,21 @@ def _load(journal: Path) -> None:
             pass
 
 
-def _sqlite(path: Path, bodies: Sequence[bytes]) -> Callable[[], object]:
-    """The same events in rows, with what the journal has beside them."""
+def open_database(path: Path) -> sqlite3.Connection:
+    """A table of events, with what the journal has beside them, as durable as the journal."""
     database = sqlite3.connect(path)
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
     database.execute("CREATE TABLE events (seq INTEGER PRIMARY KEY, time INTEGER, origin TEXT, id TEXT, event BLOB)")
-    rows = ((number, time.time_ns(), "", "", body) for number, body in enumerate(bodies, start=1))
+    return database
+
+
+def _sqlite(path: Path, bodies: Sequence[bytes]) -> Callable[[], object]:
+    """The same events in rows."""
+    database = open_database(path)
+    rows = ((time.time_ns(), "", "", body) for body in bodies)
     with database:
-        database.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
+        database.executemany("INSERT INTO events (time, origin, id, event) VALUES (?, ?, ?, ?)", rows)
 
     def read() -> State:
         fold = Fold(State())

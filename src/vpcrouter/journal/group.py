@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from vpcrouter.errors import MalformedInputError
@@ -62,8 +63,11 @@ def pack_group(chain: Chain, group: Sequence[Prepared], first_seq: int) -> bytes
 
 
 def _label(text: str, name: str) -> bytes:
-    if not text:
-        return b""
+    return _bytes_of_label(text, name) if text else b""
+
+
+@lru_cache(maxsize=256)  # a burst has one origin
+def _bytes_of_label(text: str, name: str) -> bytes:
     try:
         label = text.encode()
     except UnicodeEncodeError:

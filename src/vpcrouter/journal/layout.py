@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import struct
+from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ SEQ_AT = 8
 TAIL = struct.Struct("<16sIIB")
 """chain, length of record again, CRC32C of all before it, closing mark."""
 _HEAD_BYTES, _TAIL_BYTES = HEAD.size, TAIL.size
-_END = struct.Struct("<IB")
+_pack_head, _pack_link, _pack_end = HEAD.pack, struct.Struct("<16sI").pack, struct.Struct("<IB").pack
 OPENING_MARK = 0xA6
 CLOSING_MARK = 0x6A
 """Neither mark is zero: where a crash left zeros, a record neither begins nor ends."""
@@ -116,11 +117,12 @@ class Chain:
     """
 
     def __init__(self, header: bytes | memoryview) -> None:
-        self._hash = hashlib.blake2b(header, digest_size=CHAIN_BYTES)
+        self._begin(hashlib.blake2b(header, digest_size=CHAIN_BYTES))
 
-    def add(self, data: bytes | memoryview) -> None:
+    def _begin(self, running: hashlib.blake2b) -> None:
+        self._hash = running
+        self.add: Callable[[bytes | memoryview], None] = running.update
         """Take in the bytes that follow."""
-        self._hash.update(data)
 
     @property
     def value(self) -> bytes:
@@ -130,7 +132,7 @@ class Chain:
     def copy(self) -> Chain:
         """A second one that goes its own way from here."""
         twin = Chain.__new__(Chain)
-        twin._hash = self._hash.copy()
+        twin._begin(self._hash.copy())
         return twin
 
 
@@ -148,11 +150,11 @@ def pack_record(
     """One record; takes its bytes into the chain."""
     length = MIN_RECORD_BYTES + len(origin) + len(command_id) + len(event)
     flags = GROUP_GOES_ON if goes_on else 0
-    head = HEAD.pack(OPENING_MARK, flags, len(origin), len(command_id), length, seq, time_ns, position)
-    body = b"".join((head, origin, command_id, event))
+    body = _pack_head(OPENING_MARK, flags, len(origin), len(command_id), length, seq, time_ns, position)
+    body += origin + command_id + event
     chain.add(body)
-    tail = chain.value + length.to_bytes(4, "little")
-    tail += _END.pack(crc32c(tail, crc32c(body)), CLOSING_MARK)
+    tail = _pack_link(chain.value, length)
+    tail += _pack_end(crc32c(tail, crc32c(body)), CLOSING_MARK)
     chain.add(tail)
     return body + tail
 
