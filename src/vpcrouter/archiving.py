@@ -1,19 +1,21 @@
 """Moves older records of a journal to an archive: computes what the state was there, the rest is `journal.archive`.
 
 The base is made by folding the records themselves, from the first one or from the base before, never from a snapshot
-that happens to be there; what was written is read back and compared. Called by the command line.
+that happens to be there; what was written is read back and compared. It is in a form that every later version reads
+(`beginnings`). Called by the command line.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from vpcrouter.beginnings import pack_history, unpack_history
 from vpcrouter.errors import DamagedJournalError
-from vpcrouter.journal import Archiving, Snapshot, archive, find_base
+from vpcrouter.journal import LASTING, Archiving, Snapshot, archive, find_base
 from vpcrouter.projections.digest import digest
-from vpcrouter.replaying import replay_journal
+from vpcrouter.replaying import replay_journal, state_of
 from vpcrouter.state import State
-from vpcrouter.state_codec import SCHEMA, pack_state, unpack_state
+from vpcrouter.state_codec import SCHEMA
 
 
 def archive_records(directory: Path, to: Path, *, before: int, time_ns: int) -> Archiving:
@@ -24,12 +26,12 @@ def archive_records(directory: Path, to: Path, *, before: int, time_ns: int) -> 
 
     def base(seq: int, chain: bytes) -> Snapshot:
         state = _state_at(directory, seq)
-        body = pack_state(state)
-        if unpack_state(body) != state:
+        body = pack_history(state)
+        if unpack_history(body) != state:
             raise DamagedJournalError("the state does not survive being packed", where=str(directory))
-        return Snapshot(seq=seq, time_ns=time_ns, chain=chain, schema=SCHEMA, digest=digest(state), body=body)
+        return Snapshot(seq=seq, time_ns=time_ns, chain=chain, schema=LASTING, digest=digest(state), body=body)
 
-    return archive(directory, to, base, schema=SCHEMA, before=before)
+    return archive(directory, to, base, schema=LASTING, before=before)
 
 
 def _state_at(directory: Path, seq: int) -> State:
@@ -37,4 +39,4 @@ def _state_at(directory: Path, seq: int) -> State:
     start = find_base(directory, schema=SCHEMA)
     if start is None:
         return replay_journal(directory, State(), 0, until=seq).state
-    return replay_journal(directory, unpack_state(start.body), start.seq, until=seq).state
+    return replay_journal(directory, state_of(start), start.seq, until=seq).state

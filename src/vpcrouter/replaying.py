@@ -9,10 +9,17 @@ from pathlib import Path
 
 from attrs import frozen
 
+from vpcrouter.beginnings import unpack_history
 from vpcrouter.errors import MalformedInputError
 from vpcrouter.events.sealing import Sealer
-from vpcrouter.journal import read_batches
+from vpcrouter.journal import LASTING, Snapshot, read_batches
 from vpcrouter.state import State
+from vpcrouter.state_codec import unpack_state
+
+
+def state_of(snapshot: Snapshot) -> State:
+    """The state in a snapshot or base. Raises MalformedInputError."""
+    return (unpack_history if snapshot.schema == LASTING else unpack_state)(snapshot.body)
 
 
 @frozen(kw_only=True)

@@ -47,10 +47,10 @@ from vpcrouter.projections.digest import digest
 from vpcrouter.projections.electors import electors
 from vpcrouter.projections.essential import is_essential
 from vpcrouter.receipt import Receipt
-from vpcrouter.replaying import replay_journal
+from vpcrouter.replaying import replay_journal, state_of
 from vpcrouter.revert import commands_between
 from vpcrouter.state import Draft, State, StateView
-from vpcrouter.state_codec import SCHEMA, pack_state, unpack_state
+from vpcrouter.state_codec import SCHEMA, pack_state
 from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.undo import undo
 from vpcrouter.values.carriage import Carriage, Elector, FoundElector, PeerCarriage
@@ -96,7 +96,7 @@ def _newest_snapshot(directory: Path, until: int | None = None) -> Past:
     """The state that need not be replayed. One that does not count, or whose digest is wrong, costs time, not truth."""
     snapshot, _ = find_snapshot(directory, schema=SCHEMA, until=until)
     if snapshot is not None:
-        past = Past(seq=snapshot.seq, state=unpack_state(snapshot.body))
+        past = Past(seq=snapshot.seq, state=state_of(snapshot))
         if past.digest == snapshot.digest:
             return past
     return Past(seq=0, state=State())

@@ -34,7 +34,9 @@ with atheris.instrument_imports(include=["vpcrouter"]):
     from vpcrouter.values.beacon import Saying
 
 ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = sorted({path.parent for path in (ROOT / "journal" / "golden").rglob("*.journal")})
+GOLDEN = sorted(
+    {path.parent for path in (ROOT / "journal" / "golden").rglob("*.journal") if not (path.parent / "archive").exists()}
+)
 KEY = derive_key(None, "10.1.0.0/16")
 MOST_BYTES = 64 * 1024
 SECONDS_AN_INPUT = 1

@@ -18,12 +18,29 @@ from crc32c import crc32c
 
 from tests.journal.samples import CONFIRMATIONS, EVERY_KIND, VPN_AND_BGP, segments
 from vpcrouter import events
+from vpcrouter.archiving import archive_records
 from vpcrouter.errors import JournalError
 from vpcrouter.events import Event
 from vpcrouter.events.codec import encode, event_name
-from vpcrouter.journal import Entry, Journal, JournalRecord, Keys, Snapshot, TornTail, read_journal, write_snapshot
+from vpcrouter.journal import (
+    LASTING,
+    Entry,
+    Journal,
+    JournalRecord,
+    Keys,
+    Snapshot,
+    TornTail,
+    find_base,
+    read_archive,
+    read_journal,
+    readable_after,
+    write_snapshot,
+)
+from vpcrouter.journal.disk import Disk
 from vpcrouter.journal.layout import HEADER_BYTES, Chain, pack_record, sound_groups
+from vpcrouter.journal.manifest import write_archive
 from vpcrouter.projections.digest import digest
+from vpcrouter.replaying import state_of
 from vpcrouter.state import State, replay
 from vpcrouter.values.config import Secret
 from vpcrouter.values.role import Role
@@ -112,10 +129,13 @@ def plain_cut(torn: TornTail) -> dict[str, Any]:
 
 
 def golden_manifest(directory: Path) -> dict[str, Any]:
-    """All that a golden journal promises."""
-    records = list(read_journal(directory))
+    """All that a golden journal promises; where its older records are in an archive, which is not there, the others."""
+    after = readable_after(directory)
+    records = list(read_journal(directory, after))
+    start = find_base(directory, schema=LASTING)
+    state = State() if start is None else state_of(start)
     return {
-        "digest": digest(replay(State(), (record.event for record in records))),
+        "digest": digest(replay(state, (record.event for record in records))),
         "records": [plain_record(record) for record in records],
     }
 
@@ -151,6 +171,20 @@ def write_vpn_and_bgp(directory: Path) -> None:
         keys = journal.keys.path
     keys.unlink()
     (directory / "lock").unlink()
+
+
+def write_archived(directory: Path) -> None:
+    """Every kind of event, twice; the base after those in the archive, which is somewhere else; and the rest."""
+    write_kinds(directory, EVERY_KIND)
+    keys = Keys.beside(directory).path
+    (directory / KEY_FILE).rename(keys)
+    with tempfile.TemporaryDirectory() as room:
+        archive_records(directory, Path(room), before=40, time_ns=1_700_000_002_000_000_000)
+        found = read_archive(directory)
+    assert found is not None
+    write_archive(Disk(), directory, attrs.evolve(found, directory=Path("/srv/archive/r-7-VM")))
+    keys.rename(directory / KEY_FILE)
+    (directory / "lock").unlink(missing_ok=True)
 
 
 def _opaque_snapshot(seq: int, chain: bytes) -> Snapshot:
@@ -418,13 +452,14 @@ def main() -> None:
         write_vpn_and_bgp(tunnels)
         _write_manifest(tunnels, golden_manifest(tunnels))
         print("wrote", tunnels.name)
-    sealed = GOLDEN / "format-1-sealed"
-    if not sealed.exists():
-        write_sealed(sealed)
-        with tempfile.TemporaryDirectory() as room:
-            lay_out(sealed, Path(room) / "copy")
-            _write_manifest(sealed, golden_manifest(Path(room) / "copy"))
-        print("wrote", sealed.name)
+    for name, write in (("format-1-sealed", write_sealed), ("format-1-archived", write_archived)):
+        golden = GOLDEN / name
+        if not golden.exists():
+            write(golden)
+            with tempfile.TemporaryDirectory() as room:
+                lay_out(golden, Path(room) / "copy")
+                _write_manifest(golden, golden_manifest(Path(room) / "copy"))
+            print("wrote", golden.name)
     for name, kinds in GOLDEN_KINDS.items():
         golden = GOLDEN / name
         if not golden.exists():

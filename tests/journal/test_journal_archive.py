@@ -12,6 +12,7 @@ import pytest
 from tests.journal.disks import FaultyDisk, HastyDisk, RecordingDisk
 from tests.journal.samples import EVERY_KIND, entries, expected, segments, write
 from vpcrouter.archiving import archive_records
+from vpcrouter.beginnings import pack_history, unpack_history
 from vpcrouter.errors import DamagedJournalError, JournalError, KeyFileError, LockedJournalError, MissingArchiveError
 from vpcrouter.journal import (
     Archiving,
@@ -32,6 +33,7 @@ from vpcrouter.journal.disk import Disk
 from vpcrouter.journal.manifest import MANIFEST
 from vpcrouter.journal.snapshots import base_files
 from vpcrouter.router import Router, replay
+from vpcrouter.state import State, evolve
 from vpcrouter.state_codec import SCHEMA
 
 GROUPS = [1, 2, 3, 1, 4, 1, 2, 2]
@@ -379,6 +381,27 @@ def test_the_state_is_the_same_at_every_point_and_is_kept_where_the_archive_is_a
     assert archive_records(journal, away, before=0, time_ns=1).until == again
     assert find_snapshot(journal, schema=SCHEMA)[0] is not None
     assert replay(journal, until=3).digest == before[3]
+
+
+def test_a_later_version_begins_with_a_base_of_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its snapshots are of another schema, and the archive is not there."""
+    journal, to = tmp_path / "j", tmp_path / "a"
+    write(journal, [1] * 36, segment_bytes=600, kinds=EVERY_KIND)
+    digest = replay(journal).digest
+    write_snapshot(journal, opaque(36, bytes.fromhex(verify(journal).chain)))
+    until = archive_records(journal, to, before=ALL, time_ns=1).until
+    to.rename(tmp_path / "away")
+    monkeypatch.setattr("vpcrouter.router.SCHEMA", 99)
+    with Router.open(journal) as router:
+        assert (router.seq, router.digest) == (36, digest)
+        assert router.events_since_snapshot == 36 - until
+
+
+def test_every_state_that_there_can_be_has_a_history_of_its_own() -> None:
+    state = State()
+    for event in EVERY_KIND:
+        state = evolve(state, event)
+        assert unpack_history(pack_history(state)) == state
 
 
 def test_a_base_that_cannot_be_written_is_no_archive(journal: Path, to: Path) -> None:

@@ -17,6 +17,7 @@ from vpcrouter.events.registry import EVENTS
 from vpcrouter.journal import Journal, read_journal
 from vpcrouter.projections.digest import digest
 from vpcrouter.replaying import replay_journal
+from vpcrouter.router import replay
 from vpcrouter.state import State
 
 
@@ -25,10 +26,13 @@ def test_a_golden_journal_replays_to_what_it_promised(directory: Path, tmp_path:
     promised = json.loads((directory / MANIFEST).read_text())
     lay_out(directory, tmp_path / "copy")
     assert golden_manifest(tmp_path / "copy") == promised
-    assert digest(replay_journal(tmp_path / "copy", State(), 0).state) == promised["digest"]
+    if not (directory / "archive").exists():
+        assert digest(replay_journal(tmp_path / "copy", State(), 0).state) == promised["digest"]
+    else:
+        assert replay(tmp_path / "copy").digest == promised["digest"]
     with Journal.open(tmp_path / "copy") as journal:
         assert journal.torn_tail is None
-        assert journal.seq == len(promised["records"])
+        assert journal.seq == promised["records"][-1]["seq"]
 
 
 def test_golden_journals_hold_every_kind_and_version_of_event() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.strategies import additive_commands, any_command, as_the_peer_gets_it, port_forwards
 from vpcrouter import commands, events
+from vpcrouter.beginnings import pack_history, unpack_history
 from vpcrouter.contradictions import forward_and_forward
 from vpcrouter.decide import decide
 from vpcrouter.errors import RejectedCommandError
@@ -266,3 +267,10 @@ def test_a_change_upon_which_nothing_came_is_undone_wholly(stream: list[commands
     assert undone.kept == ()
     assert digest(replay(now, undone.events)) == digest(before)
     assert undo(before, before=before, after=now).events == ()
+
+
+@given(streams)
+def test_a_state_has_a_history_of_its_own(stream: list[commands.Command]) -> None:
+    """What a journal begins with whose older records are elsewhere leads to all of the state."""
+    state, _ = run(stream)
+    assert unpack_history(pack_history(state)) == state

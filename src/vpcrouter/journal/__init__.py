@@ -27,6 +27,7 @@ from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.repair import Repair, repair
 from vpcrouter.journal.reserve import reserve_bytes
 from vpcrouter.journal.snapshots import (
+    LASTING,
     PassedOver,
     Snapshot,
     find_base,
@@ -41,6 +42,7 @@ from vpcrouter.journal.writer import Journal
 from vpcrouter.lock import lock_owner
 
 __all__ = [
+    "LASTING",
     "Archiving",
     "Batch",
     "Entry",

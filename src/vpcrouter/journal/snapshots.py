@@ -28,6 +28,8 @@ SNAPSHOTS, BASE = "snapshots", "base"
 """The directories beside the segments: of the caches, and of the one that the journal begins with."""
 SUFFIX = ".snapshot"
 MAGIC = b"\x89VPCS\r\n\x1a"
+LASTING = 0
+"""The schema of a body that every version reads, whatever its own schema is: see journal/FORMAT.md, *Archive*."""
 CLEAR, SEALED = 1, 2
 """The versions: the body in clear, and sealed."""
 _DOMAIN = b"vpcrouter snapshot 1\0"
@@ -181,7 +183,7 @@ def base_files(directory: Path) -> list[Path]:
 
 
 def find_base(directory: Path, *, schema: int) -> Snapshot | None:
-    """The base of a journal with an archive; None if there is none that is sound and of this schema."""
+    """The base of a journal with an archive; None if there is none that is sound and of this schema, or lasting."""
     archive = read_archive(directory)
     if archive is None or base_fault(directory, archive, schema=schema):
         return None
@@ -189,7 +191,7 @@ def find_base(directory: Path, *, schema: int) -> Snapshot | None:
 
 
 def base_fault(directory: Path, archive: Archive, *, schema: int | None = None) -> str:
-    """Why the journal cannot begin with its base, of this schema or of any; empty if it can."""
+    """Why the journal cannot begin with its base, of this schema (or lasting) or of any; empty if it can."""
     try:
         found = _unpack(_base_path(directory, archive.until).read_bytes())
         found.open(Keys.beside(directory))
@@ -197,7 +199,7 @@ def base_fault(directory: Path, archive: Archive, *, schema: int | None = None) 
         return f"it cannot be read: {error.strerror}"
     except (JournalError, MalformedInputError) as error:
         return str(error)
-    if schema not in (None, found.snapshot.schema):
+    if schema is not None and found.snapshot.schema not in (schema, LASTING):
         return f"its schema is {found.snapshot.schema}, not {schema}"
     is_right = (found.snapshot.seq, found.snapshot.chain) == (archive.until, archive.chain)
     return "" if is_right else "it belongs to another history"
@@ -225,7 +227,7 @@ def chain_at(directory: Path, seq: int) -> bytes | None:
 
 
 def _objection(directory: Path, path: Path, snapshot: Snapshot, schema: int) -> str:
-    if snapshot.schema != schema:
+    if snapshot.schema not in (schema, LASTING):
         return f"its schema is {snapshot.schema}, not {schema}"
     if snapshot.seq != int(path.stem):
         return f"it is of record {snapshot.seq}"
