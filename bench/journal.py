@@ -14,12 +14,9 @@ from collections.abc import Callable, Iterable
 from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from uuid import UUID
-
-from eventsourcing.application import Application
 
 from bench import samples
-from bench.replay import Leases, open_database
+from bench.replay import Leases, open_application, open_database
 from bench.row import Reach, Row, side_by_side, timed
 from vpcrouter.journal import Entry, Journal, read_journal
 
@@ -76,9 +73,7 @@ def _insert(database: sqlite3.Connection, bodies: list[bytes]) -> None:
 
 def _eventsourcing(path: Path) -> Callable[[], object]:
     """Saves one more lease."""
-    application = Application[UUID](
-        env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path), "SQLITE_LOCK_TIMEOUT": "10"}
-    )
+    application = open_application(path)
     leases, numbers = Leases(), count()
 
     def save() -> None:

@@ -57,7 +57,7 @@ def segment(data: bytes) -> None:
         verify(directory)
         try:
             before = sum(1 for _ in read_events(directory))
-            replay_journal(directory, State(), 0)
+            replay_journal(directory, State(), 0, few=0)
         except VpcRouterError:
             return
         with Journal.open(directory) as journal:

@@ -1,6 +1,7 @@
 """The journal against a plain list.
 
-Appends, crashes in mid-append, reopening, reading from anywhere, damage, repair, snapshots, command ids.
+Appends, crashes in mid-append, reopening, reading from anywhere, the state at any point, damage, repair, snapshots,
+command ids.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from vpcrouter.journal import (
     JournalRecord,
     Snapshot,
     find_snapshot,
+    read_events,
     read_journal,
     repair,
     verify,
@@ -30,6 +32,8 @@ from vpcrouter.journal import (
 )
 from vpcrouter.journal.layout import HEADER_BYTES
 from vpcrouter.journal.snapshots import chain_at
+from vpcrouter.replaying import replay_journal
+from vpcrouter.state import State, replay
 
 groups = st.lists(
     st.builds(
@@ -102,6 +106,16 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(after=st.integers(0, 60))
     def read_from(self, after: int) -> None:
         assert list(read_journal(self.directory, after)) == self.model[after:]
+        assert list(read_events(self.directory, after)) == [(each.seq, each.event) for each in self.model[after:]]
+
+    @rule(start=st.integers(0, 60), until=st.integers(0, 60), few=st.sampled_from([0, 2, 99]))
+    def look_at_the_past(self, start: int, until: int, few: int) -> None:
+        """From the state at one record to the one at another, as from a snapshot; nobody decided upon these events."""
+        start, until = min(start, until, len(self.model)), min(until, len(self.model))
+        states = [replay(State(), (each.event for each in self.model[:seq])) for seq in (start, until)]
+        found = replay_journal(self.directory, states[0], start, until=until, few=few)
+        assert (found.state, found.seq) == (states[1], until)
+        assert found.is_end == (until == len(self.model))
 
     @rule(data=st.data())
     def damage_is_found_and_undone(self, data: st.DataObject) -> None:
