@@ -143,6 +143,24 @@ def test_a_broken_synchronisation_is_repaired_and_proven(pair: Laboratory, harm:
         assert_alive(streams)
 
 
+def test_no_connection_of_the_serving_router_is_made_anew(pair: Laboratory) -> None:
+    """conntrackd makes what it has and is told of anew, by destroying it first; an answer that comes then is lost."""
+    wait_ready(pair, SETTLED_S)
+    master = roles(pair)["master"]
+    words = ["ip", "netns", "exec", pair.names.namespace(master), "conntrack", "-E", "-e", "DESTROY"]
+    with flows(pair) as streams:
+        time.sleep(1)
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as events:
+            for router in (OTHER[master], master):
+                HARM["killed"](pair, router)
+                time.sleep(0.5)
+                wait_ready(pair, SETTLED_S)
+            events.terminate()
+            destroyed = events.communicate()[0].splitlines()
+        assert_alive(streams)
+    assert [each for each in destroyed if "progname=conntrackd" in each] == []
+
+
 def test_connections_that_the_backup_has_lost_are_noticed_and_fetched(pair: Laboratory) -> None:
     """Nothing died and nothing was reported: only the comparison can tell."""
     wait_ready(pair, SETTLED_S)

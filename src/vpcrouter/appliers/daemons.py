@@ -247,7 +247,13 @@ class DaemonApplier:
         )
 
     def resync_connections(self) -> None:
-        """Ask the peer's conntrackd for all connections; does nothing if ours does not run."""
+        """Ask the peer's conntrackd, on the router that serves, for all connections; nothing if ours does not run.
+
+        What ours believes to be its own is forgotten first (`-f internal`): it would be told to the peer, whose
+        conntrackd makes a connection that it has by taking the one that packets flow through away, and one that times
+        out here, where no packet of it is seen, would be ended there.
+        """
+        self._tell_conntrackd("-f", "internal")
         self._tell_conntrackd("-n")
 
     def share_connections(self) -> None:
@@ -274,10 +280,10 @@ class DaemonApplier:
         self._supervised["keepalived"].stop()
         self.counters["keepalived_stops"] += 1
 
-    def _tell_conntrackd(self, request: str) -> None:
+    def _tell_conntrackd(self, *request: str) -> None:
         supervised = self._supervised["conntrackd"]
         if supervised.process is not None and supervised.process.is_alive():
-            _process.run(["conntrackd", *supervised.kind.arguments(self._settings), request])
+            _process.run(["conntrackd", *supervised.kind.arguments(self._settings), *request])
 
     def close(self) -> None:
         """Give the descriptors back; the daemons go on."""

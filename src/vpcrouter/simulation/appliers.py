@@ -334,7 +334,7 @@ class SimulatedDaemons(DaemonApplier):
             raise ApplierError("does not answer", where="keepalived", hint="what it printed is in keepalived.log")
         return answers[0]
 
-    def _tell_conntrackd(self, request: str) -> None:
+    def _tell_conntrackd(self, *request: str) -> None:
         self._machine.world.sleep(5 * MS)
         die_if_dead()
 
