@@ -236,6 +236,13 @@ def test_of_two_that_both_could_step_back_the_junior_one_does() -> None:
         assert machine.next(tiers(2, 3), claim, LATER).carrier == ("eth3" if senior else "eth2")
 
 
+def test_a_peer_that_obeys_where_its_tier_is_gone_cannot_step_back_there() -> None:
+    """Its elector on eth3 is held; if it counted, each would wait for the other one."""
+    machine = running(3, M, 2, 3, eth2=B)
+    claim = peer(2, 2, role=M, contested_ns=100 * MS, senior=False, eth3=B)
+    assert machine.next(tiers(2), claim, LATER).carrier == "eth2"
+
+
 def test_of_two_that_both_obey_the_one_on_the_higher_tier_takes_the_service() -> None:
     high = running(3, B, 2, 3, eth2=M)
     assert high.next(tiers(2, 3), peer(2, 2, 3, role=B, eth3=M), LATER).carrier == "eth2"

@@ -89,6 +89,20 @@ def test_a_peer_that_starts_again_is_met_again() -> None:
     assert one.hear(successor.beacon(Saying(), KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
 
 
+def test_two_that_were_parted_for_less_than_a_silence_meet_at_once() -> None:
+    """Neither echoes anything that the other has said lately; the newest word is worth an answer, and no older one."""
+    one, other, nonce = met()
+    for _ in range(5):
+        one.beacon(SAYING, KEY, nonce(), NOW)
+        captured = other.beacon(SAYING, KEY, nonce(), NOW)
+    newest = other.beacon(SAYING, KEY, nonce(), NOW)
+    assert one.hear(newest, KEY, NOW) is Heard.GREETING
+    assert one.hear(captured, KEY, NOW) is Heard.NOTHING
+    assert other.hear(one.beacon(Saying(carrier="eth4"), KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
+    assert one.hear(other.beacon(Saying(carrier="eth5"), KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
+    assert one.hear(newest, KEY, NOW) is Heard.NOTHING
+
+
 def test_silence_shows_and_the_last_word_stays() -> None:
     one, _, _ = met()
     late = one.carriage(NOW + SILENT_NS)

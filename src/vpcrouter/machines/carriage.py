@@ -214,7 +214,8 @@ class CarriageMachine:
         if self._role(current) is not Role.MASTER or (peer.contested_ns or 0) < self._patience_ns:
             return None
         obeyed = [device for device in own if self._role(device) is Role.BACKUP]
-        peer_obeys = any(role is Role.BACKUP for device, role in peer.roles.items() if device != peer.carrier)
+        # On an elector that is held for a tier that is gone it may be backup too, and cannot go there.
+        peer_obeys = any(peer.roles.get(each) is Role.BACKUP for each in peer.tiers if each != peer.carrier)
         return obeyed[0] if obeyed and (peer.is_senior or not peer_obeys) else None
 
     def _may_move(self, current: str, target: str, peer: PeerCarriage | None, now_ns: int) -> bool:

@@ -85,6 +85,8 @@ class PeerMachine:
         self._said: tuple[tuple[bytes, Saying], ...] = ()
         """The last beacons, by nonce."""
         self._echo = b""
+        self._newest = 0
+        """The highest number of the peer's beacons."""
         self._last: Beacon | None = None
         self._heard_ns = 0
         self._contested_since_ns: int | None = None
@@ -129,15 +131,19 @@ class PeerMachine:
         last = self._last
         answered = next((saying for nonce, saying in self._said if nonce == beacon.echo), None)
         if answered is None:
-            # Of a peer that was heard a moment ago it is late, or somebody else's copy.
-            if last is not None and now_ns - self._heard_ns < SILENT_NS and last.instance == beacon.instance:
+            # Of a peer that was heard a moment ago it is late, or somebody else's copy. But if it is its newest
+            # word, the two have not heard each other for a while, and an answer begins it again.
+            is_known = last is not None and now_ns - self._heard_ns < SILENT_NS and last.instance == beacon.instance
+            if is_known and beacon.number <= self._newest:
                 return Heard.NOTHING
             is_new = self._echo != beacon.nonce
-            self._echo = beacon.nonce
+            self._echo, self._newest = beacon.nonce, beacon.number
             return Heard.GREETING if is_new else Heard.NOTHING
         if last is not None and last.instance == beacon.instance and beacon.number <= last.number:
             return Heard.NOTHING
         was_silent = now_ns - self._heard_ns >= SILENT_NS
+        is_same = last is not None and last.instance == beacon.instance
+        self._newest = max(self._newest, beacon.number) if is_same else beacon.number
         self._last, self._heard_ns, self._echo = beacon, now_ns, beacon.nonce
         if not (answered.serves and beacon.saying.serves):
             self._contested_since_ns = None
