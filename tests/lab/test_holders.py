@@ -36,6 +36,7 @@ def test_who_holds_an_address_is_seen_from_outside(bare: Laboratory) -> None:
 
     address("rA", "add")
     with Holders(bare) as holders:
+        assert (holders.both(), holders.neither()) == ((), ())
         address("rB", "add")
         time.sleep(0.1)
         address("rA", "del")

@@ -21,6 +21,7 @@ from vpcrouter.lab.layout import ROUTERS
 GATEWAY = "10.1.4.1"
 """Of a tier that nothing happens to in what the laboratory does by itself."""
 _AGAIN_S = 0.05
+_ENOUGH_S = 5.0
 _STARTED_S = 0.2
 """By then `ip monitor` listens; what changed before is in the list that is asked for then."""
 
@@ -38,6 +39,7 @@ class Holders:
         self._speakers: dict[str, Speaker] = {}
         self._heard: set[str] = set()
         """Routers that have changed the address since they are watched, so that an older list says nothing."""
+        self._looked = {router: threading.Event() for router in ROUTERS}
         self._lock = threading.Lock()
         self._ends = threading.Event()
         self._threads = [threading.Thread(target=self._watch, args=(router,), daemon=True) for router in ROUTERS]
@@ -46,7 +48,8 @@ class Holders:
     def __enter__(self) -> Holders:
         for thread in self._threads:
             thread.start()
-        time.sleep(_STARTED_S * 1.5)
+        for looked in self._looked.values():
+            looked.wait(_ENOUGH_S)
         self.began = time.monotonic()
         return self
 
@@ -66,19 +69,23 @@ class Holders:
             return (*self._spans[router], *([(since, time.monotonic())] if since is not None else []))
 
     def both(self) -> tuple[Span, ...]:
-        """When both did."""
-        return tuple(overlaps(*(self.spans(router) for router in ROUTERS)))
+        """When both did, since the watch began."""
+        found = overlaps(*(self.spans(router) for router in ROUTERS))
+        return tuple((max(start, self.began), end) for start, end in found if end > self.began)
 
     def neither(self) -> tuple[Span, ...]:
         """When nobody did, since the watch began."""
+        until = time.monotonic()  # before the spans are asked for, which last until then at least
         held = sorted(span for router in ROUTERS for span in self.spans(router))
-        return tuple(gaps(held, (self.began, time.monotonic())))
+        return tuple(gaps(held, (self.began, until)))
 
     def _watch(self, router: str) -> None:
         while not self._ends.is_set():
             try:
                 with Speaker(self._laboratory, router, ["ip", "-4", "-o", "monitor", "address"]) as speaker:
                     self._speakers[router] = speaker
+                    if self._ends.is_set():
+                        return  # whoever ends the speakers may not have seen this one
                     self._heard.discard(router)
                     threading.Timer(_STARTED_S, self._look, (router, speaker)).start()
                     for line in speaker.lines():
@@ -86,7 +93,7 @@ class Holders:
                             self._heard.add(router)
                             self._note(router, not line.startswith("Deleted "))
             except VpcRouterError:
-                pass  # it is gone for a while
+                self._looked[router].set()  # it is gone for a while
             self._note(router, False)
             self._ends.wait(_AGAIN_S)
 
@@ -97,9 +104,10 @@ class Holders:
         try:
             listed = _process.run(["ip", "-n", self._laboratory.names.namespace(router), "-4", "-o", "address"])
         except VpcRouterError:
-            return
+            listed = b""
         if router not in self._heard:
             self._note(router, f" {self._address}/" in listed.decode())
+        self._looked[router].set()
 
     def _note(self, router: str, holds: bool) -> None:
         with self._lock:
