@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bench import samples
 from bench.namespace import in_own_namespace
-from bench.row import Row, side_by_side, timed
+from bench.row import Reach, Row, side_by_side, timed
 from vpcrouter import Router, Settings
 from vpcrouter.commands import (
+    ChangeFirewallRules,
     ChangePortForwards,
     ChangePublicAddresses,
+    ChangeStaticRoutes,
     Command,
     ConfigureRouter,
     PutReservation,
@@ -29,7 +31,7 @@ from vpcrouter.commands import (
     RemoveTier,
     ReplaceAcl,
 )
-from vpcrouter.values.config import Acl, PortForward, Reservation
+from vpcrouter.values.config import Acl, FirewallRule, PortForward, Reservation, StaticRoute
 
 SIZES = (10, 100, 1_000, 10_000)
 _TIMEOUT_S = 60.0
@@ -43,16 +45,19 @@ class _Kind:
     fill: Callable[[int], Iterable[Command]]
     add: Callable[[int], Command]
     take: Callable[[int], Command]
+    parameters: tuple[tuple[str, str], ...] = ()
+    """What the boot parameters have to say."""
 
 
 def rows(smoke: bool) -> Iterable[Row]:
     """Each kind at each size, beside the smallest."""
-    for kind in (_ACL_RULES, _FORWARDS, _LEASES):
+    for kind in KINDS:
         figures = [_measured(kind, size, rounds=1 if smoke else 5) for size in (SIZES[::3] if smoke else SIZES)]
         for size, figure in zip(SIZES[::3] if smoke else SIZES, figures, strict=True):
             if size != SIZES[0]:
                 what = f"one more {kind.name} among {size:,}, submitted and settled"
-                yield Row(what=what, peer_name=f"among {SIZES[0]}", peer=figures[0], ours=figure)
+                reach = Reach(at_most=30) if kind is _ACL_RULES else None
+                yield Row(what=what, peer_name=f"among {SIZES[0]}", peer=figures[0], ours=figure, reach=reach)
 
 
 def _measured(kind: _Kind, size: int, *, rounds: int) -> float:
@@ -71,7 +76,7 @@ def _added_to(kind: _Kind, size: int, rounds: int) -> float:
         try:
             router.submit_many(
                 [
-                    ConfigureRouter(config=base.router),
+                    ConfigureRouter(config=evolve(base.router, parameters=kind.parameters)),
                     ChangePublicAddresses(put=tuple(base.public_addresses.values())),
                     *(PutTier(tier=tier) for tier in base.tiers.values()),
                     *kind.fill(size),
@@ -114,6 +119,22 @@ def _lease(number: int) -> Reservation:
     return Reservation(address=f"10.1.{high}.{low}", mac=f"02:00:00:00:{high:02x}:{low:02x}", host_name=f"vm-{number}")
 
 
+def _route(number: int) -> StaticRoute:
+    high, low = divmod(number, 256)
+    return StaticRoute(network=f"172.{16 + high // 256}.{high % 256}.{low}/32", gateway="10.1.0.9")
+
+
+def _firewall_rule(number: int) -> FirewallRule:
+    return FirewallRule(
+        rule_id=number,
+        address="203.0.113.10",
+        protocol="tcp",
+        first_port=1 + number,
+        last_port=1 + number,
+        sources=("198.51.100.0/24",),
+    )
+
+
 _RULES = samples.rules(SIZES[-1] + 1)
 _ACL_RULES = _Kind(
     name="ACL rule",
@@ -133,3 +154,17 @@ _LEASES = _Kind(
     add=lambda count: PutReservation(reservation=_lease(count)),
     take=lambda count: RemoveReservation(address=_lease(count).address, mac=_lease(count).mac),
 )
+_ROUTES = _Kind(
+    name="static route",
+    fill=lambda count: [ChangeStaticRoutes(put=tuple(_route(number) for number in range(count)))],
+    add=lambda count: ChangeStaticRoutes(put=(_route(count),)),
+    take=lambda count: ChangeStaticRoutes(remove=(_route(count).network,)),
+)
+_FIREWALL_RULES = _Kind(
+    name="firewall rule of an address",
+    fill=lambda count: [ChangeFirewallRules(put=tuple(_firewall_rule(number) for number in range(count)))],
+    add=lambda count: ChangeFirewallRules(put=(_firewall_rule(count),)),
+    take=lambda count: ChangeFirewallRules(remove=(count,)),
+    parameters=(("vpc_firewall_enabled", "true"),),
+)
+KINDS = (_ACL_RULES, _FORWARDS, _LEASES, _ROUTES, _FIREWALL_RULES)

@@ -25,7 +25,7 @@ from vpcrouter.appliers.notify import NotifyFifo, RoleReport
 from vpcrouter.appliers.tunnels import SiteReport, TunnelApplier
 from vpcrouter.errors import HostError
 from vpcrouter.plan import Operation
-from vpcrouter.plan.kernel import KernelPlan, Sysctl, plan_kernel, repair_virtual
+from vpcrouter.plan.kernel import KernelOperation, KernelPlan, ObservedKernel, Sysctl, plan_kernel, repair_virtual
 from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.values.carriage import FoundElector
 from vpcrouter.values.desired import Desired, Kernel
@@ -38,6 +38,8 @@ from vpcrouter.values.traffic import Traffic
 EVERYTHING = frozenset({"all"})
 """The doubt of a first look."""
 _KERNEL = frozenset({"all", "kernel"})
+_LEAVE_KERNEL_ALONE = frozenset({"nftables", "dnsmasq", "radvd", "guestweb", "haproxy", "bgpd"})
+"""What is done to these changes no address, route or link; somebody's hand in between is notified of."""
 GRACE_S = 0.5
 """How long keepalived's addresses may differ from what its role says before we mend that. A reload needs 44 to 99 ms
 for up to 1,000 addresses (findings, 17), and a role that has just changed is known a few milliseconds late."""
@@ -108,6 +110,8 @@ class Host:
         self._tunnels: TunnelApplier | None = None
         self._verified: Desired | None = None
         """What the machine was equal to when it was last settled: what has to be done to it again is drift."""
+        self._seen: ObservedKernel | None = None
+        """The kernel as it is for as long as nothing is done to it in this pass."""
         self._known_kernel: Kernel | None = None
         """What the kernel was equal to at the end of the last pass; it need not be looked at without a doubt."""
         self._sysctls: tuple[Sysctl, ...] = ()
@@ -188,11 +192,15 @@ class Host:
             not was_known or not doubt.isdisjoint(_KERNEL) or self._kernel.sysctls(desired.kernel) != self._sysctls
         )
         notes.attempt(lambda: self._clear_orphans(desired, notes))
+        self._seen = None
         if look_at_kernel:
             notes.attempt(lambda: self._add_to_kernel(desired.kernel, notes, is_drift=own_was_equal))
         notes.attempt(lambda: self._load_ruleset(desired, notes))
         notes.attempt(lambda: self._run_daemons(desired, notes, is_drift=daemons_were_equal))
-        if look_at_kernel or notes.operations:
+        touched = any(each.target not in _LEAVE_KERNEL_ALONE for each in notes.operations)
+        if touched:
+            self._seen = None
+        if look_at_kernel or touched:
             notes.attempt(lambda: self._take_from_kernel(desired.kernel, notes, is_drift=own_was_equal))
             notes.attempt(lambda: self._mend_virtual(desired.kernel, notes, is_current, is_drift=kernel_was_equal))
         settled = not notes.faults and not notes.waiting
@@ -208,9 +216,20 @@ class Host:
         )
 
     def _add_to_kernel(self, kernel: Kernel, notes: _Pass, *, is_drift: bool) -> None:
-        plan = plan_kernel(kernel, self._kernel.observe(kernel))
-        notes.did(plan.early, is_drift=is_drift)
-        self._kernel.apply(plan.early)
+        plan = plan_kernel(kernel, self._observe(kernel))
+        self._apply(plan.early, notes, is_drift=is_drift)
+
+    def _observe(self, kernel: Kernel) -> ObservedKernel:
+        """What is there; what was seen in this pass already, unless something was done since."""
+        if self._seen is None:
+            self._seen = self._kernel.observe(kernel)
+        return self._seen
+
+    def _apply(self, operations: Sequence[KernelOperation], notes: _Pass, *, is_drift: bool) -> None:
+        if operations:
+            self._seen = None
+        notes.did(operations, is_drift=is_drift)
+        self._kernel.apply(operations)
 
     def _clear_orphans(self, desired: Desired, notes: _Pass) -> None:
         """What a keepalived left behind that was killed while nobody looked: the peer has served for long.
@@ -239,13 +258,12 @@ class Host:
             self._awaited = None
 
     def _take_from_kernel(self, kernel: Kernel, notes: _Pass, *, is_drift: bool) -> None:
-        plan = plan_kernel(kernel, self._kernel.observe(kernel))
-        notes.did(plan.late, is_drift=is_drift)
-        self._kernel.apply(plan.late)
+        plan = plan_kernel(kernel, self._observe(kernel))
+        self._apply(plan.late, notes, is_drift=is_drift)
 
     def _mend_virtual(self, kernel: Kernel, notes: _Pass, is_current: Callable[[], bool], *, is_drift: bool) -> None:
         """Do what keepalived has failed to do for too long, and note what differs in the end."""
-        observed = self._kernel.observe(kernel)
+        observed = self._observe(kernel)
         plan = plan_kernel(kernel, observed)
         self._note_awaited(kernel, plan, is_drift=is_drift)
         has_waited = self._awaited is not None and self._surroundings.monotonic() - self._awaited.since >= GRACE_S

@@ -83,13 +83,13 @@ def missing(view: StateView, thing: Referring) -> str | None:
         case PortForward(address=address, target=target) | StaticNat(address=address, target=target):
             if address not in view.public_addresses:
                 return f"the public address {address}"
-            return _guest_missing(view, target)
+            return guest_missing(view, target)
         case StaticRoute(gateway=gateway):
             if tier := tier_of(view, gateway):
                 return _not_ours(tier, gateway)
             return None if public_side_of(view, gateway) else f"a network that holds the next hop {gateway}"
         case Reservation(address=address) | GuestPages(address=address) | GuestPassword(address=address):
-            return _guest_missing(view, address)
+            return guest_missing(view, address)
         case BalancerRule(address=address):
             return None if address in view.public_addresses else f"the public address {address}"
         case StatisticsPage(address=address):
@@ -137,7 +137,8 @@ def far_networks(view: StateView) -> Iterator[Far]:
         yield from far_of(access)
 
 
-def _guest_missing(view: StateView, guest: str) -> str | None:
+def guest_missing(view: StateView, guest: str) -> str | None:
+    """What waits for that guest's address waits for this; None if a guest can have it."""
     tier = tier_of(view, guest)
     return f"a tier that holds {guest}" if tier is None else _not_ours(tier, guest)
 

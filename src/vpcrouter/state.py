@@ -291,10 +291,10 @@ def sources_meet(one: PortForward, other: PortForward) -> bool:
 
 def sort_forwards(forwards: Iterable[PortForward]) -> tuple[PortForward, ...]:
     """The order in which the forwardings of one address are kept: it does not tell in which order they came."""
-    return tuple(sorted(forwards, key=_place))
+    return tuple(sorted(forwards, key=place_among_forwards))
 
 
-_place = attrgetter("protocol", "first_port", "last_port", "sources")
+place_among_forwards = attrgetter("protocol", "first_port", "last_port", "sources")
 """Where a forwarding stands among those of its address."""
 
 
@@ -360,18 +360,18 @@ def _acl_replaced(draft: Draft, event: events.AclReplaced) -> None:
 
 def _port_forwards_changed(draft: Draft, event: events.PortForwardsChanged) -> None:
     """One that replaces another for the same ports and clients takes its place; most do."""
-    new = {(each.address, _place(each)): each for each in event.put}
+    new = {(each.address, place_among_forwards(each)): each for each in event.put}
     for each in event.removed:
-        found, place = draft.forwards_of(each.address), _place(each)
-        at = bisect_left(found, place, key=_place)
-        if at < len(found) and _place(found[at]) == place:
+        found, place = draft.forwards_of(each.address), place_among_forwards(each)
+        at = bisect_left(found, place, key=place_among_forwards)
+        if at < len(found) and place_among_forwards(found[at]) == place:
             successor = new.pop((each.address, place), None)
             if successor is not None:
                 found[at] = successor
             else:
                 del found[at]
     for each in new.values():
-        insort(draft.forwards_of(each.address), each, key=_place)
+        insort(draft.forwards_of(each.address), each, key=place_among_forwards)
     for each in event.removed:
         if not draft.forwards.get(each.address, True):
             del draft.forwards[each.address]

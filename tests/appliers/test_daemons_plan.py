@@ -14,8 +14,6 @@ from vpcrouter.plan.daemons import (
     LoadedFile,
     ObservedDaemon,
     WrittenFile,
-    digest,
-    line_digests,
     plan_daemon,
     plan_daemons,
 )
@@ -30,14 +28,16 @@ DAEMON = Daemon(name="x", restart_files=(MAIN,), reload_files=(HOSTS,))
 def _loaded(*files: File, keeps: tuple[str, ...] = ()) -> Mapping[str, LoadedFile]:
     return {
         file.path: LoadedFile(
-            digest=digest(file.content), lines=line_digests(file.content) if file.path in keeps else None
+            digest=file.digest,
+            is_remembered=file.path in keeps,
+            content=file.content if file.path in keeps else None,
         )
         for file in files
     }
 
 
 def _on_disk(*files: File) -> Mapping[str, WrittenFile]:
-    return {file.path: WrittenFile(digest=digest(file.content), mode=file.mode) for file in files}
+    return {file.path: WrittenFile(digest=file.digest, mode=file.mode) for file in files}
 
 
 def _settled(daemon: Daemon) -> ObservedDaemon:

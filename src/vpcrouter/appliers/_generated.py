@@ -14,8 +14,8 @@ from pathlib import Path
 
 from vpcrouter.appliers import _files
 from vpcrouter.appliers._shelf import ShelfApplier
-from vpcrouter.plan.daemons import WrittenFile, digest
-from vpcrouter.values.desired import File
+from vpcrouter.plan.daemons import WrittenFile
+from vpcrouter.values.desired import File, digest
 
 _MARK = b"# Written by vpcrouter;"
 
@@ -58,7 +58,7 @@ class GeneratedFiles:
         path = Path(file.path)
         _files.make_directory(path.parent)
         identity = _files.write_atomically(path, file.content.encode(), file.mode)
-        self._known[path] = (identity, digest(file.content))
+        self._known[path] = (identity, file.digest)
 
     def remove(self, path: Path) -> None:
         """Remove one."""

@@ -2,6 +2,9 @@
 
 Used by `_supervised`. The file is written after the fact: a crash in between leaves a record that is older than the
 truth, which costs one reload or restart too many and never one too few. A file that cannot be read is no record.
+
+What a daemon remembers line by line is kept beside the record as it was, under a name of its own, and believed only if
+the record has its digest.
 """
 
 from __future__ import annotations
@@ -11,10 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vpcrouter.appliers import _files
 from vpcrouter.plan.daemons import LoadedFile
+from vpcrouter.values.desired import digest
 
 _VERSION = 1
 
@@ -37,38 +41,58 @@ def read_record(path: Path) -> LoadedRecord | None:
     if content is None:
         return None
     try:
-        return _parse(json.loads(content))
+        return _parse(path, json.loads(content))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def write_record(path: Path, record: LoadedRecord) -> None:
     """Replace the record."""
-    files = {
-        name: {"digest": file.digest} | ({} if file.lines is None else {"lines": sorted(file.lines)})
-        for name, file in record.files.items()
-    }
+    for name, file in record.files.items():
+        if file.content is not None:
+            _files.write_atomically(_beside(path, name), file.content.encode(), 0o600)
     content = {
         "version": _VERSION,
         "pid": record.pid,
         "start_time": record.start_time,
-        "files": files,
+        "files": {
+            name: {"digest": file.digest} | ({"remembered": True} if file.is_remembered else {})
+            for name, file in record.files.items()
+        },
         "surroundings": dict(record.surroundings),
     }
     _files.write_atomically(path, json.dumps(content).encode() + b"\n", 0o600)
 
 
-def _parse(content: Any) -> LoadedRecord | None:
+def remove_record(path: Path) -> None:
+    """No record any more."""
+    _files.remove_file(path)
+    for each in _files.list_directory(path.parent):
+        if each.name.startswith(f"{path.stem}."):
+            _files.remove_file(each)
+
+
+def _beside(path: Path, name: str) -> Path:
+    """`dnsmasq.loaded.dnsmasq.dhcp-hosts` for `dnsmasq.loaded.json`."""
+    return path.with_name(f"{path.stem}.{Path(name).name}")
+
+
+def _parse(path: Path, content: Any) -> LoadedRecord | None:
     if content["version"] != _VERSION:
         return None
     return LoadedRecord(
         pid=int(content["pid"]),
         start_time=int(content["start_time"]),
-        files={
-            str(path): LoadedFile(
-                digest=str(file["digest"]), lines=frozenset(map(str, file["lines"])) if "lines" in file else None
-            )
-            for path, file in content["files"].items()
-        },
+        files={str(name): _file(path, str(name), file) for name, file in content["files"].items()},
         surroundings={str(name): int(number) for name, number in content["surroundings"].items()},
     )
+
+
+def _file(path: Path, name: str, file: Any) -> LoadedFile:
+    # `lines`: an earlier version's digests of them, which say too little.
+    is_remembered = bool(file.get("remembered")) or "lines" in file
+    loaded = LoadedFile(digest=str(file["digest"]), is_remembered=is_remembered)
+    if not is_remembered or (found := _files.read_file(_beside(path, name))) is None:
+        return loaded
+    content = found.decode(errors="backslashreplace")
+    return evolve(loaded, content=content) if digest(content) == loaded.digest else loaded

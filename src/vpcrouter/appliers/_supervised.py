@@ -21,10 +21,10 @@ from attrs import evolve
 
 from vpcrouter.appliers import _files, _process
 from vpcrouter.appliers._daemon_kinds import DaemonKind
-from vpcrouter.appliers._loaded import LoadedRecord, read_record, write_record
+from vpcrouter.appliers._loaded import LoadedRecord, read_record, remove_record, write_record
 from vpcrouter.appliers._process import Process
 from vpcrouter.errors import ApplierError, HostError
-from vpcrouter.plan.daemons import LoadedFile, digest, line_digests
+from vpcrouter.plan.daemons import LoadedFile
 from vpcrouter.values.desired import Daemon, File
 from vpcrouter.values.settings import Settings
 
@@ -66,10 +66,10 @@ class Supervised:
         """What it has loaded, by path; None if nobody knows."""
         return None if self._record is None else self._record.files
 
-    def has_loaded(self, path: str, content: str) -> bool:
+    def has_loaded(self, file: File) -> bool:
         """Whether it has read that content from that file."""
-        known = (self.loaded or {}).get(path)
-        return known is not None and known.digest == digest(content)
+        known = (self.loaded or {}).get(file.path)
+        return known is not None and known.digest == file.digest
 
     def take_over(self) -> None:
         """Find the process that an agent before us has left running; later calls do nothing."""
@@ -107,7 +107,7 @@ class Supervised:
 
     def test(self, daemon: Daemon) -> None:
         """Have the program judge the main file, from a copy; raises ApplierError with its words."""
-        if self.kind.test is None or all(self.has_loaded(file.path, file.content) for file in self._tested(daemon)):
+        if self.kind.test is None or all(self.has_loaded(file) for file in self._tested(daemon)):
             return
         directory = Path(self._settings.config_dir)
         candidates = directory / f".{self.kind.name}.candidate"
@@ -277,25 +277,23 @@ class Supervised:
     def _keep_record(self, daemon: Daemon, surroundings: Mapping[str, int]) -> None:
         if self._process is None:
             return
-        files = {
-            file.path: LoadedFile(
-                digest=digest(file.content),
-                lines=line_digests(file.content) if Path(file.path).name in self.kind.keeps_lines else None,
-            )
-            for file in daemon.files
-        }
         self._record = LoadedRecord(
             pid=self._process.pid,
             start_time=self._process.start_time,
-            files=files,
+            files={file.path: self._loaded_file(file) for file in daemon.files},
             surroundings=surroundings,
         )
         self._save_record()
 
+    def _loaded_file(self, file: File) -> LoadedFile:
+        is_remembered = Path(file.path).name in self.kind.keeps_lines
+        content = file.content if is_remembered else None
+        return LoadedFile(digest=file.digest, is_remembered=is_remembered, content=content)
+
     def _save_record(self) -> None:
         """For the agent after us: what runs, and what it has loaded."""
         if self._record is None:
-            _files.remove_file(self._record_path)
+            remove_record(self._record_path)
         else:
             write_record(self._record_path, self._record)
 

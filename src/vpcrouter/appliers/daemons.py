@@ -242,9 +242,7 @@ class DaemonApplier:
     def has_loaded(self, daemon: Daemon) -> bool:
         """Whether it runs with exactly these files, as far as we told it."""
         supervised = self._supervised[daemon.name]
-        return supervised.process is not None and all(
-            supervised.has_loaded(file.path, file.content) for file in daemon.files
-        )
+        return supervised.process is not None and all(supervised.has_loaded(file) for file in daemon.files)
 
     def resync_connections(self) -> None:
         """Ask the peer's conntrackd, on the router that serves, for all connections; nothing if ours does not run.

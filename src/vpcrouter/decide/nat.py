@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from vpcrouter import commands, events, references
 from vpcrouter import contradictions as clash
@@ -19,8 +21,7 @@ and 40,000 a minute (measured with nftables 1.0.6)."""
 
 def _change_port_forwards(view: StateView, command: commands.ChangePortForwards) -> Decision:
     """What a command puts for a public port replaces all that was there for it: a command repeats what is to stay."""
-    addresses = dict.fromkeys(each.address for each in (*command.put, *command.remove))
-    before = [each for address in addresses for each in view.forwards.get(address, ())]
+    before = _near(view, (*command.put, *command.remove))
     # By their public ports, since a command may hold all ten thousand of an address.
     after: dict[_Ports, list[PortForward]] = {}
     for each in before:
@@ -50,6 +51,39 @@ def _change_port_forwards(view: StateView, command: commands.ChangePortForwards)
 
 
 _Ports = tuple[str, str, int, int]
+
+
+def _near(view: StateView, named: tuple[PortForward, ...]) -> list[PortForward]:
+    """What is there on the ports of those that a command names; of one among ten thousand, a few."""
+    spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for each in named:
+        spans.setdefault((each.address, each.protocol), []).append((each.first_port, each.last_port))
+    found: list[PortForward] = []
+    for address in dict.fromkeys(each.address for each in named):
+        there = view.forwards.get(address, ())
+        for protocol in sorted(protocol for of, protocol in spans if of == address):
+            # They are kept by protocol and first port.
+            first = bisect_left(there, protocol, key=lambda each: each.protocol)
+            last = bisect_right(there, protocol, key=lambda each: each.protocol)
+            found += _touching(there[first:last], spans[address, protocol])
+    return found
+
+
+def _touching(there: Sequence[PortForward], spans: list[tuple[int, int]]) -> list[PortForward]:
+    """Those, in order of their first ports, that have a port in one of the spans."""
+    if len(spans) == 1:
+        ((low, high),) = spans
+        end = bisect_right(there, high, key=lambda each: each.first_port)
+        return [each for each in there[:end] if each.last_port >= low]
+    firsts, reaches = zip(*sorted(spans), strict=True)
+    furthest = tuple(accumulate(reaches, max))
+    # Of the spans that begin in time, the one that reaches furthest decides.
+    found = []
+    for each in there:
+        number = bisect_right(firsts, each.last_port)
+        if number and furthest[number - 1] >= each.first_port:
+            found.append(each)
+    return found
 
 
 def _flat(forwards: Mapping[_Ports, list[PortForward]]) -> Iterator[PortForward]:

@@ -19,6 +19,7 @@ from attrs import frozen
 
 from vpcrouter.values.config import AclRule
 from vpcrouter.values.desired import NftChain
+from vpcrouter.values.incremental import common_head, common_tail
 
 CUT_ABOVE = 64
 """A list of at most so many rules stays in one chain."""
@@ -74,9 +75,8 @@ def _cut(name: str, rules: Sequence[AclRule], texts_of: TextsOf, before: _Cut | 
     at = 0
     rejoins: dict[int, int] = {}
     if before is not None:
-        head = _common(zip(before.rules, rules, strict=False))
-        left = min(len(before.rules), len(rules)) - head
-        tail = _common(islice(zip(reversed(before.rules), reversed(rules), strict=False), left))
+        head = common_head(before.rules, rules)
+        tail = common_tail(before.rules, rules, min(len(before.rules), len(rules)) - head)
         for piece in before.pieces:
             if at + piece.size > head or piece.is_open:
                 break
@@ -91,16 +91,6 @@ def _cut(name: str, rules: Sequence[AclRule], texts_of: TextsOf, before: _Cut | 
         pieces.append(piece)
         at += piece.size
     return _Cut(rules, pieces)
-
-
-def _common(pairs: Iterator[tuple[AclRule, AclRule]]) -> int:
-    """How many pairs are equal before the first that is not."""
-    count = 0
-    for one, other in pairs:
-        if one is not other and one != other:
-            break
-        count += 1
-    return count
 
 
 def _starts(before: _Cut, first: int, shift: int) -> dict[int, int]:

@@ -11,12 +11,14 @@ and asked the ACL otherwise. A server that follows its own documentation sends a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 
 from vpcrouter.materialise.acl import address_text, ingress_chains, protocol_text
 from vpcrouter.materialise.rendering import word
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.config import AclRule, FirewallRule, Ipv6FirewallRule, Tier
 from vpcrouter.values.desired import NftChain, NftSet
+from vpcrouter.values.incremental import Sorted
 from vpcrouter.values.networks import is_ipv6
 
 
@@ -51,8 +53,8 @@ def guard_sets(effective: Effective) -> Iterator[NftSet]:
 def guard_chains(effective: Effective, unguarded: tuple[str, ...] = ()) -> Iterator[NftChain]:
     """The chains of the addresses, then the one that leads to them, but for what comes to the router itself."""
     rules: dict[str, list[AclRule]] = {address: [] for address in guarded_addresses(effective)}
-    for rule in effective.firewall_rules:
-        rules[rule.address].append(_as_acl_rule(rule))
+    for _, address, found_rule in _AS_ACL_RULES.of(effective.firewall_rules) if rules else ():
+        rules[address].append(found_rule)
     for address, found in rules.items():
         yield from ingress_chains(_guard(address), found)
     yield NftChain(
@@ -66,8 +68,8 @@ def _guard(address: str) -> str:
     return f"guard_{word(address).replace('.', '_')}"
 
 
-def _as_acl_rule(rule: FirewallRule) -> AclRule:
-    return AclRule(
+def _as_acl_rule(rule: FirewallRule) -> Iterator[tuple[int, str, AclRule]]:
+    found = AclRule(
         protocol=rule.protocol,
         first_port=rule.first_port,
         last_port=rule.last_port,
@@ -76,6 +78,10 @@ def _as_acl_rule(rule: FirewallRule) -> AclRule:
         # IPv6 clients cannot come to an IPv4 address.
         networks=tuple(each for each in rule.sources if not is_ipv6(each)),
     )
+    yield rule.rule_id, rule.address, found
+
+
+_AS_ACL_RULES: Sorted[FirewallRule, tuple[int, str, AclRule]] = Sorted(_as_acl_rule, key=itemgetter(0))
 
 
 # Guests' IPv6 networks ----------------------------------------------------------------------------

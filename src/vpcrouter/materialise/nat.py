@@ -12,14 +12,15 @@ guest whose gateway is somebody else is translated to, but answers past this rou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, collapse_addresses
 
 from vpcrouter.materialise.placement import ANYWHERE, way_out
 from vpcrouter.materialise.rendering import word
 from vpcrouter.projections.effective import Effective
-from vpcrouter.values.config import PortForward
+from vpcrouter.values.config import PortForward, StaticNat
 from vpcrouter.values.desired import NftChain, NftSet
+from vpcrouter.values.incremental import Sorted
 from vpcrouter.values.networks import parse_address, parse_network
 
 _PORT = "ipv4_addr . inet_proto . inet_service"
@@ -28,43 +29,27 @@ _CLIENT_AND_PORT = f"ipv4_addr . {_PORT}"
 
 def nat_sets(effective: Effective) -> tuple[NftSet, ...]:
     """The sets and maps of NAT. Which public address has which translation was decided; none meets another."""
-    devices = {each.address: each.device for each in effective.public_addresses}
-    by_port = [each for each in effective.forwards if _is_port_by_port(each)]
-    others = [each for each in effective.forwards if not _is_port_by_port(each)]
-    same = [each for each in others if each.target_port == each.first_port]
-    restricted = [each for each in others if each.target_port != each.first_port]
     natted = [tier.network for tier in effective.tiers if tier.is_gateway]
     return (
-        _map("forwards", f"type {_CLIENT_AND_PORT} : ipv4_addr; flags interval;", _same_ports(same)),
+        _map("forwards", f"type {_CLIENT_AND_PORT} : ipv4_addr; flags interval;", _SAME_PORTS.of(effective.forwards)),
         # A hash takes 40,000 ports in a moment, a map of intervals a minute; and one more among 10,000 costs a hash
         # nothing, while of a map of intervals nft reads all that is there.
-        _map("forwards_by_port", f"type {_PORT} : ipv4_addr . inet_service;", _ports(by_port)),
+        _map("forwards_by_port", f"type {_PORT} : ipv4_addr . inet_service;", _BY_PORT.of(effective.forwards)),
         _map(
             "forwards_restricted",
             f"type {_CLIENT_AND_PORT} : ipv4_addr . inet_service; flags interval;",
-            _restricted_ports(restricted),
+            _RESTRICTED.of(effective.forwards),
         ),
-        _map(
-            "static_nat_in",
-            "type ipv4_addr : ipv4_addr;",
-            ((word(nat.address), word(nat.target)) for nat in effective.static_nats),
-        ),
-        _map(
-            "static_nat_out",
-            "type ifname . ipv4_addr : ipv4_addr;",
-            (
-                (f'"{word(devices[nat.address])}" . {word(nat.target)}', word(nat.address))
-                for nat in effective.static_nats
-            ),
-        ),
-        _map("hairpin", "type ipv4_addr . ipv4_addr : ipv4_addr; flags interval;", _hairpins(effective)),
+        _map("static_nat_in", "type ipv4_addr : ipv4_addr;", _NAT_IN.of(effective.static_nats)),
+        _map("static_nat_out", "type ifname . ipv4_addr : ipv4_addr;", _NAT_OUT.of(_with_devices(effective))),
+        _map("hairpin", "type ipv4_addr . ipv4_addr : ipv4_addr; flags interval;", sorted(_hairpins(effective))),
         NftSet(
             name="source_natted",
             kind="set",
             spec="type ipv4_addr; flags interval;",
             elements=tuple(sorted((word(network), "") for network in natted)),
         ),
-        _map("source_nat", "type ifname : ipv4_addr;", _source_nat(effective)),
+        _map("source_nat", "type ifname : ipv4_addr;", sorted(_source_nat(effective))),
     )
 
 
@@ -104,8 +89,8 @@ def nat_chains(untranslated: tuple[str, ...] = ()) -> tuple[NftChain, ...]:
     )
 
 
-def _map(name: str, spec: str, elements: Iterator[tuple[str, str]]) -> NftSet:
-    return NftSet(name=name, kind="map", spec=spec, elements=tuple(sorted(elements)))
+def _map(name: str, spec: str, elements: Iterable[tuple[str, str]]) -> NftSet:
+    return NftSet(name=name, kind="map", spec=spec, elements=tuple(elements))
 
 
 def _sources(forward: PortForward) -> tuple[str, ...]:
@@ -122,28 +107,51 @@ def _is_port_by_port(forward: PortForward) -> bool:
     return not forward.sources and (is_one_port or is_shifted)
 
 
-def _same_ports(forwards: list[PortForward]) -> Iterator[tuple[str, str]]:
-    for each in forwards:
-        ports = str(each.first_port)
-        if each.last_port != each.first_port:
-            ports = f"{ports}-{each.last_port}"
-        for source in _sources(each):
-            yield f"{source} . {word(each.address)} . {word(each.protocol)} . {ports}", word(each.target)
+def _same_ports(each: PortForward) -> Iterator[tuple[str, str]]:
+    if _is_port_by_port(each) or each.target_port != each.first_port:
+        return
+    ports = str(each.first_port)
+    if each.last_port != each.first_port:
+        ports = f"{ports}-{each.last_port}"
+    for source in _sources(each):
+        yield f"{source} . {word(each.address)} . {word(each.protocol)} . {ports}", word(each.target)
 
 
-def _ports(forwards: list[PortForward]) -> Iterator[tuple[str, str]]:
-    for each in forwards:
-        shift = each.target_port - each.first_port
-        public, target = f"{word(each.address)} . {word(each.protocol)}", word(each.target)
-        for port in range(each.first_port, each.last_port + 1):
-            yield f"{public} . {port}", f"{target} . {port + shift}"
+def _port_by_port(each: PortForward) -> Iterator[tuple[str, str]]:
+    return _ports(each) if _is_port_by_port(each) else iter(())
 
 
-def _restricted_ports(forwards: list[PortForward]) -> Iterator[tuple[str, str]]:
-    for each in forwards:
-        for source in _sources(each):
-            for public, target in _ports([each]):
-                yield f"{source} . {public}", target
+def _restricted_ports(each: PortForward) -> Iterator[tuple[str, str]]:
+    if _is_port_by_port(each) or each.target_port == each.first_port:
+        return
+    for source in _sources(each):
+        for public, target in _ports(each):
+            yield f"{source} . {public}", target
+
+
+def _ports(each: PortForward) -> Iterator[tuple[str, str]]:
+    shift = each.target_port - each.first_port
+    public, target = f"{word(each.address)} . {word(each.protocol)}", word(each.target)
+    for port in range(each.first_port, each.last_port + 1):
+        yield f"{public} . {port}", f"{target} . {port + shift}"
+
+
+_Elements = Sorted[PortForward, tuple[str, str]]
+_SAME_PORTS: _Elements = Sorted(_same_ports)
+_BY_PORT: _Elements = Sorted(_port_by_port)
+_RESTRICTED: _Elements = Sorted(_restricted_ports)
+_NAT_IN: Sorted[StaticNat, tuple[str, str]] = Sorted(lambda nat: ((word(nat.address), word(nat.target)),))
+_NAT_OUT: Sorted[tuple[str, StaticNat], tuple[str, str]] = Sorted(
+    lambda pair: ((f'"{word(pair[0])}" . {word(pair[1].target)}', word(pair[1].address)),)
+)
+
+
+def _with_devices(effective: Effective) -> Iterator[tuple[str, StaticNat]]:
+    """Static NATs with the devices of their public addresses."""
+    if effective.static_nats:
+        devices = {each.address: each.device for each in effective.public_addresses}
+        for nat in effective.static_nats:
+            yield devices[nat.address], nat
 
 
 def _hairpins(effective: Effective) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ was edited by hand is written again, and the daemon is left alone if it has not 
     stopped by a signal                          → continue
     a restart file is not what it loaded         → restart
     a reload file is not what it loaded          → reload
-      … and it keeps what a line once said       → restart, if a line of that file is gone (see `LoadedFile.lines`)
+      … and it keeps what a line once said       → restart, if a line of that file is gone (see `LoadedFile`)
     what it found around it at load has changed  → reload (a device was plugged in, or taken away and put back)
 
 Where a reload is due and the daemon knows none, it is a restart. Files are written before the daemon is told, those
@@ -17,12 +17,12 @@ that it does not have any more are removed before too; daemons that are not desi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import blake2b
 
 from attrs import field, frozen
 
 from vpcrouter.plan import Operation
 from vpcrouter.values.desired import Daemon, File
+from vpcrouter.values.incremental import middles
 
 
 @frozen(kw_only=True)
@@ -30,8 +30,10 @@ class LoadedFile:
     """A file as a running daemon has read it."""
 
     digest: str
-    lines: frozenset[str] | None = field(default=None, repr=False)
-    """Digests of its lines, if the daemon never forgets one of them but by a restart."""
+    is_remembered: bool = False
+    """The daemon forgets a line of it by a restart only."""
+    content: str | None = field(default=None, repr=False)
+    """What it has read, if it remembers that; None if nobody knows."""
 
 
 @frozen(kw_only=True)
@@ -59,14 +61,12 @@ class ObservedDaemon:
     """Its generated files that are there, by path: the desired ones, and those it had before."""
 
 
-def digest(content: str) -> str:
-    """What stands for a content where only equality counts."""
-    return blake2b(content.encode(), digest_size=16).hexdigest()
-
-
-def line_digests(content: str) -> frozenset[str]:
-    """What stands for the lines of a content where only their presence counts."""
-    return frozenset(blake2b(line.encode(), digest_size=8).hexdigest() for line in content.splitlines())
+def loses_a_line(old: str, new: str) -> bool:
+    """Whether some line of the old content is nowhere in the new one."""
+    lines = new.splitlines()
+    before, after = middles(old.splitlines(), lines)
+    gone = set(before).difference(after)
+    return bool(gone) and not gone <= set(lines)
 
 
 def plan_daemons(desired: Sequence[Daemon], observed: Mapping[str, ObservedDaemon]) -> tuple[Operation, ...]:
@@ -99,7 +99,7 @@ def plan_stop(observed: ObservedDaemon) -> tuple[Operation, ...]:
 
 def _file_operations(daemon: Daemon, observed: ObservedDaemon) -> Iterator[Operation]:
     for file in daemon.files:
-        if observed.on_disk.get(file.path) != WrittenFile(digest=digest(file.content), mode=file.mode):
+        if observed.on_disk.get(file.path) != WrittenFile(digest=file.digest, mode=file.mode):
             yield Operation(target=daemon.name, action="write", subject=file.path)
     kept = {file.path for file in daemon.files}
     for path in sorted(observed.on_disk.keys() - kept):
@@ -120,7 +120,9 @@ def _due(daemon: Daemon, observed: ObservedDaemon) -> tuple[str, str] | None:
     changed = [file for file in daemon.reload_files if not _has_loaded(loaded, file)]
     for file in changed:
         before = loaded.get(file.path)
-        if before is not None and before.lines is not None and not before.lines <= line_digests(file.content):
+        if before is None or not before.is_remembered:
+            continue
+        if before.content is None or loses_a_line(before.content, file.content):
             return "restart", f"a line of {file.path} is gone"
     if changed:
         return reload, f"{changed[0].path} changed"
@@ -131,4 +133,4 @@ def _due(daemon: Daemon, observed: ObservedDaemon) -> tuple[str, str] | None:
 
 def _has_loaded(loaded: Mapping[str, LoadedFile], file: File) -> bool:
     known = loaded.get(file.path)
-    return known is not None and known.digest == digest(file.content)
+    return known is not None and known.digest == file.digest

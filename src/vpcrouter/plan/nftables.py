@@ -27,6 +27,7 @@ from collections.abc import Iterable, Mapping
 from attrs import evolve, frozen
 
 from vpcrouter.values.desired import NftChain, NftSet, Ruleset
+from vpcrouter.values.incremental import middles
 from vpcrouter.values.traffic import Traffic
 
 NOTHING_COUNTED: Mapping[str, Traffic] = {}
@@ -188,14 +189,16 @@ def _same_hooks(old: Mapping[str, NftChain], new: Mapping[str, NftChain]) -> boo
 
 
 def _delete_elements(where: str, old: NftSet, new: NftSet) -> str:
-    kept = set(new.elements)
-    gone = [key for key, value in old.elements if (key, value) not in kept]
+    before, after = middles(old.elements, new.elements)
+    kept = set(after)
+    gone = [key for key, value in before if (key, value) not in kept]
     return f"delete element {where} {old.name} {_elements(gone)}\n" if gone else ""
 
 
 def _add_elements(where: str, old: NftSet, new: NftSet) -> str:
-    there = set(old.elements)
-    added = [_element(each) for each in new.elements if each not in there]
+    before, after = middles(old.elements, new.elements)
+    there = set(before)
+    added = [_element(each) for each in after if each not in there]
     return f"add element {where} {new.name} {_elements(added)}\n" if added else ""
 
 

@@ -1,18 +1,23 @@
 """The part of the state that can take effect, sorted; and what is pending, with what it waits for.
 
 `materialise` takes everything from here and so never meets a reference to something that is not there.
+
+Of kinds of which there may be thousands, only what changed since the last call is looked at (`values.incremental`), as
+long as what they refer to is the same: the tiers, the networks of the public side.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import TypeVar
 
 from attrs import evolve as with_changes
 from attrs import frozen
 
 from vpcrouter import references
-from vpcrouter.state import StateView
+from vpcrouter.state import State, StateView, place_among_forwards
 from vpcrouter.values import networks
 from vpcrouter.values.balancing import Balancer, BalancerRule, StatisticsPage
 from vpcrouter.values.bgp import BgpPeering
@@ -25,10 +30,12 @@ from vpcrouter.values.config import (
     Reservation,
     RouterConfig,
     StaticNat,
+    StaticRoute,
     Tier,
 )
 from vpcrouter.values.fields import device_number
 from vpcrouter.values.guests import GuestPages
+from vpcrouter.values.incremental import Sorted
 from vpcrouter.values.vpn import RemoteAccess, SiteVpn, VpnUser
 
 
@@ -94,45 +101,33 @@ def effective(view: StateView) -> Effective:
     public = view.public_addresses
     hidden = references.source_nat_address(view)
     balancer = view.balancer or Balancer()
+    tiers = State(router=view.router, tiers=dict(view.tiers))
+    forwards = _FORWARDS.of(chain.from_iterable(view.forwards.values()), tiers)
+    nats = _STATIC_NATS.of(view.static_nats.values(), tiers)
+    reservations = _RESERVATIONS.of(view.reservations.values(), tiers)
     return Effective(
         config=view.router,
         tiers=tuple(sorted(view.tiers.values(), key=lambda tier: device_number(tier.device))),
-        public_addresses=tuple(
-            sorted(
-                public.values(),
-                key=lambda each: (device_number(each.device), networks.parse_address(each.address)),
-            )
-        ),
+        public_addresses=_PUBLIC_ADDRESSES.of(public.values()),
         source_nat_address=hidden if hidden in public else None,
         acls={
             device: acl
             for device, acl in sorted(view.acls.items(), key=lambda item: device_number(item[0]))
             if references.missing(view, acl) is None
         },
-        forwards=tuple(
-            each
-            for address in sorted(view.forwards, key=networks.parse_address)
-            for each in view.forwards[address]
-            if references.missing(view, each) is None
+        forwards=tuple(each for each in forwards if each.address in public),
+        static_nats=tuple(each for each in nats if each.address in public),
+        routes=_ROUTES.of(view.routes.values(), with_changes(tiers, public_addresses=_one_for_each_network(public))),
+        reservations=_by_device(view, reservations),
+        firewall_rules=_FIREWALL_RULES.of(
+            view.firewall_rules.values(), with_changes(tiers, public_addresses=dict(public))
         ),
-        static_nats=tuple(
-            view.static_nats[address]
-            for address in sorted(view.static_nats, key=networks.parse_address)
-            if references.missing(view, view.static_nats[address]) is None
-        ),
-        routes=tuple(_routes(view)),
-        reservations=_reservations(view),
-        firewall_rules=tuple(_there(view, view.firewall_rules)),
-        ipv6_firewall_rules=tuple(_there(view, view.ipv6_firewall_rules)),
+        ipv6_firewall_rules=_IPV6_FIREWALL_RULES.of(view.ipv6_firewall_rules.values(), tiers),
         released=tuple(sorted(view.released, key=device_number)),
         balancer_rules=tuple(each for each in balancer.rules if references.missing(view, each) is None),
         statistics_pages=tuple(each for each in balancer.pages if references.missing(view, each) is None),
         most_balanced_connections=balancer.most_connections,
-        guest_pages=tuple(
-            view.guest_pages[address]
-            for address in sorted(view.guest_pages, key=networks.parse_address)
-            if references.missing(view, view.guest_pages[address]) is None
-        ),
+        guest_pages=_GUEST_PAGES.of(view.guest_pages.values(), tiers),
         has_guest_passwords=bool(view.guest_passwords),
         site_vpns=tuple(
             view.site_vpns[peer]
@@ -142,9 +137,36 @@ def effective(view: StateView) -> Effective:
         remote_access=next(
             (each for each in view.remote_accesses.values() if references.missing(view, each) is None), None
         ),
-        vpn_users=tuple(view.vpn_users[name] for name in sorted(view.vpn_users)),
+        vpn_users=_VPN_USERS.of(view.vpn_users.values()),
         bgp_peerings=tuple(_peerings(view)),
     )
+
+
+_Kind = TypeVar("_Kind", bound=references.Referring)
+
+
+def _if_there(thing: _Kind, view: StateView) -> tuple[_Kind, ...]:
+    return (thing,) if references.missing(view, thing) is None else ()
+
+
+_Translated = TypeVar("_Translated", PortForward, StaticNat)
+
+
+def _if_guest_is_there(thing: _Translated, view: StateView) -> tuple[_Translated, ...]:
+    """Whether its public address is there is looked at apart: public addresses come and go with translations."""
+    return (thing,) if references.guest_missing(view, thing.target) is None else ()
+
+
+def _one_for_each_network(public: Mapping[str, PublicAddress]) -> dict[str, PublicAddress]:
+    """Enough to say by which device a next hop is reached, and the same whatever comes to a network that is there."""
+    found: dict[str, PublicAddress] = {}
+    for each in public.values():
+        found.setdefault(each.network, each)
+    return found
+
+
+def _number(address: str) -> networks.Address:
+    return networks.parse_address(address)
 
 
 def pending(view: StateView) -> tuple[Pending, ...]:
@@ -187,22 +209,33 @@ def _referring(view: StateView) -> Iterator[references.Referring]:
     yield from view.bgp_peerings
 
 
-_Rule = TypeVar("_Rule", FirewallRule, Ipv6FirewallRule)
+def _routed(route: StaticRoute, view: StateView) -> Iterator[RoutedVia]:
+    if references.missing(view, route) is not None:
+        return
+    if tier := references.tier_of(view, route.gateway):
+        yield RoutedVia(network=route.network, gateway=route.gateway, device=tier.device, virtual=False)
+    elif public := references.public_side_of(view, route.gateway):
+        yield RoutedVia(network=route.network, gateway=route.gateway, device=public.device, virtual=True)
 
 
-def _there(view: StateView, rules: Mapping[int, _Rule]) -> Iterator[_Rule]:
-    return (rule for _, rule in sorted(rules.items()) if references.missing(view, rule) is None)
-
-
-def _routes(view: StateView) -> Iterator[RoutedVia]:
-    for network in sorted(view.routes):
-        route = view.routes[network]
-        if references.missing(view, route) is not None:
-            continue
-        if tier := references.tier_of(view, route.gateway):
-            yield RoutedVia(network=network, gateway=route.gateway, device=tier.device, virtual=False)
-        elif public := references.public_side_of(view, route.gateway):
-            yield RoutedVia(network=network, gateway=route.gateway, device=public.device, virtual=True)
+_PUBLIC_ADDRESSES: Sorted[PublicAddress, PublicAddress] = Sorted(
+    lambda each: (each,), key=lambda each: (device_number(each.device), _number(each.address))
+)
+_FORWARDS: Sorted[PortForward, PortForward] = Sorted(
+    _if_guest_is_there, key=lambda each: (_number(each.address), place_among_forwards(each))
+)
+_STATIC_NATS: Sorted[StaticNat, StaticNat] = Sorted(_if_guest_is_there, key=lambda each: _number(each.address))
+_ROUTES: Sorted[StaticRoute, RoutedVia] = Sorted(
+    lambda route, view: _routed(route, view), key=lambda each: each.network
+)
+_RESERVATIONS: Sorted[Reservation, Reservation] = Sorted(
+    lambda each, view: (each,) if references.tier_of_guest(view, each.address) else (),
+    key=lambda each: _number(each.address),
+)
+_FIREWALL_RULES: Sorted[FirewallRule, FirewallRule] = Sorted(_if_there, key=lambda each: each.rule_id)
+_IPV6_FIREWALL_RULES: Sorted[Ipv6FirewallRule, Ipv6FirewallRule] = Sorted(_if_there, key=lambda each: each.rule_id)
+_GUEST_PAGES: Sorted[GuestPages, GuestPages] = Sorted(_if_there, key=lambda each: _number(each.address))
+_VPN_USERS: Sorted[VpnUser, VpnUser] = Sorted(lambda each: (each,), key=lambda each: each.name)
 
 
 def _peerings(view: StateView) -> Iterator[BgpPeering]:
@@ -217,13 +250,13 @@ def _peerings(view: StateView) -> Iterator[BgpPeering]:
         )
 
 
-def _reservations(view: StateView) -> dict[str, tuple[Reservation, ...]]:
-    by_device: dict[str, list[Reservation]] = {device: [] for device in sorted(view.tiers, key=device_number)}
-    for reservation in view.reservations.values():
-        if tier := references.tier_of_guest(view, reservation.address):
-            by_device[tier.device].append(reservation)
-    return {
-        device: tuple(sorted(found, key=lambda each: networks.parse_address(each.address)))
-        for device, found in by_device.items()
-        if found
-    }
+def _by_device(view: StateView, sorted_by_address: tuple[Reservation, ...]) -> dict[str, tuple[Reservation, ...]]:
+    """Tiers are pieces of what is sorted by address: networks that do not overlap."""
+    found = {}
+    for device, tier in sorted(view.tiers.items(), key=lambda item: device_number(item[0])):
+        network = networks.parse_network(tier.network)
+        first = bisect_left(sorted_by_address, network.network_address, key=lambda each: _number(each.address))
+        last = bisect_right(sorted_by_address, network.broadcast_address, key=lambda each: _number(each.address))
+        if first < last:
+            found[device] = sorted_by_address[first:last]
+    return found

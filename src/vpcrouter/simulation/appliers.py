@@ -183,7 +183,7 @@ class SimulatedSupervised(Supervised):
         if self.kind.test is None:
             return
         for file in daemon.files:
-            if PurePath(file.path).name != self.kind.config or self.has_loaded(file.path, file.content):
+            if PurePath(file.path).name != self.kind.config or self.has_loaded(file):
                 continue
             self._machine.world.sleep(_TEST_NS.get(self.kind.name, 10 * MS))
             if self.kind.name == "keepalived":

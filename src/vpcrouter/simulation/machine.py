@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from vpcrouter.appliers._loaded import LoadedRecord
-from vpcrouter.plan.daemons import WrittenFile, digest
+from vpcrouter.plan.daemons import WrittenFile
 from vpcrouter.plan.kernel import RouteEntry
 from vpcrouter.simulation.disk import SimulatedDisk
 from vpcrouter.simulation.keepalived import Advertisement, Keepalived
@@ -23,7 +23,7 @@ from vpcrouter.simulation.kernel_model import KernelModel, RefusedError
 from vpcrouter.simulation.loop import Descriptors, Readable
 from vpcrouter.simulation.network import Networks
 from vpcrouter.simulation.world import MS, Process, World
-from vpcrouter.values.desired import InterfaceAddress, Link, Ruleset
+from vpcrouter.values.desired import InterfaceAddress, Link, Ruleset, digest
 
 if TYPE_CHECKING:
     from vpcrouter.simulation.host import AgentProcess

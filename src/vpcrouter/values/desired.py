@@ -6,6 +6,9 @@ Everything is sorted and canonical, so that equal configuration is an equal valu
 
 from __future__ import annotations
 
+from functools import cached_property
+from hashlib import blake2b
+
 from attrs import field, frozen
 
 
@@ -105,6 +108,11 @@ class Ruleset:
     chains: tuple[NftChain, ...] = ()
 
 
+def digest(content: str) -> str:
+    """What stands for a content where only equality counts."""
+    return blake2b(content.encode(), digest_size=16).hexdigest()
+
+
 @frozen(kw_only=True)
 class File:
     """A generated file. `path` is absolute."""
@@ -112,6 +120,11 @@ class File:
     path: str
     content: str = field(repr=False)
     mode: int = 0o644
+
+    @cached_property
+    def digest(self) -> str:
+        """What stands for its content; computed once."""
+        return digest(self.content)
 
 
 @frozen(kw_only=True)

@@ -1,0 +1,140 @@
+"""What is made of what changed is what is made of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.strategies import additive_commands, any_command
+from vpcrouter.commands import ChangePortForwards, Command
+from vpcrouter.decide import decide
+from vpcrouter.errors import RejectedCommandError
+from vpcrouter.materialise import chunks, materialise
+from vpcrouter.plan.daemons import loses_a_line
+from vpcrouter.state import Draft, State
+from vpcrouter.values import incremental
+from vpcrouter.values.config import PortForward
+from vpcrouter.values.desired import Desired
+from vpcrouter.values.incremental import Sorted, common_head, common_tail, went_and_came
+from vpcrouter.values.role import Role
+from vpcrouter.values.settings import Settings
+
+numbers = st.lists(st.integers(0, 2000), unique=True, max_size=40).map(tuple)
+long = st.builds(
+    lambda length, holes: tuple(each for each in range(length) if each not in holes),
+    st.integers(0, 1600),
+    st.sets(st.integers(0, 1600), max_size=4),
+)
+sequences = numbers | long
+
+
+@given(sequences, sequences)
+def test_heads_and_tails_are_as_long_as_they_are(one: tuple[int, ...], other: tuple[int, ...]) -> None:
+    shorter = min(len(one), len(other))
+    head = next((at for at in range(shorter) if one[at] != other[at]), shorter)
+    assert common_head(one, other) == head
+    most = shorter - head
+    tail = next((at for at in range(most) if one[-1 - at] != other[-1 - at]), most)
+    assert common_tail(one, other, most) == tail
+
+
+@given(sequences, sequences)
+def test_what_went_and_came_leads_from_one_to_the_other(one: tuple[int, ...], other: tuple[int, ...]) -> None:
+    went, came = went_and_came(one, other)
+    assert sorted([*(each for each in one if each not in went), *came]) == sorted(other)
+
+
+@given(st.lists(st.tuples(sequences, st.integers(0, 1)), min_size=1, max_size=8))
+def test_a_memory_does_not_show(calls: list[tuple[tuple[int, ...], int]]) -> None:
+    def make(number: int, context: int) -> Iterator[tuple[int, int]]:
+        yield from ((part, number) for part in range((number + context) % 3))
+
+    remembering: Sorted[int, tuple[int, int]] = Sorted(make)
+    for things, context in calls:
+        scratch: Sorted[int, tuple[int, int]] = Sorted(make)
+        assert remembering.of(things, context) == scratch.of(things, context)
+
+
+@given(st.lists(any_command, min_size=1, max_size=30), st.booleans())
+def test_settling_after_each_command_ends_where_settling_once_does(stream: list[Command], full: bool) -> None:
+    draft = Draft(State())
+    for command in [*(additive_commands(2) if full else ()), *stream]:
+        try:
+            decision = decide(draft, command)
+        except RejectedCommandError:
+            continue
+        if decision.event is not None:
+            draft.apply(decision.event)
+            state = draft.finish()
+            assert _desired(state) == _from_scratch(state)
+
+
+def _desired(state: State) -> Desired:
+    return materialise(state, Role.MASTER, Settings())
+
+
+def _from_scratch(state: State) -> Desired:
+    kept = [(each, each._last) for each in incremental._ALL]
+    cuts = dict(chunks._cuts)
+    incremental.forget()
+    chunks._cuts.clear()
+    try:
+        return _desired(state)
+    finally:
+        chunks._cuts.update(cuts)
+        for each, last in kept:
+            each._last = last
+
+
+texts = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=8).map(lambda lines: "".join(f"{x}\n" for x in lines))
+
+
+@given(texts, texts)
+def test_a_line_is_lost_when_it_is_nowhere_any_more(old: str, new: str) -> None:
+    assert loses_a_line(old, new) is (not set(old.splitlines()) <= set(new.splitlines()))
+
+
+ports = st.integers(1, 12)
+forwards = st.builds(
+    lambda protocol, first, length, sources: PortForward(
+        address="203.0.113.10",
+        protocol=protocol,
+        first_port=first,
+        last_port=first + length,
+        target="10.1.2.10",
+        target_port=first,
+        sources=sources,
+    ),
+    st.sampled_from(["tcp", "udp"]),
+    ports,
+    st.integers(0, 3),
+    st.sampled_from([(), ("198.51.100.0/24",), ("192.0.2.0/24",)]),
+)
+changes = st.builds(
+    lambda put, remove: ChangePortForwards(put=tuple(put), remove=tuple(remove)),
+    st.lists(forwards, max_size=3),
+    st.lists(forwards, max_size=2),
+)
+
+
+@given(st.lists(changes, max_size=12))
+def test_no_two_forwardings_share_a_port_and_a_client(stream: list[ChangePortForwards]) -> None:
+    """Deciding looks at what is near the named ports only."""
+    draft = Draft(State())
+    for command in stream:
+        try:
+            decision = decide(draft, command)
+        except RejectedCommandError:
+            continue
+        if decision.event is not None:
+            draft.apply(decision.event)
+        found = draft.forwards.get("203.0.113.10", ())
+        taken = [
+            (f.protocol, port, s)
+            for f in found
+            for port in range(f.first_port, f.last_port + 1)
+            for s in f.sources or ("198.51.100.0/24", "192.0.2.0/24")
+        ]
+        assert len(taken) == len(set(taken))
