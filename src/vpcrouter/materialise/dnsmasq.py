@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 
 from attrs import frozen
 
@@ -26,7 +26,8 @@ from vpcrouter.materialise.rendering import Literal, render, word
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.config import Reservation, RouterConfig, Tier, TierIpv6
 from vpcrouter.values.desired import Daemon, File
-from vpcrouter.values.networks import is_ipv6, parse_network
+from vpcrouter.values.incremental import Sorted
+from vpcrouter.values.networks import is_ipv6, parse_address, parse_network
 from vpcrouter.values.settings import Settings
 
 _NO_LEASE_NAME = re.compile(r"_.*|[0-9]+[smhdw]?|infinite|ignore", re.ASCII)
@@ -36,6 +37,8 @@ _NO_LEASE_NAME = re.compile(r"_.*|[0-9]+[smhdw]?|infinite|ignore", re.ASCII)
 class Lease:
     """What stands in the files for one reservation."""
 
+    number: int
+    """Its address."""
     mac: str
     is_default: bool
     line: str
@@ -95,7 +98,7 @@ def _scopes(effective: Effective, config: RouterConfig) -> Iterator[Scope]:
     for tier in effective.tiers:
         network = parse_network(tier.network)
         domain = tier.domain or config.domain
-        leases = [_lease(each, domain) for each in effective.reservations.get(tier.device, ())]
+        leases = _leases_on(tier.device).of(effective.reservations.get(tier.device, ()), domain)
         yield Scope(
             device=tier.device,
             start=str(network.network_address),
@@ -134,15 +137,20 @@ def _resolvers(tier: Tier, config: RouterConfig) -> Iterator[str]:
         yield from (each for each in config.resolvers if not is_ipv6(each))
 
 
-@lru_cache(maxsize=65536)
-def _lease(reservation: Reservation, domain: str | None) -> Lease:
-    """Kept, since one more among ten thousand must not make all of them anew."""
+@cache
+def _leases_on(device: str) -> Sorted[Reservation, Lease]:
+    """What was made last for the tier on that device; there are a few tens of devices."""
+    return Sorted(_lease, key=lambda lease: lease.number)
+
+
+def _lease(reservation: Reservation, domain: str | None) -> Iterator[Lease]:
     name, address = word(reservation.host_name), word(reservation.address)
     first = name.partition(".")[0]
     lease_name = () if _NO_LEASE_NAME.fullmatch(first) else (word(first),)
     duration = word(reservation.lease_seconds) if reservation.lease_seconds else "infinite"
     names = (name,) if domain is None or "." in name else (f"{name}.{word(domain)}", name)
-    return Lease(
+    yield Lease(
+        number=int(parse_address(reservation.address)),
         mac=reservation.mac,
         is_default=reservation.is_default,
         line=f"{','.join((word(reservation.mac), address, *lease_name, duration))}\n",
