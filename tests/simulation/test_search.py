@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from xml.etree import ElementTree
@@ -123,6 +126,9 @@ def test_a_recording_of_two_journals_is_a_case(tmp_path: Path) -> None:
     assert recorded.commands >= 2 * len(commands)
     report = run(recorded)
     assert report.violations == ()
+    words = [sys.executable, "-m", "vpcrouter", "--json", "simulate", "--replay", str(tmp_path)]
+    told = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert json.loads(told.stdout)["violations"] == []
     pair = Pair()
     try:
         for step in recorded.steps:

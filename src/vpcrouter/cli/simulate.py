@@ -15,6 +15,7 @@ from vpcrouter.cli.output import fail, note, options, say, say_json
 if TYPE_CHECKING:
     from vpcrouter.simulation.case import Case
     from vpcrouter.simulation.pair import Report
+    from vpcrouter.simulation.recording import RoleStep
     from vpcrouter.simulation.search import Figures, Finding
     from vpcrouter.simulation.strategies import Command
 
@@ -41,7 +42,13 @@ def simulate(
         ),
     ] = None,
     replay: Annotated[
-        Path | None, typer.Option("--replay", metavar="FILE", help="Run this one case and tell what happened.")
+        Path | None,
+        typer.Option(
+            "--replay",
+            metavar="PATH",
+            help="Run this one case and tell what happened; or what two real routers did, from a folder with their"
+            " journals as rA and rB.",
+        ),
     ] = None,
     save: Annotated[
         Path, typer.Option("--save", metavar="FILE", help="Where a case that breaks the pair is written.")
@@ -61,7 +68,7 @@ def simulate(
     except ImportError as error:
         fail(f"{error}; pip install 'vpcrouter[simulation]'")
     if replay is not None:
-        _replay(replay, as_json=options(ctx).json)
+        _replay(replay, advertisement_ms, as_json=options(ctx).json)
         return
     from vpcrouter.simulation.search import Plan
 
@@ -139,21 +146,29 @@ def _one_line(path: Path) -> str:
     return " ".join(path.read_text("utf-8").split())
 
 
-def _replay(path: Path, *, as_json: bool) -> None:
-    from vpcrouter.simulation.case import loads
+def _replay(path: Path, advertisement_ms: int, *, as_json: bool) -> None:
+    from vpcrouter.simulation.case import ROUTERS, loads
     from vpcrouter.simulation.pair import run
+    from vpcrouter.simulation.recording import recorded_case, recorded_roles
 
-    try:
-        case = loads(path.read_text("utf-8"), name=str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(str(error)) from None
+    before: tuple[RoleStep, ...] = ()
+    if path.is_dir():
+        journals = {router: path / router for router in ROUTERS}
+        case, before = recorded_case(journals, advertisement_ms=advertisement_ms), recorded_roles(journals)
+    else:
+        try:
+            case = loads(path.read_text("utf-8"), name=str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise typer.BadParameter(str(error)) from None
     report = run(case)
     picture = _draw(case, report, path) if report.violations else None
     if as_json:
-        say_json(_report(report))
+        say_json({**_report(report), "recorded_roles": _roles(before)})
     else:
         for line in report.trace:
             note(line)
+        for line in _roles(before):
+            say(f"{'recorded':<22} {line}")
         for key, value in _report(report).items():
             say(f"{key:<22} {value if value not in ((), [], None) else 'none'}")
         if picture is not None:
@@ -169,10 +184,15 @@ def _report(report: Report) -> dict[str, Any]:
         "master": report.master,
         "keepalived_reloads": report.reloads,
         "role_changes": report.role_changes,
+        "roles": _roles(report.roles),
         "outages": [f"{each.tier} {each.length_ms:g} ms from {each.from_ms:g} ms" for each in report.outages],
         "double_master_ms": report.double_master_ms,
         "passed_over": list(report.unknown),
     }
+
+
+def _roles(steps: tuple[RoleStep, ...]) -> list[str]:
+    return [f"{each.at_ms:.0f} ms {each.router} {each.role}" for each in steps]
 
 
 def _summary(figures: list[Figures], seconds: float) -> dict[str, Any]:

@@ -12,7 +12,7 @@ says what must never be so.
 
 from vpcrouter.simulation.case import Case, dumps, loads
 from vpcrouter.simulation.pair import Pair, Report, run
-from vpcrouter.simulation.recording import RoleStep, recorded_case
+from vpcrouter.simulation.recording import RoleStep, recorded_case, recorded_roles
 from vpcrouter.simulation.watch import Outage, Violation
 from vpcrouter.simulation.world import SimulationError
 
@@ -27,5 +27,6 @@ __all__ = [
     "dumps",
     "loads",
     "recorded_case",
+    "recorded_roles",
     "run",
 ]

@@ -6,7 +6,7 @@ from the first record of either router, and begins at LEAD_MS, when the simulate
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def _sound(directory: Path) -> Iterator[JournalRecord]:
 def recorded_case(journals: Mapping[str, Path], *, advertisement_ms: int = 100) -> Case:
     """The case of two real routers: `journals` by router, rA and rB. Raises what reading a journal raises."""
     found = {router: list(_commands(directory)) for router, directory in journals.items()}
-    began_ns = min((time_ns for commands in found.values() for time_ns, _ in commands), default=0)
+    began_ns = _began_ns(found)
     steps = tuple(
         Submit(
             at_ms=LEAD_MS + (time_ns - began_ns) // 1_000_000,
@@ -63,6 +63,16 @@ def recorded_case(journals: Mapping[str, Path], *, advertisement_ms: int = 100) 
         for number, (time_ns, text) in enumerate(commands, 1)
     )
     return Case(steps=steps, advertisement_ms=advertisement_ms)
+
+
+def recorded_roles(journals: Mapping[str, Path]) -> tuple[RoleStep, ...]:
+    """Who served when, as the journals tell, by the clock of `recorded_case`."""
+    began_ns = _began_ns({router: list(_commands(directory)) for router, directory in journals.items()})
+    return role_steps(journals, began_ns - LEAD_MS * 1_000_000)
+
+
+def _began_ns(found: Mapping[str, Sequence[tuple[int, str]]]) -> int:
+    return min((time_ns for commands in found.values() for time_ns, _ in commands), default=0)
 
 
 def _commands(directory: Path) -> Iterator[tuple[int, str]]:
