@@ -24,6 +24,8 @@ EARLY_MS, LATE_MS = 120, 700
 RACE_MS = {"master-without-public-link": 400}
 """The backup takes over after its skew of 22 ms, unless its agent, which hears of the fault by a beacon, reloads
 keepalived before: then after a whole master-down time. 20 ms decide, and both are right."""
+START_MS = {"agent-killed": 3_000}
+"""What a Python process takes more to start on a busy machine, on which the next role that an agent tells depends."""
 FAULT_MS = 4_000
 
 
@@ -38,9 +40,9 @@ def bare_pair() -> Iterator[Laboratory]:
         laboratory.down()
 
 
-def scenario(*extra: Step) -> Case:
+def scenario(*extra: Step, tiers: tuple[int, ...] = (2, 3)) -> Case:
     """rA gets its commands a second before rB, so that there is no doubt about who serves first."""
-    base = (boot(), public(10), add_tier(2), add_tier(3))
+    base = (boot(), public(10), *map(add_tier, tiers))
     first = [command.to("rA", BASE_MS) for command in base]
     second = [command.to("rB", BASE_MS + 1_200) for command in base]
     return Case(steps=(*first, *second, *extra))
@@ -52,6 +54,11 @@ SCENARIOS = {
     "master-without-public-link": scenario(
         CutCable(at_ms=FAULT_MS, router="rA", device="eth1", how="carrier", for_ms=1_500)
     ),
+    "lower-tier-comes": scenario(*(add_tier(2).to(router, FAULT_MS) for router in ROUTERS), tiers=(3,)),
+    "master-without-its-carrier": scenario(
+        CutCable(at_ms=FAULT_MS, router="rA", device="eth2", how="carrier", for_ms=1_500)
+    ),
+    "agent-killed": scenario(Crash(at_ms=FAULT_MS, router="rA", process="agent")),
     "keepalived-killed": scenario(Crash(at_ms=FAULT_MS, router="rA", process="keepalived")),
     "keepalived-parent-killed": scenario(Crash(at_ms=FAULT_MS, router="rA", process="keepalived-parent")),
     "keepalived-child-killed": scenario(Crash(at_ms=FAULT_MS, router="rA", process="keepalived-child")),
@@ -76,4 +83,7 @@ def test_the_model_does_what_the_daemons_do(bare_pair: Laboratory, name: str) ->
         sorted(found.roles, key=lambda step: (step.router, step.at_ms)),
         strict=True,
     ):
-        assert -RACE_MS.get(name, EARLY_MS) <= real.at_ms - modelled.at_ms <= LATE_MS, (expected.roles, found.roles)
+        assert -RACE_MS.get(name, EARLY_MS) <= real.at_ms - modelled.at_ms <= START_MS.get(name, LATE_MS), (
+            expected.roles,
+            found.roles,
+        )
