@@ -8,8 +8,8 @@ import pytest
 
 from tests.cloudstack.documents import DATA
 from vpcrouter.cloudstack import decode, parse_boot_line, router_status
-from vpcrouter.cloudstack.cmdline import without_effect
 from vpcrouter.errors import CallerError
+from vpcrouter.values.boot_keys import without_effect
 from vpcrouter.values.config import Secret
 from vpcrouter.values.role import Role
 
@@ -85,4 +85,28 @@ def test_keys_that_nothing_acts_on_are_told() -> None:
         " vpc_firewall_enabled=true domain=vpc1.example.com"
     )
     config = parse_boot_line(line).config
-    assert without_effect(config) == ("disable_rp_filter", "dnssearchorder", "router_id", "vmpassword")
+    assert list(without_effect(config)) == ["router_id", "vmpassword"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "idle"),
+    [
+        ("mgmtcidr=192.0.2.0/24 localgw=169.254.0.1", []),
+        ("mgmtcidr=192.0.2.0/24,198.18.0.0/15 localgw=169.254.0.1", []),
+        ("mgmtcidr=192.0.2.0/24", ["mgmtcidr"]),
+        ("mgmtcidr=192.0.2.0/24 localgw=10.0.0.1", ["localgw", "mgmtcidr"]),
+        ("mgmtcidr=192.0.2.0/24 localgw=169.254.0.21", ["localgw", "mgmtcidr"]),
+        ("mgmtcidr=169.254.0.0/16 localgw=169.254.0.1", ["localgw", "mgmtcidr"]),
+        ("mgmtcidr=192.0.2.1/24 localgw=169.254.0.1", ["localgw", "mgmtcidr"]),
+        ("eth0ip6=2001:db8::21 eth0ip6prelen=64", []),
+        ("eth0ip6=2001:db8::21 eth0ip6prelen=129", ["eth0ip6", "eth0ip6prelen"]),
+        ("eth0ip6=169.254.0.21 eth0ip6prelen=64", ["eth0ip6", "eth0ip6prelen"]),
+        ("dnssearchorder=a.example.com,b", []),
+        ("dnssearchorder=a.example.com,;reboot", ["dnssearchorder"]),
+        ("has_public_network=false", ["has_public_network"]),
+        ("has_public_network=true exposedns=true disable_rp_filter=true", []),
+    ],
+)
+def test_a_key_that_means_nothing_is_told(keys: str, idle: list[str]) -> None:
+    line = f"vpccidr=10.1.0.0/16 name=r-21-VM eth0ip=169.254.0.21 eth0mask=255.255.0.0 {keys}"
+    assert list(without_effect(parse_boot_line(line).config)) == idle

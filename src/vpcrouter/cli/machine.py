@@ -286,8 +286,8 @@ def boot(
 ) -> None:
     """First boot or reboot: take in the boot command line, replay the journal, settle the machine once."""
     from vpcrouter.cloudstack.bootline import parse_boot_line
-    from vpcrouter.cloudstack.cmdline import without_effect
     from vpcrouter.router import Router
+    from vpcrouter.values.boot_keys import without_effect
 
     try:
         text = cmdline.read_text("utf-8")
@@ -302,7 +302,7 @@ def boot(
                 **receipt.as_dict(),
                 "role": router.role.value,
                 "digest": router.digest,
-                "without_effect": list(without_effect(command.config)),
+                "without_effect": without_effect(command.config),
             }
         )
 

@@ -1,7 +1,7 @@
 """`cmdline` (cmd_line.json): the boot parameters, which replace those that were there.
 
 Every value is a string; an empty one and the text `null` (as Java prints it) mean that the key is absent. What
-nothing acts on yet is kept in `parameters`, or in `secret_parameters` where its content is nobody's business.
+few routers are told is kept in `parameters`, or in `secret_parameters` where its content is nobody's business.
 `redundant_router` is read as what it says: today's router takes its mere presence for true. What a router wrote
 there itself is accepted; `redundant_primary` is dropped, since a role is an observation and not configuration.
 """
@@ -59,12 +59,6 @@ def router_config(words: Reader) -> RouterConfig:
     )
     words.done()
     return config
-
-
-def without_effect(config: RouterConfig) -> tuple[str, ...]:
-    """The keys of the boot line that are kept and that nothing acts on, sorted; whoever boots a router is told."""
-    kept = (*(key for key, _ in config.parameters), *(key for key, _ in config.secret_parameters))
-    return tuple(sorted(key for key in kept if key not in _ACTED_ON))
 
 
 def _needed(words: Reader, key: str, check: Check[T]) -> T:
@@ -179,8 +173,6 @@ _PARAMETERS: dict[str, Check[str | None]] = {
         _kept_flag,
     ),
 }
-"""The keys that are kept as they are; the router acts on those of `_ACTED_ON` alone."""
-
-_ACTED_ON = frozenset({"vpc_firewall_enabled"})
+"""The keys that are kept as they are; what is made of them: `values.boot_keys`."""
 
 _SECRETS = ("baremetalnotificationapikey", "baremetalnotificationsecuritykey", "userdata", "vmpassword")

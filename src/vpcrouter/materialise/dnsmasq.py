@@ -24,6 +24,7 @@ from attrs import frozen
 from vpcrouter.materialise.radvd import ipv6_resolvers
 from vpcrouter.materialise.rendering import Literal, render, word
 from vpcrouter.projections.effective import Effective
+from vpcrouter.values.boot_keys import search_domains
 from vpcrouter.values.config import Reservation, RouterConfig, Tier, TierIpv6
 from vpcrouter.values.desired import Daemon, File
 from vpcrouter.values.incremental import Sorted
@@ -84,7 +85,14 @@ def dnsmasq(effective: Effective, config: RouterConfig, settings: Settings) -> D
     domains = sorted({domain for domain in (config.domain, *(scope.domain for scope in scopes)) if domain})
 
     def file(name: str) -> File:
-        content = render(f"{name}.j2", config=config, settings=settings, scopes=scopes, domains=domains)
+        content = render(
+            f"{name}.j2",
+            config=config,
+            settings=settings,
+            scopes=scopes,
+            domains=domains,
+            search=search_domains(config),
+        )
         return File(path=str(settings.config_dir / name), content=content)
 
     return Daemon(

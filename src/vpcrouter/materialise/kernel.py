@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from vpcrouter.materialise.election import Election, marker
 from vpcrouter.materialise.placement import Placement, ipv6_devices, private_gateways, public_devices
 from vpcrouter.projections.effective import Effective
+from vpcrouter.values.boot_keys import control_ipv6, filters_reverse_path
 from vpcrouter.values.carriage import Elector
 from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, Route
 from vpcrouter.values.fields import device_number
@@ -76,7 +77,7 @@ def _is_serving(role: Role, *, may_serve: bool) -> bool | None:
 
 def _links(effective: Effective, held: tuple[Elector, ...]) -> Iterator[Link]:
     config = effective.config
-    if config is not None and config.control_address is not None:
+    if config is not None and (config.control_address is not None or control_ipv6(config) is not None):
         yield Link(name="eth0", up=True)
     for device in public_devices(effective):
         # A device has one MTU; the smallest that was asked for passes everywhere.
@@ -106,6 +107,9 @@ def _sysctls(effective: Effective, held: tuple[Elector, ...]) -> Iterator[tuple[
     if config is not None and config.control_address is not None:
         # The marker address is of the same range as the control network, and is not for its ears.
         yield "net/ipv4/conf/eth0/arp_ignore", "1"
+    if config is not None and control_ipv6(config) is not None:
+        yield "net/ipv6/conf/eth0/accept_ra", "0"
+        yield "net/ipv6/conf/eth0/disable_ipv6", "0"
     with_ipv6 = ipv6_devices(effective)
     # Said in either case, or the last tier with IPv6 would leave it behind.
     yield "net/ipv6/conf/all/forwarding", "1" if with_ipv6 else "0"
@@ -122,8 +126,9 @@ def _sysctls(effective: Effective, held: tuple[Elector, ...]) -> Iterator[tuple[
         # Loose: the source must be reachable at all. A backup, which has no route to it, drops what strays in.
         yield f"net/ipv4/conf/{device}/rp_filter", "2"
         yield from _on_every_device(device)
+    strict = "1" if config is None or filters_reverse_path(config) else "0"
     for tier in effective.tiers:
-        yield f"net/ipv4/conf/{tier.device}/rp_filter", "1"
+        yield f"net/ipv4/conf/{tier.device}/rp_filter", strict
         yield from _on_every_device(tier.device)
     for each in held:
         # There is no route back to the peer, whose advertisements must be heard; the ruleset lets nothing else in.

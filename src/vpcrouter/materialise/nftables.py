@@ -43,9 +43,10 @@ from vpcrouter.materialise.tunnels import (
 from vpcrouter.materialise.usage import usage_chain, usage_counters, usage_sets
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.beacon import BEACON_GROUP, BEACON_PORT
+from vpcrouter.values.boot_keys import control_ipv6, exposes_dns, management
 from vpcrouter.values.config import Acl, RouterConfig
 from vpcrouter.values.desired import NftChain, NftSet, Ruleset
-from vpcrouter.values.networks import is_ipv6, network_of
+from vpcrouter.values.networks import is_ipv6, network_of, split_prefix
 from vpcrouter.values.role import Role
 
 TABLE = "vpcrouter"
@@ -218,6 +219,20 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
         host, _, length = config.control_address.partition("/")
         control = word(network_of(host, int(length)))
         rules.append(f'iifname "eth0" ip saddr {control} jump from_control')
+        if (there := management(config)) is not None:
+            rules += (f'iifname "eth0" ip saddr {word(each)} jump from_control' for each in there.networks)
+    if (address := control_ipv6(config)) is not None:
+        rules += [
+            'iifname "eth0" ip6 hoplimit 255 icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept',
+            'iifname "eth0" icmpv6 type echo-request accept',
+            f'iifname "eth0" ip6 saddr {word(network_of(*split_prefix(address)))} jump from_control',
+        ]
+    if exposes_dns(config):
+        rules += [
+            "iifname @tiers meta l4proto { tcp, udp } th dport 53 ip daddr @gateways accept",
+            "iifname @serving meta l4proto { tcp, udp } th dport 53 accept",
+            "iifname @serving udp dport 67 accept",
+        ]
     rules += [
         # A guest that asks for its address has none yet.
         "iifname @serving udp sport 68 udp dport 67 accept",

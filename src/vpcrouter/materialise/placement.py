@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator
 from attrs import frozen
 
 from vpcrouter.projections.effective import Effective
+from vpcrouter.values.boot_keys import control_ipv6, management
 from vpcrouter.values.config import PublicAddress, Tier, TierIpv6
 from vpcrouter.values.desired import InterfaceAddress, PolicyRule, Route
 from vpcrouter.values.fields import device_number
@@ -58,6 +59,8 @@ def place(effective: Effective) -> Placement:
     own: list[InterfaceAddress] = []
     if config is not None and config.control_address is not None:
         own.append(InterfaceAddress(device="eth0", address=config.control_address))
+    if config is not None and (address := control_ipv6(config)) is not None:
+        own.append(InterfaceAddress(device="eth0", address=address))
     shared: list[InterfaceAddress] = []
     for tier in effective.tiers:
         own.append(_on_tier(tier, tier.address))
@@ -87,6 +90,8 @@ def place(effective: Effective) -> Placement:
     if (gateway := ipv6_way_out(effective)) is not None:
         default = Route(network=ANYWHERE_IPV6, gateway=gateway, device=_PUBLIC_IPV6_DEVICE)
         (shared_routes if redundant else own_routes).append(default)
+    if config is not None and (there := management(config)) is not None:
+        own_routes += (Route(network=each, gateway=there.gateway, device="eth0") for each in there.networks)
     own_routes += _own_tables(effective)
     marks = sorted({way_mark(device) for device in public_devices(effective)})
     return Placement(
