@@ -22,7 +22,7 @@ from vpcrouter.lab.probing import Probe, ProbeReport, Target
 from vpcrouter.timeline import Deed, Mark, Recording, RoleSpan, Silence
 
 LOOK_S = 0.1
-_ANSWER_S = 0.3
+_ANSWER_S = 1.0
 """A stopped agent takes connections and says nothing."""
 _MARKED = ("reloads", "restarts", "starts", "deaths")
 
