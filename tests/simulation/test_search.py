@@ -25,7 +25,7 @@ from vpcrouter.simulation.watch import Violation
 from vpcrouter.submission import read_submission
 from vpcrouter.timeline import draw
 
-CASES = Path(__file__).parent / "cases"
+CASES, KNOWN = Path(__file__).parent / "cases", Path(__file__).parent / "known"
 BUDGET_S = 25.0
 
 
@@ -63,12 +63,21 @@ def test_a_case_that_fails_is_shrunk_and_keeps_its_rule() -> None:
     assert len(names) <= 1
 
 
+@pytest.mark.parametrize("path", sorted(KNOWN.glob("*.case")), ids=lambda path: path.stem)
+def test_what_is_not_mended_yet_is_still_so(path: Path) -> None:
+    """Who mends one moves its file to `cases/`. The first line names the rules."""
+    text = path.read_text("utf-8")
+    rules = {rule.strip() for rule in text.partition(":")[0].removeprefix("#").split(",")}
+    assert {each.rule for each in run(loads(text)).violations} >= rules
+
+
 @pytest.mark.slow
 def test_fresh_seeds_find_nothing() -> None:
     """Every run looks somewhere else. What breaks a rule is written to `cases/`, where it fails until it is mended."""
     seed = int(os.environ.get("VPCROUTER_SIMULATION_SEED", time.time_ns() % 1_000_000))
     deadline = time.monotonic() + BUDGET_S
-    plan = Plan(bursts=10, seed=seed, faults=FAULTS)
+    # With a tier that stays: without one there is the case in `known/`.
+    plan = Plan(bursts=10, seed=seed, faults=FAULTS, common_tier=True)
     number = 0
     while time.monotonic() < deadline:
         finding = search_block(plan, number, 10).finding
