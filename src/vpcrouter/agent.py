@@ -49,6 +49,7 @@ from vpcrouter.machines.peer import derive_key
 from vpcrouter.machines.role import Intent, RoleChange
 from vpcrouter.materialise import materialise
 from vpcrouter.materialise.nftables import TABLE
+from vpcrouter.materialise.peer_guard import CLOSED, PEERS
 from vpcrouter.materialise.usage import describe_usage
 from vpcrouter.peering import Peering
 from vpcrouter.projections.effective import effective, pending
@@ -173,6 +174,7 @@ class Agent:
         loop.add_reader(self._host.monitor.fileno(), self._on_kernel)
         loop.add_reader(self._peering.fileno(), self._on_beacon)
         self._spawn(self._write())
+        await self._learn_places()  # a role that is learnt makes a settle, which would forget them
         await self._learn_role()
         self._coalescer.urgent(self._surroundings.monotonic_ns())
         self._spawn(self._glance())
@@ -446,17 +448,25 @@ class Agent:
 
     def _carriage(self) -> Carriage:
         carriage, handover = self._router.carriage(self._peering.carriage), self._handover
-        if not (handover.is_bridged or handover.takes_over):
-            return carriage
-        return evolve(carriage, is_bridged=carriage.is_bridged or handover.is_bridged, takes_over=handover.takes_over)
+        return evolve(
+            carriage,
+            is_bridged=carriage.is_bridged or handover.is_bridged,
+            takes_over=handover.takes_over,
+            whereabouts=self._peering.whereabouts,
+        )
 
     def _consider(self) -> None:
         """Settle if the carrier is to move, or an elector to come or go; tell the peer what is so now."""
         self._step_handover()
         carriage = self._carriage()
         self._obey()
-        if self._desired is not None and carriage != self._desired[2]:
-            self._urgent()
+        if self._desired is not None and (planned := self._desired[2]) != carriage:
+            # Who may be heard is a matter of moments only where the peer is not heard any more.
+            is_same = evolve(planned, whereabouts=carriage.whereabouts) == carriage
+            if is_same and not planned.whereabouts.shuts_out(carriage.whereabouts):
+                self._notice()
+            else:
+                self._urgent()
         if not self._peering.says(self._saying()):
             self._say()
             self._await_turn()
@@ -535,6 +545,17 @@ class Agent:
                 break
         self._follow(self._router.learn(found))
 
+    async def _learn_places(self) -> None:
+        """Go on listening where an agent before this one has found the peer."""
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(
+                self._worker, self._host.find_places, TABLE, PEERS, CLOSED
+            )
+        except HostError as error:
+            LOG.warning("%s", error)
+            return
+        self._peering.recall(found)
+
     def _announce(self) -> None:
         """Tell the peer what this router is, and see whether time alone has changed what is to be done."""
         self._passwords.next_turn()
@@ -572,7 +593,8 @@ class Agent:
         config, carriage = self._router.state.router, self._carriage()
         if config is None:
             return
-        self._peering.listen((*electors(self._router.state), *carriage.held), _pair_key(config))
+        is_secret = config.password is not None
+        self._peering.listen((*electors(self._router.state), *carriage.held), _pair_key(config), is_secret=is_secret)
         self._peering.announce(self._saying())
 
     async def _compare(self) -> None:

@@ -34,6 +34,7 @@ from vpcrouter.values.priority import generation_of
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 from vpcrouter.values.traffic import Traffic
+from vpcrouter.values.whereabouts import Place
 
 EVERYTHING = frozenset({"all"})
 """The doubt of a first look."""
@@ -163,6 +164,12 @@ class Host:
             )
             for each in found
         )
+
+    def find_places(self, table: str, places: str, closed: str) -> tuple[Place, ...]:
+        """The peer's places that the loaded ruleset takes for proven, by the names of its sets."""
+        proven = {each[0] for each in self._nftables.elements(table, closed)}
+        found = (each for each in self._nftables.elements(table, places) if len(each) == 3 and each[0] in proven)
+        return tuple(Place(device=device, address=address, mac=mac) for device, address, mac in found)
 
     def wait(self, seconds: float) -> None:
         """Wait until keepalived or the kernel says something, `seconds` at most."""

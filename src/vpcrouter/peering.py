@@ -2,18 +2,24 @@
 
 Used by the agent, which waits on `fileno` and calls `announce` several times a second and whenever something
 changes. Whom to believe is `machines.peer`; the sockets are `appliers.beacons`. Nothing of a failover waits for this:
-it only lets the two move their carriers at nearly the same time, and hold an elector until the other has moved.
+it only lets the two move their carriers at nearly the same time, and hold an elector until the other has moved. What
+is learnt of the peer's addresses on the way (`machines.whereabouts`) keeps guests from speaking in its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from vpcrouter.machines.peer import Heard, PeerMachine
+from vpcrouter.machines.whereabouts import WhereaboutsMachine
 from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.carriage import Elector, PeerCarriage
+from vpcrouter.values.whereabouts import UNKNOWN, Place, Whereabouts
+
+if TYPE_CHECKING:
+    from vpcrouter.appliers.beacons import Arrival
 
 _NONCE_BYTES = 8
 _ANSWER_NS = 20_000_000
@@ -27,6 +33,10 @@ class Peering:
         self._surroundings = surroundings
         self._sockets = surroundings.beacons()
         self._peer = PeerMachine(surroundings.random_bytes(_NONCE_BYTES))
+        self._whereabouts = WhereaboutsMachine()
+        self._is_secret = False
+        self._counted = b""
+        """The peer's beacon that counted last: its copies come in by the other devices."""
         self._key = b""
         self._said: Saying | None = None
         self._said_ns = 0
@@ -37,9 +47,9 @@ class Peering:
         """Readable when `hear` has something to do."""
         return self._sockets.fileno()
 
-    def listen(self, electors: Iterable[Elector], key: bytes) -> None:
-        """Talk by these devices, with this key."""
-        self._key = key
+    def listen(self, electors: Iterable[Elector], key: bytes, *, is_secret: bool) -> None:
+        """Talk by these devices, with this key; unless it is secret, anybody may be the peer."""
+        self._key, self._is_secret = key, is_secret
         self._sockets.follow({each.device: each.source for each in electors})
 
     def announce(self, saying: Saying) -> None:
@@ -48,8 +58,9 @@ class Peering:
         if self._said is None or saying.weighty != self._said.weighty:
             self._peer.stir(now_ns)
         self._said, self._said_ns = saying, now_ns
+        self._whereabouts.serves(saying.serves, now_ns)
         nonce = self._surroundings.random_bytes(_NONCE_BYTES)
-        self._sockets.send(self._peer.beacon(saying, self._key, nonce, now_ns))
+        self._sockets.send(self._peer.beacon(saying, self._key, nonce, now_ns, self._sockets.places))
 
     def says(self, saying: Saying) -> bool:
         """Whether that is what was announced last."""
@@ -70,19 +81,37 @@ class Peering:
         return self._peer.take_both_served()
 
     def hear(self) -> bool:
-        """Take in what has come; whether the peer said something new."""
-        is_news = False
-        for datagram in self._sockets.read():
-            if datagram == self._latest:
-                continue  # it came by another tier already
-            self._latest = datagram
+        """Take in what has come; whether the peer said something new, or is heard where it was not."""
+        is_news, before = False, self.whereabouts
+        for arrival in self._sockets.read():
             now_ns = self._surroundings.monotonic_ns()
-            heard = self._peer.hear(datagram, self._key, now_ns)
+            if arrival.datagram == self._latest:  # it came by another tier already
+                self._came(arrival, now_ns)
+                continue
+            self._latest = arrival.datagram
+            heard = self._peer.hear(arrival.datagram, self._key, now_ns)
             is_news = is_news or heard is Heard.NEWS
+            if heard in (Heard.NEWS, Heard.SAME):
+                self._counted = arrival.datagram
+                self._whereabouts.told(self._peer.places)
+            self._came(arrival, now_ns)
             if heard is Heard.GREETING and self._said is not None and now_ns - self._answered_ns >= _ANSWER_NS:
                 self._answered_ns = now_ns
                 self.announce(self._said)
-        return is_news
+        return is_news or self.whereabouts != before
+
+    def _came(self, arrival: Arrival, now_ns: int) -> None:
+        if arrival.is_marked and arrival.datagram == self._counted:
+            self._whereabouts.came(arrival.device, now_ns)
+
+    def recall(self, places: Sequence[Place]) -> None:
+        """What an earlier agent had found to be the peer's places."""
+        self._whereabouts.recall(places)
+
+    @property
+    def whereabouts(self) -> Whereabouts:
+        """From where the peer is to be listened to."""
+        return self._whereabouts.now(self._surroundings.monotonic_ns()) if self._is_secret else UNKNOWN
 
     @property
     def carriage(self) -> PeerCarriage | None:
@@ -96,7 +125,12 @@ class Peering:
 
     def describe(self) -> dict[str, Any] | None:
         """What the status says of it."""
-        return self._peer.describe(self._surroundings.monotonic_ns())
+        described = self._peer.describe(self._surroundings.monotonic_ns())
+        if described is not None:
+            known = self.whereabouts
+            described["places"] = {each.device: f"{each.address} {each.mac}" for each in known.places}
+            described["proven"] = list(known.closed)
+        return described
 
     def close(self) -> None:
         """Say and hear nothing more."""

@@ -14,6 +14,7 @@ from vpcrouter.values.agreement import Window
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.connections import SAMPLE_SIZE, ConnectionSample
 from vpcrouter.values.role import Role
+from vpcrouter.values.whereabouts import Place
 
 KEY = derive_key("secret", "10.1.0.0/16")
 SAYING = Saying(tiers=("eth2", "eth3"), carrier="eth2", target="eth2", role=Role.MASTER, seq=7, digest="ab" * 32)
@@ -274,3 +275,34 @@ def test_a_window_of_things_arrives_as_it_was() -> None:
     saying = Saying(window=Window(low=5, high=2**32, hashes=(5, 2**32 - 1)), offer=2)
     assert other.hear(one.beacon(saying, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
     assert other.saying(NOW) == saying
+
+
+PLACES = (Place(device="eth2", address="10.1.2.3", mac="02:01:00:02:00:0b"),)
+
+
+def test_a_beacon_tells_where_its_router_s_frames_come_from() -> None:
+    one, other, nonce = met()
+    assert not other.places
+    assert other.hear(one.beacon(SAYING, KEY, nonce(), NOW, PLACES), KEY, NOW) is Heard.SAME
+    assert other.places == PLACES
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ["eth1", b"\x0a\x01\x02\x03\x02\x01\x00\x02\x00\x0b"],
+        ['eth2" }', b"\x0a\x01\x02\x03\x02\x01\x00\x02\x00\x0b"],
+        ["eth2", b"\x0a\x01\x02\x03\x03\x01\x00\x02\x00\x0b"],
+        ["eth2", b"\x0a\x01\x02\x03"],
+        ["eth2", "10.1.2.3"],
+        ["eth2"],
+        "eth2",
+    ],
+)
+def test_a_place_that_is_none_makes_no_beacon(place: object) -> None:
+    one, other, nonce = met()
+    datagram = one.beacon(SAYING, KEY, nonce(), NOW)
+    fields = msgpack.unpackb(datagram[:-32])
+    packed = msgpack.packb(fields | {"places": [place]})
+    assert other.hear(packed + hmac.digest(KEY, packed, "sha256"), KEY, NOW) is Heard.NOTHING
+    assert other.hear(datagram, KEY, NOW) is Heard.SAME

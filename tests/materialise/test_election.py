@@ -10,6 +10,7 @@ from vpcrouter.values.carriage import Carriage, Elector
 from vpcrouter.values.desired import Desired, InterfaceAddress, Link
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
+from vpcrouter.values.whereabouts import Place, Whereabouts
 
 PAIR = vpc.state(tiers=[vpc.tier(2), vpc.tier(3), vpc.tier(4)], addresses=[vpc.public(10), vpc.private_gateway()])
 LOWEST, NEXT = sorted(PAIR.tiers)[:2]
@@ -94,3 +95,21 @@ def test_a_move_of_a_serving_router_is_bridged_by_both_halves() -> None:
 
 def test_a_public_device_never_loses_its_last_address() -> None:
     assert InterfaceAddress(device="eth1", address="169.254.255.1/32") in desired(Carriage()).kernel.addresses
+
+
+def elements(found: Desired, name: str) -> set[str]:
+    (wanted,) = (each for each in found.ruleset.sets if each.name == name)
+    return {key for key, _ in wanted.elements}
+
+
+def test_only_the_peer_s_places_on_devices_with_an_elector_are_in_the_ruleset() -> None:
+    here = Place(device=LOWEST, address="10.1.2.3", mac="02:01:00:02:00:0b")
+    nowhere = Place(device="eth60", address="10.1.60.3", mac="02:01:00:3c:00:0b")
+    known = Whereabouts(places=(here, nowhere), closed=(LOWEST, "eth60"), attended=("eth60",))
+    found = desired(Carriage(carrier=LOWEST, whereabouts=known))
+    assert elements(found, "peers") == {f'"{LOWEST}" . 10.1.2.3 . 02:01:00:02:00:0b'}
+    assert (elements(found, "closed"), elements(found, "attended")) == ({f'"{LOWEST}"'}, set())
+    alone = desired(Carriage(carrier=LOWEST, whereabouts=Whereabouts(is_alone=True)))
+    assert elements(alone, "closed") == {f'"{device}"' for device in PAIR.tiers}
+    assert (elements(alone, "peers"), elements(alone, "attended")) == (set(), set()), "a peer may come any time"
+    assert elements(desired(Carriage(carrier=LOWEST)), "closed") == set()

@@ -3,12 +3,15 @@
 Used by `peering`; what a datagram says is not known here. A socket is bound to its device, so that it hears only
 what came in there, and is made again when the device was taken away and put back.
 
+With each datagram comes whether the ruleset has marked it: whether its frame came from where the peer is known to be.
+
 A datagram that cannot be sent (the link is down, the address is not there yet) is as good as lost on the way: the
 next one follows in a moment, so that is no error.
 """
 
 from __future__ import annotations
 
+import fcntl
 import select
 import socket
 import struct
@@ -17,11 +20,26 @@ from contextlib import suppress
 
 from attrs import frozen
 
-from vpcrouter.values.beacon import BEACON_GROUP, BEACON_PORT
+from vpcrouter.values.beacon import BEACON_GROUP, BEACON_MARK, BEACON_PORT
+from vpcrouter.values.whereabouts import Place
 
 _MAX_BYTES = 4096
 _AT_ONCE = 256
 """So many datagrams of one device are read in one go; a guest that floods must not keep the agent busy."""
+_SO_RCVMARK = 75
+"""Linux 5.19; the message that brings the mark has the type SO_MARK."""
+_SIOCGIFHWADDR = 0x8927
+_MARKED = (socket.SOL_SOCKET, socket.SO_MARK, struct.pack("=I", BEACON_MARK))
+_ANCILLARY_BYTES = socket.CMSG_SPACE(4)
+
+
+@frozen
+class Arrival:
+    """A datagram that came in by a device."""
+
+    device: str
+    datagram: bytes
+    is_marked: bool = False
 
 
 @frozen
@@ -29,6 +47,7 @@ class _Door:
     socket: socket.socket
     index: int
     source: str
+    mac: str
 
 
 class BeaconSockets:
@@ -46,7 +65,8 @@ class BeaconSockets:
         """Listen on these devices and no others; by device, the own address to send from."""
         indexes = {name: index for index, name in socket.if_nameindex()}
         for device, door in list(self._doors.items()):
-            if (door.index, door.source) != (indexes.get(device), sources.get(device)):
+            is_same = (door.index, door.source) == (indexes.get(device), sources.get(device))
+            if not is_same or door.mac != _mac(door.socket, device):
                 del self._doors[device]
                 self._epoll.unregister(door.socket)
                 door.socket.close()
@@ -55,19 +75,29 @@ class BeaconSockets:
                 with suppress(OSError):  # unplugged since; the next call sees it
                     self._open(device, indexes[device], source)
 
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where frames of this router come from, on each of the devices."""
+        return tuple(
+            Place(device=device, address=door.source, mac=door.mac)
+            for device, door in sorted(self._doors.items())
+            if door.mac
+        )
+
     def send(self, datagram: bytes) -> None:
         """Send it by every device."""
         for door in self._doors.values():
             with suppress(OSError):
                 door.socket.sendto(datagram, (BEACON_GROUP, BEACON_PORT))
 
-    def read(self) -> list[bytes]:
+    def read(self) -> list[Arrival]:
         """What was heard since the last call; never waits."""
         heard = []
-        for door in self._doors.values():
+        for device, door in self._doors.items():
             with suppress(OSError):
                 for _ in range(_AT_ONCE):
-                    heard.append(door.socket.recv(_MAX_BYTES))
+                    datagram, ancillary, _, _ = door.socket.recvmsg(_MAX_BYTES, _ANCILLARY_BYTES)
+                    heard.append(Arrival(device, datagram, _MARKED in ancillary))
         return heard
 
     def close(self) -> None:
@@ -80,6 +110,8 @@ class BeaconSockets:
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+            with suppress(OSError):  # an older kernel: then nothing is ever proven to come from the peer's place
+                sock.setsockopt(socket.SOL_SOCKET, _SO_RCVMARK, 1)
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
             # struct ip_mreqn: group, address to send from, device (ip(7)).
@@ -88,7 +120,16 @@ class BeaconSockets:
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, chosen)
             sock.bind((BEACON_GROUP, BEACON_PORT))
             self._epoll.register(sock, select.EPOLLIN)
+            self._doors[device] = _Door(sock, index, source, _mac(sock, device))
         except OSError:
             sock.close()
             raise
-        self._doors[device] = _Door(sock, index, source)
+
+
+def _mac(sock: socket.socket, device: str) -> str:
+    """The device's MAC; an empty one if it has none, or is gone."""
+    try:
+        found = fcntl.ioctl(sock, _SIOCGIFHWADDR, struct.pack("16s24x", device.encode()))
+    except OSError:
+        return ""
+    return found[18:24].hex(":")

@@ -28,6 +28,7 @@ import json
 import re
 from collections.abc import Mapping
 from hashlib import blake2b
+from typing import Any
 
 from attrs import field, frozen
 
@@ -159,6 +160,20 @@ class NftablesApplier:
                 raise ApplierError(f"nft lists counters in another way: {error}", where="nftables") from None
             return self._counted
         return NOTHING_COUNTED
+
+    def elements(self, table: str, name: str) -> tuple[tuple[str, ...], ...]:
+        """The elements of a set as it is loaded, each in its parts; none if there is no such set."""
+        _check(table)
+        _check(name)
+        if not _is_there(table):
+            return ()
+        try:
+            listed = json.loads(_run(["nft", "-j", "list", "sets", "table", "inet", table]))
+            sets = (each["set"] for each in listed["nftables"] if "set" in each)
+            found: list[Any] = next((each.get("elem", []) for each in sets if each["name"] == name), [])
+            return tuple(tuple(each["concat"]) if isinstance(each, dict) else (str(each),) for each in found)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ApplierError(f"nft lists sets in another way: {error}", where="nftables") from None
 
     def remove(self, table: str) -> None:
         """No table of that name any more, whether there was one or not."""

@@ -15,16 +15,20 @@ from typing import Any, TypeVar
 import msgpack
 from attrs import frozen
 
+from vpcrouter.errors import MalformedInputError
+from vpcrouter.values import fields as checked
 from vpcrouter.values.agreement import WINDOW_SIZE, Window
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.connections import SAMPLE_SIZE, ConnectionSample
 from vpcrouter.values.role import Role
+from vpcrouter.values.whereabouts import Place
 
 _T = TypeVar("_T")
 
 _VERSION = 2
 _MAC_BYTES = 32
 _MAX_WORDS = 100
+_PLACE_BYTES = 4 + 6
 _MAX_BYTES = 4096
 """Ten tiers and a sample make a packet; 64 tiers are two fragments."""
 
@@ -42,6 +46,8 @@ class Beacon:
     saying: Saying
     served_ms_ago: tuple[int, int] | None
     """When its last time as master began, and ended (0: it has not)."""
+    places: tuple[Place, ...] = ()
+    """Where its frames come from."""
 
     def pack(self, key: bytes) -> bytes:
         """The datagram."""
@@ -71,6 +77,7 @@ class Beacon:
             "lost": [each[:_MAX_WORDS] for each in saying.lost],
             "reaches_gateway": saying.reaches_gateway,
             "served_ms_ago": None if self.served_ms_ago is None else list(self.served_ms_ago),
+            "places": [[each.device, _pack_place(each)] for each in self.places],
         }
         body: bytes = msgpack.packb(fields)
         return body + hmac.digest(key, body, "sha256")
@@ -86,7 +93,7 @@ def unpack_beacon(datagram: bytes, key: bytes) -> Beacon | None:
     try:
         fields = _is(dict, msgpack.unpackb(body))
         return _read(fields) if fields["version"] == _VERSION else None
-    except (ValueError, TypeError, KeyError, msgpack.UnpackException):
+    except (ValueError, TypeError, KeyError, MalformedInputError, msgpack.UnpackException):
         return None
 
 
@@ -118,6 +125,7 @@ def _read(fields: dict[str, Any]) -> Beacon:
             reaches_gateway=None if fields.get("reaches_gateway") is None else _is(bool, fields["reaches_gateway"]),
         ),
         served_ms_ago=None if served is None else _two(served),
+        places=tuple(_unpack_place(*_is(list, each)) for each in _is(list, fields.get("places", []))),
     )
 
 
@@ -159,6 +167,21 @@ def _unpack_hashes(packed: Any, most: int) -> tuple[int, ...]:
     if len(hashes) > 4 * most or len(hashes) % 4:
         raise ValueError("no hashes, or too many")
     return tuple(int.from_bytes(hashes[start : start + 4]) for start in range(0, len(hashes), 4))
+
+
+def _pack_place(place: Place) -> bytes:
+    return bytes(map(int, place.address.split("."))) + bytes.fromhex(place.mac.replace(":", ""))
+
+
+def _unpack_place(device: Any, packed: Any) -> Place:
+    octets = _is(bytes, packed)
+    if len(octets) != _PLACE_BYTES:
+        raise ValueError("no addresses")
+    return Place(
+        device=checked.tier_device(device, "places"),
+        address=checked.ipv4(".".join(map(str, octets[:4])), "places"),
+        mac=checked.mac(octets[4:].hex(":"), "places"),
+    )
 
 
 def _two(value: Any) -> tuple[int, int]:

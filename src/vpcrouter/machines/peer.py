@@ -25,6 +25,7 @@ from attrs import evolve, frozen
 from vpcrouter.machines.beacon import Beacon, unpack_beacon
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.carriage import PeerCarriage
+from vpcrouter.values.whereabouts import Place
 
 _NS_PER_MS = 1_000_000
 _ECHOES = 4
@@ -97,8 +98,8 @@ class PeerMachine:
         """When the times as master began that were counted last as times of two masters."""
         self._stirred_ns: int | None = None
 
-    def beacon(self, saying: Saying, key: bytes, nonce: bytes, now_ns: int) -> bytes:
-        """The next beacon; the nonce is eight random bytes."""
+    def beacon(self, saying: Saying, key: bytes, nonce: bytes, now_ns: int, places: tuple[Place, ...] = ()) -> bytes:
+        """The next beacon, by way of these places; the nonce is eight random bytes."""
         self._number += 1
         self._said = (*self._said[1 - _ECHOES :], (nonce, saying))
         self._note_serving(saying, now_ns)
@@ -109,6 +110,7 @@ class PeerMachine:
             echo=self._echo,
             saying=saying,
             served_ms_ago=None if self._served is None else self._served.ms_ago(now_ns),
+            places=places,
         )
         return beacon.pack(key)
 
@@ -174,6 +176,11 @@ class PeerMachine:
             contested_ns=self.contested_ns(now_ns),
             is_senior=self._last.instance < self._instance,
         )
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where its frames come from, as it has said last."""
+        return () if self._last is None else self._last.places
 
     def saying(self, now_ns: int) -> Saying | None:
         """What it said last; None if it is silent, or was never heard."""

@@ -13,6 +13,7 @@ from vpcrouter.projections.effective import Effective
 from vpcrouter.values.carriage import Carriage, Elector
 from vpcrouter.values.desired import InterfaceAddress
 from vpcrouter.values.fields import device_number
+from vpcrouter.values.whereabouts import Whereabouts
 
 _MARKERS = "169.254.255"
 """The constant addresses are of the link-local range, which nobody else uses inside a VPC."""
@@ -32,6 +33,7 @@ class Election:
     is_bridged: bool
     generation: int
     takes_over: bool
+    whereabouts: Whereabouts
 
 
 def elect(effective: Effective, carriage: Carriage | None) -> Election | None:
@@ -55,6 +57,7 @@ def elect(effective: Effective, carriage: Carriage | None) -> Election | None:
         is_bridged=carriage.is_bridged,
         generation=carriage.generation,
         takes_over=carriage.takes_over,
+        whereabouts=carriage.whereabouts,
     )
 
 

@@ -10,8 +10,7 @@ devices, nothing to or from the control network.
 The role shows in the set `serving` alone, so that a change of role is a change of its elements; a router that has just
 become master forwards at once and needs nobody to tell nftables.
 
-Known hole: a guest can forge VRRP on its tier (version 3 has no authentication); it has an effect on the tier of the
-carrier.
+Known hole: see `machines.whereabouts`; what that leaves open is closed by VRRP authentication alone.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from vpcrouter.materialise.firewall import guard_chains, guard_sets, ipv6_filter
 from vpcrouter.materialise.guestweb import PAGES_PORT, PASSWORD_PORT
 from vpcrouter.materialise.haproxy import balanced_set
 from vpcrouter.materialise.nat import nat_chains, nat_sets
+from vpcrouter.materialise.peer_guard import NOT_THE_PEER, VRRP_GROUP, peer_guard_chain, peer_guard_sets
 from vpcrouter.materialise.placement import ipv6_devices, private_gateways, public_devices
 from vpcrouter.materialise.rendering import word
 from vpcrouter.materialise.reply import reply_chains, reply_sets
@@ -50,7 +50,6 @@ from vpcrouter.values.networks import is_ipv6, network_of, split_prefix
 from vpcrouter.values.role import Role
 
 TABLE = "vpcrouter"
-_VRRP_GROUP = "224.0.0.18"
 _VRRP_PROTOCOL = 112
 _KNOWN_CONNECTIONS = ("ct state established,related accept", "ct state invalid drop")
 """Without a set: in a transaction a rule is there before the elements of its new sets are."""
@@ -63,7 +62,7 @@ def ruleset(effective: Effective, role: Role, election: Election | None = None) 
         return Ruleset(table=TABLE)
     return Ruleset(
         table=TABLE,
-        counters=usage_counters(effective),
+        counters=(*usage_counters(effective), *(() if election is None else (NOT_THE_PEER,))),
         sets=(
             *_device_sets(effective, role, election),
             *nat_sets(effective),
@@ -84,6 +83,7 @@ def ruleset(effective: Effective, role: Role, election: Election | None = None) 
             *nat_chains(untranslated_rules(effective)),
             *reply_chains(),
             usage_chain(),
+            *(() if election is None else (peer_guard_chain(),)),
         ),
     )
 
@@ -95,6 +95,7 @@ def _device_sets(effective: Effective, role: Role, election: Election | None) ->
     yield _devices("serving", tiers if role is Role.MASTER else ())
     if election is not None:
         yield _devices("held", [each.device for each in election.held])
+        yield from peer_guard_sets(election)
     yield NftSet(
         name="tier_networks",
         kind="set",
@@ -205,7 +206,7 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
         yield NftChain(
             name="from_peer",
             rules=(
-                f"ip daddr {_VRRP_GROUP} meta l4proto {_VRRP_PROTOCOL} accept",
+                f"ip daddr {VRRP_GROUP} meta l4proto {_VRRP_PROTOCOL} accept",
                 f"ip daddr {BEACON_GROUP} udp dport {BEACON_PORT} accept",
                 f'iifname "{word(election.link.device)}" ip daddr {GROUP} udp dport {PORT} accept',
             ),

@@ -21,7 +21,7 @@ from vpcrouter.appliers._process import Process
 from vpcrouter.appliers._shelf import ShelfApplier
 from vpcrouter.appliers._supervised import Supervised
 from vpcrouter.appliers.arp import ArpSpeaker
-from vpcrouter.appliers.beacons import BeaconSockets
+from vpcrouter.appliers.beacons import Arrival, BeaconSockets
 from vpcrouter.appliers.connections import ConnectionTable
 from vpcrouter.appliers.daemons import DaemonApplier
 from vpcrouter.appliers.keepalived import InstanceReport
@@ -37,9 +37,11 @@ from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Sysctl, wante
 from vpcrouter.plan.nftables import NO_TABLE, Damage
 from vpcrouter.simulation.keepalived_file import parse
 from vpcrouter.simulation.machine import DaemonProcess, Machine
+from vpcrouter.simulation.peer_guard import is_peer, place, takes_beacon
 from vpcrouter.simulation.world import MS, SimulationError, die_if_dead
 from vpcrouter.values.desired import Daemon, File, InterfaceAddress, Kernel, Ruleset, Shelf
 from vpcrouter.values.settings import Settings
+from vpcrouter.values.whereabouts import Place
 
 if TYPE_CHECKING:
     from vpcrouter.appliers._loaded import LoadedRecord
@@ -97,6 +99,11 @@ class SimulatedNftables(NftablesApplier):
 
     def close(self) -> None:
         pass
+
+    def elements(self, table: str, name: str) -> tuple[tuple[str, ...], ...]:
+        sets = () if self._machine.ruleset is None else self._machine.ruleset.sets
+        found = (key for each in sets if each.name == name for key, _ in each.elements)
+        return tuple(tuple(part.strip('"') for part in key.split(" . ")) for key in found)
 
     def _generation(self) -> int:
         die_if_dead()
@@ -450,7 +457,7 @@ class SimulatedBeacons(BeaconSockets):
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._devices: dict[str, str] = {}
-        self._heard: list[bytes] = []
+        self._heard: list[Arrival] = []
         self._readable = machine.descriptors.open()
 
     def fileno(self) -> int:
@@ -461,20 +468,24 @@ class SimulatedBeacons(BeaconSockets):
 
     def send(self, datagram: bytes) -> None:
         die_if_dead()
-        for device in self._devices:
+        for each in self.places:
             self._machine.networks.send(
                 self._machine,
-                device,
-                lambda other, device=device: _deliver(other, device, datagram),  # type: ignore[misc]
+                each.device,
+                lambda other, each=each: _deliver(other, each, datagram),  # type: ignore[misc]
             )
 
-    def take_in(self, device: str, datagram: bytes) -> None:
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return tuple(place(self._machine, *each) for each in sorted(self._devices.items()))
+
+    def take_in(self, sender: Place, datagram: bytes) -> None:
         """A datagram has arrived."""
-        if device in self._devices:
-            self._heard.append(datagram)
+        if sender.device in self._devices and takes_beacon(self._machine, sender):
+            self._heard.append(Arrival(sender.device, datagram, is_peer(self._machine, sender)))
             self._readable.set()
 
-    def read(self) -> list[bytes]:
+    def read(self) -> list[Arrival]:
         heard, self._heard = self._heard, []
         self._readable.clear()
         return heard
@@ -483,6 +494,6 @@ class SimulatedBeacons(BeaconSockets):
         self._devices = {}
 
 
-def _deliver(machine: Machine, device: str, datagram: bytes) -> None:
+def _deliver(machine: Machine, sender: Place, datagram: bytes) -> None:
     if machine.agent is not None and machine.agent.beacons is not None:
-        machine.agent.beacons.take_in(device, datagram)
+        machine.agent.beacons.take_in(sender, datagram)

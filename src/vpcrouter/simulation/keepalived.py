@@ -18,6 +18,7 @@ from attrs import define, frozen
 
 from vpcrouter.appliers.keepalived import InstanceReport
 from vpcrouter.simulation.keepalived_file import Instance, KeepalivedFile, parse
+from vpcrouter.simulation.peer_guard import place
 from vpcrouter.simulation.world import MS, SECOND, Call, Process
 from vpcrouter.values.desired import InterfaceAddress
 from vpcrouter.values.role import Role
@@ -357,7 +358,8 @@ class Keepalived(Process):
             source=each.file.source,
         )
         device = each.file.device
-        self._machine.networks.send(self._machine, device, lambda other: other.hear_vrrp(device, advertisement))
+        sender = place(self._machine, device, each.file.source)
+        self._machine.networks.send(self._machine, device, lambda other: other.hear_vrrp(sender, advertisement))
 
     def _refresh(self) -> None:
         """Gratuitous ARP now and then (vrrp_garp_master_refresh)."""

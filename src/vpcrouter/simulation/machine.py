@@ -22,8 +22,10 @@ from vpcrouter.simulation.keepalived import Advertisement, Keepalived
 from vpcrouter.simulation.kernel_model import KernelModel, RefusedError
 from vpcrouter.simulation.loop import Descriptors, Readable
 from vpcrouter.simulation.network import Networks
+from vpcrouter.simulation.peer_guard import takes_vrrp
 from vpcrouter.simulation.world import MS, Process, World
 from vpcrouter.values.desired import InterfaceAddress, Link, Ruleset, digest
+from vpcrouter.values.whereabouts import Place
 
 if TYPE_CHECKING:
     from vpcrouter.simulation.host import AgentProcess
@@ -342,10 +344,10 @@ class Machine:
 
     # Network ------------------------------------------------------------------------------------
 
-    def hear_vrrp(self, device: str, advertisement: Advertisement) -> None:
+    def hear_vrrp(self, sender: Place, advertisement: Advertisement) -> None:
         """An advertisement came in."""
-        if (keepalived := self.keepalived) is not None:
-            keepalived.hear(device, advertisement)
+        if (keepalived := self.keepalived) is not None and takes_vrrp(self, sender):
+            keepalived.hear(sender.device, advertisement)
 
     def cable_changed(self, device: str) -> None:
         """A cable was cut or mended."""

@@ -10,6 +10,8 @@ from vpcrouter.values.role import Role
 
 BEACON_GROUP = "225.0.0.51"
 BEACON_PORT = 3781
+BEACON_MARK = 0x56505221
+"""On beacons that come from the place where the peer is known to be; the ruleset sets it, the socket reads it."""
 
 
 @frozen(kw_only=True)

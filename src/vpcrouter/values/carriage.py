@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from vpcrouter.values.role import Role
+from vpcrouter.values.whereabouts import UNKNOWN, Whereabouts
 
 GENERATIONS = 7
 """So many serving priorities there are; see `materialise.keepalived`."""
@@ -53,6 +54,8 @@ class Carriage:
     """Counts the masters of the pair, modulo `GENERATIONS`: of two that both serve, VRRP lets the newer one go on."""
     takes_over: bool = False
     """Every elector is to win against whoever serves: that router hands its service over."""
+    whereabouts: Whereabouts = UNKNOWN
+    """From where the peer is listened to."""
 
 
 @frozen(kw_only=True)
