@@ -23,6 +23,7 @@ import os
 import signal
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,7 +36,7 @@ from vpcrouter.confirming import Confirming
 from vpcrouter.disagreement import Disagreement
 from vpcrouter.door import Answer, Door
 from vpcrouter.durations import Durations
-from vpcrouter.errors import FullDiskError, HostError, JournalError, KeyFileError
+from vpcrouter.errors import FullDiskError, HostError, JournalError, JournalWriteError, KeyFileError
 from vpcrouter.fitness import Fitness
 from vpcrouter.guest_door import Answer as GuestAnswer
 from vpcrouter.guest_door import GuestDoor
@@ -136,7 +137,6 @@ class Agent:
         self._settle_times = Durations()
         self._handover = HandoverMachine(advertisement_interval_ms=self._settings.advertisement_interval_ms)
         self._fitness = Fitness(self._settings, self._surroundings)
-        self._journal_error: str | None = None
         self._target: str | None = None
         """The carrier that the newest settle asks for."""
         self._settled: deque[tuple[int, int]] = deque(maxlen=KEPT)
@@ -214,7 +214,10 @@ class Agent:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # A bug, or a disk that refuses: an agent that lost one of its parts must not look alive.
+            if isinstance(error, JournalWriteError):
+                self._lose_journal(error)
+                return
+            # A bug: an agent that lost one of its parts must not look alive.
             self._failure = error
             self._stop.set()
 
@@ -323,9 +326,12 @@ class Agent:
             for request in requests:
                 if not request.answer.done():
                     request.answer.set_exception(HostError(str(error)))
-            if not isinstance(error, FullDiskError | KeyFileError):
-                raise  # what the disk holds now, nobody knows
-            self._refused(error)
+            if isinstance(error, FullDiskError | KeyFileError):
+                self._refused(error)
+            elif self._router.journal.refusal:
+                self._lose_journal(error)
+            else:
+                raise
             return
         self._journal_fault = None
         for request, lines in zip(requests, answers, strict=True):
@@ -352,9 +358,20 @@ class Agent:
             LOG.error("%s", error)
         self._journal_fault = error
 
+    def _lose_journal(self, error: JournalError) -> None:
+        """What the disk holds now, nobody knows: no command is taken any more, and a peer that can take some serves."""
+        self._refused(error)
+        self._weigh()
+        self._consider()
+
     def _tend_journal(self) -> None:
-        """See whether there is room again."""
+        """See whether there is room again; end if the journal can be opened anew."""
         journal = self._router.journal
+        if journal.refusal:
+            if journal.could_be_opened_anew():
+                self._failure = self._journal_fault or JournalError(journal.refusal, where=str(journal.directory))
+                self._stop.set()
+            return
         journal.tend()
         if isinstance(self._journal_fault, FullDiskError) and not journal.shortage_bytes:
             LOG.info("there is room for the journal again")
@@ -765,7 +782,7 @@ class Agent:
                 self._router.role,
                 self._peering.heard,
                 () if self._outcome is None else self._outcome.faults,
-                self._journal_error,
+                self._router.journal.refusal or None,
                 is_paired=desired.vrrp_interface is not None,
             )
         except HostError as error:
@@ -927,9 +944,22 @@ def _tunnel(report: SiteReport) -> dict[str, Any]:
     }
 
 
-def run_agent(router: Router) -> None:
-    """Run the agent of this router in the foreground until SIGTERM or SIGINT."""
-    asyncio.run(Agent(router).run())
+def run_agent(open_router: Callable[[], AbstractContextManager[Router]]) -> None:
+    """Run the agent of a router in the foreground until SIGTERM or SIGINT.
+
+    An agent that has lost its journal goes on without it, and ends when the disk can be written again. Then the journal
+    is opened anew, by another one, which knows nothing but what the disk holds.
+    """
+    while True:
+        with open_router() as router:
+            try:
+                asyncio.run(Agent(router).run())
+            except JournalError as error:
+                if not router.journal.refusal:
+                    raise
+                LOG.warning("the disk can be written again after this, the journal is opened anew: %s", error)
+            else:
+                return
 
 
 __all__ = ["Agent", "run_agent"]

@@ -204,8 +204,7 @@ def run(
         journal_reserve_bytes=reserve_kib * 1024,
     )
     owner = {"socket": str(settings.agent_socket)}
-    with Router.open(options(ctx).journal, settings=settings, owner=owner) as router:
-        run_agent(router)
+    run_agent(lambda: Router.open(options(ctx).journal, settings=settings, owner=owner))
 
 
 def status(ctx: typer.Context) -> None:

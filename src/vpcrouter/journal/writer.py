@@ -36,6 +36,7 @@ from vpcrouter.journal.segments import SEGMENT_BYTES, Segment, segment_path
 from vpcrouter.journal.snapshots import proven_seq, require_records
 from vpcrouter.lock import Lock
 
+_PROBE = "writable"
 _SLACK_BYTES = 8192
 """What a group may need besides its own bytes: the file system's blocks, the header of a new segment."""
 
@@ -148,6 +149,21 @@ class Journal:
                     self.shortage_bytes = 0
         if not self.shortage_bytes:
             self._reserve.rebuild()
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing can be appended any more; empty while the journal can be written."""
+        return self._refusal
+
+    def could_be_opened_anew(self) -> bool:
+        """Whether the disk takes a file, durably: after a refusal, a new writer finds what is really there."""
+        probe = self.directory / _PROBE
+        try:
+            write_whole(self._disk, probe, b"")
+            self._disk.remove(probe)
+        except OSError:
+            return False
+        return True
 
     @property
     def chain(self) -> bytes:
