@@ -203,6 +203,7 @@ class Host:
         if look_at_kernel:
             notes.attempt(lambda: self._add_to_kernel(desired.kernel, notes, is_drift=own_was_equal))
         notes.attempt(lambda: self._load_ruleset(desired, notes))
+        notes.attempt(lambda: self._clear_orphans(desired, notes))  # of one that died since, in a long pass
         notes.attempt(lambda: self._run_daemons(desired, notes, is_drift=daemons_were_equal))
         touched = any(each.target not in _LEAVE_KERNEL_ALONE for each in notes.operations)
         if touched:
@@ -239,12 +240,13 @@ class Host:
         self._kernel.apply(operations)
 
     def _clear_orphans(self, desired: Desired, notes: _Pass) -> None:
-        """What a keepalived left behind that was killed while nobody looked: the peer has served for long.
+        """What a keepalived left behind that was killed: the peer serves, or is about to.
 
-        The next keepalived clears what stands in its file, but its first file has no carrier yet.
+        The next keepalived clears what stands in its file, but its first file has no carrier yet. Whatever role this
+        pass was made for: without a keepalived nobody serves.
         """
         kernel = desired.kernel
-        if kernel.serving is not None or not kernel.virtual_addresses or self._daemons.is_running("keepalived"):
+        if not kernel.virtual_addresses or self._daemons.is_running("keepalived"):
             return
         orphans = repair_virtual(evolve(kernel, serving=False), self._kernel.observe(kernel))
         notes.did(orphans, is_drift=False)
