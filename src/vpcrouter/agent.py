@@ -45,7 +45,7 @@ from vpcrouter.journal import write_snapshot
 from vpcrouter.machines.backoff import Backoff
 from vpcrouter.machines.coalescer import Coalescer
 from vpcrouter.machines.fetched import FetchedMachine
-from vpcrouter.machines.handover import HandoverMachine, Phase
+from vpcrouter.machines.handover import HandoverMachine
 from vpcrouter.machines.peer import derive_key
 from vpcrouter.machines.role import Intent, RoleChange
 from vpcrouter.materialise import materialise
@@ -698,7 +698,7 @@ class Agent:
             found.append("the peer is not ready (its `vpcrouter status` says what it lacks)")
         if peer.carrier != self._router.electors.carrier:
             found.append("the carrier is moving")
-        if self._handover.phase is not Phase.IDLE:
+        if self._handover.is_under_way:
             found.append("a handover is under way")
         return found
 
@@ -710,6 +710,7 @@ class Agent:
             ready=self._lacks() == (),
             offer=0 if peer is None else peer.offer,
             peer=None if peer is None else peer.role,
+            outranked=bool(self._fitness.losses) and peer is not None and peer.role is Role.BACKUP and not peer.lost,
         )
 
     def _saying(self) -> Saying:

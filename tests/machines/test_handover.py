@@ -55,6 +55,30 @@ def test_it_forwards_for_a_while_after_it_has_stepped_back() -> None:
     assert standing(made) == ("idle", 0, False, True)
 
 
+def test_who_has_lost_what_its_peer_has_bridges_until_it_is_relieved_or_has_it_again() -> None:
+    made = machine()
+    assert made.step(0, role=MASTER, ready=False, offer=0, peer=BACKUP, outranked=True)
+    assert standing(made) == ("yielding", 0, True, None)
+    assert not made.is_under_way
+    assert not made.step(LEAVE_NS, role=MASTER, ready=False, offer=0, peer=BACKUP, outranked=True)
+    assert step(made, LEAVE_NS, MASTER)
+    assert standing(made) == ("idle", 0, False, None)
+
+    made.step(0, role=MASTER, ready=False, offer=0, peer=BACKUP, outranked=True)
+    assert step(made, 1, FAULT, peer=MASTER)
+    assert standing(made) == ("leaving", 0, True, None)
+    assert step(made, 1 + LEAVE_NS, FAULT, peer=MASTER)
+    assert standing(made) == ("idle", 0, False, None)
+
+
+def test_who_yields_can_be_asked_to_hand_over() -> None:
+    made = machine()
+    made.step(0, role=MASTER, ready=False, offer=0, peer=BACKUP, outranked=True)
+    made.begin(1, forced=True)
+    made.bridged(2)
+    assert made.offer == 2
+
+
 def test_an_offer_that_nobody_takes_is_withdrawn() -> None:
     made = offering()
     assert not step(made, OFFER_NS, MASTER)

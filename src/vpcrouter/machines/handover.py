@@ -16,6 +16,9 @@ in their beacons.
        ▼
     IDLE                                             IDLE, when the other one is backup: the ordinary priority
 
+A master that has lost something its peer has is relieved by keepalived without an offer. It bridges for that too: from
+when it knows that it will be (YIELDING) until what is on its way has arrived (LEAVING).
+
 The new master has the addresses before the old one gives them up, and the old one forwards what guests still send to
 it until they have heard the gratuitous ARP. So it needs no script and no pause; if either agent dies in the middle,
 keepalived's last word stands, with one master.
@@ -41,6 +44,7 @@ class Phase(Enum):
     """Where a handover is, on one router."""
 
     IDLE = "idle"
+    YIELDING = "yielding"
     BRIDGING = "bridging"
     OFFERING = "offering"
     LEAVING = "leaving"
@@ -65,7 +69,12 @@ class HandoverMachine:
     @property
     def is_bridged(self) -> bool:
         """Whether what goes through this router has to go on though its addresses go."""
-        return self._phase in (Phase.BRIDGING, Phase.OFFERING, Phase.LEAVING)
+        return self._phase in (Phase.YIELDING, Phase.BRIDGING, Phase.OFFERING, Phase.LEAVING)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a handover that somebody asked for has not ended yet, on either router."""
+        return self._phase not in (Phase.IDLE, Phase.YIELDING)
 
     @property
     def takes_over(self) -> bool:
@@ -92,10 +101,13 @@ class HandoverMachine:
         if self._phase is Phase.BRIDGING:
             self._enter(Phase.OFFERING, now_ns)
 
-    def step(self, now_ns: int, *, role: Role, ready: bool, offer: int, peer: Role | None) -> bool:
+    def step(
+        self, now_ns: int, *, role: Role, ready: bool, offer: int, peer: Role | None, outranked: bool = False
+    ) -> bool:
         """Take in how things are, `offer` and `peer` being what the peer said last; whether anything changed.
 
-        `ready` is whether this router, as a backup, could take over now.
+        `ready` is whether this router, as a backup, could take over now; `outranked` whether this router has lost
+        something that its peer, a backup, has.
         """
         before, age_ns = self._phase, now_ns - self._since_ns
         if before in (Phase.BRIDGING, Phase.OFFERING):
@@ -105,12 +117,17 @@ class HandoverMachine:
             elif age_ns >= self._offer_ns:
                 self._outcome = False
                 self._enter(Phase.IDLE, now_ns)
+        elif before is Phase.YIELDING:
+            if role is not Role.MASTER or not outranked:
+                self._enter(Phase.IDLE if role is Role.MASTER else Phase.LEAVING, now_ns)
         elif before is Phase.LEAVING:
             if role is Role.MASTER or age_ns >= LEAVE_NS:
                 self._enter(Phase.IDLE, now_ns)
         elif before is Phase.TAKING:
             if self._has_taken(role, offer, peer) or age_ns >= STRENGTHEN_NS:
                 self._enter(Phase.IDLE, now_ns)
+        elif role is Role.MASTER and outranked:
+            self._enter(Phase.YIELDING, now_ns)
         elif role is Role.BACKUP and (offer == 2 or (offer == 1 and ready)):
             self._enter(Phase.TAKING, now_ns)
         return self._phase is not before
