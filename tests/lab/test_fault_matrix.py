@@ -35,6 +35,7 @@ HARMLESS = {
 ELECTIONS = {
     "keepalived killed": "kill:keepalived:{}:0",
     "keepalived stopped": "stop:keepalived:{}:1.2",
+    "the router paused": "stop:router:{}:1.2",
     "the router gone": "crash:namespace:{}:0.6",
     "the router's links cut": "crash:links:{}:0.6",
 }

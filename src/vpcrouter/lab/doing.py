@@ -20,7 +20,7 @@ from vpcrouter.lab.layout import ROUTERS
 from vpcrouter.lab.load import burst_of
 from vpcrouter.lab.machines import inside
 from vpcrouter.lab.provision import Provisioner, taken_back, tier_of
-from vpcrouter.lab.steps import BY_HAND, Act, Step
+from vpcrouter.lab.steps import BY_HAND, DAEMONS, PAUSED, Act, Step
 
 LOWEST, NEXT = "eth2", "eth3"
 """The tier that comes and goes, and the one that carries meanwhile."""
@@ -156,9 +156,10 @@ class Doer:
         return {"carrier": carrier, "tier": QUIET_TIER}.get(target, target)
 
     def _signal(self, router: str, daemon: str, number: int) -> Callable[[], None]:
-        """Send a signal to all processes of a daemon; returns what continues them."""
+        """Send a signal to all processes of a daemon, or of all daemons; returns what continues them."""
         machine = self._laboratory.machines[router]
-        found = [process for pid in machine.pids(daemon) if (process := _process.open_process(pid)) is not None]
+        pids = [pid for each in (DAEMONS if daemon == PAUSED else (daemon,)) for pid in machine.pids(each)]
+        found = [process for pid in pids if (process := _process.open_process(pid)) is not None]
         for process in found:
             process.send(number)
 

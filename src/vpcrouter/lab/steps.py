@@ -26,6 +26,8 @@ from vpcrouter.errors import CallerError
 from vpcrouter.lab.layout import ROUTERS
 
 DAEMONS = ("keepalived", "conntrackd", "dnsmasq", "agent")
+PAUSED = "router"
+"""All of the daemons at once, as when a virtual machine is paused."""
 NETWORKS = ("carrier", "tier", "eth1")
 BY_HAND: Mapping[str, str] = {
     "ruleset": "nft flush ruleset",
@@ -60,7 +62,7 @@ _TARGETS: Mapping[str, tuple[str, ...]] = {
     "move": ROUTERS,
     "crash": ("links", "kill", "namespace"),
     "kill": DAEMONS,
-    "stop": DAEMONS,
+    "stop": (*DAEMONS, PAUSED),
     "silence": NETWORKS,
     "unplug": NETWORKS,
     "drift": tuple(BY_HAND),
@@ -75,8 +77,8 @@ REPAIRED_MS = 2_000.0
 GATEWAY_GONE_MS = 3_500.0
 """Three unanswered questions of ARP, then the loss has to count."""
 HANDED_ON_MS = 1.0
-"""While keepalived hands addresses on they are nobody's for a part of a millisecond (docs/redundancy.md): one probe in
-some thousands meets that where nothing bridges it."""
+"""While keepalived hands addresses on they are nobody's for a part of a millisecond (docs/redundancy.md). A move bridges
+that; where harm is done in the middle of something, one probe in some thousands may meet it."""
 HEALED_MS = 100.0
 """Two that both served hear each other again: one steps back, and guests follow the other (0 to 2 ms were seen)."""
 LINK_GONE_MS = 250.0
@@ -172,7 +174,7 @@ def _cost(act: Act, advertisement_ms: int) -> Cost:
             return Cost(silence_ms=election * of_master + healed, both_serve_ms=election, parted=True)
         case "reboot":
             return Cost(silence_ms=election * of_master, both_serve_ms=election * of_master)
-        case "kill" | "stop" if act.target == "keepalived":
+        case "kill" | "stop" if act.target in ("keepalived", PAUSED):
             return Cost(silence_ms=election * of_master, both_serve_ms=election * of_master)
         case "silence" if act.target == "carrier":
             return Cost(silence_ms=election, both_serve_ms=election)
@@ -182,8 +184,6 @@ def _cost(act: Act, advertisement_ms: int) -> Cost:
             return Cost(silence_ms=LINK_GONE_MS + election, both_serve_ms=advertisement_ms)
         case "drift" if of_master and act.target in ("ruleset", "default-route"):
             return Cost(silence_ms=REPAIRED_MS)
-        case "move":
-            return Cost(silence_ms=HANDED_ON_MS, both_serve_ms=advertisement_ms)
         case _:
             return Cost(both_serve_ms=advertisement_ms)
 
