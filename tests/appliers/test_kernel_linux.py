@@ -117,6 +117,7 @@ def test_refusals_carry_the_kernel_s_own_words_and_stand_where_their_request_sto
 
 @pytest.mark.lab
 @pytest.mark.slow
+@pytest.mark.timed
 def test_a_dump_is_whole_while_somebody_else_changes_the_kernel(kernel: RealKernel) -> None:
     standing = tuple(f"10.7.{number // 250}.{number % 250 + 1}/32" for number in range(1500))
     desired = _on_eth2(*standing)

@@ -280,6 +280,18 @@ def test_each_master_is_of_a_newer_generation_than_the_one_before() -> None:
     assert machine.generation == 4, "to say it again is not to be elected again"
 
 
+def test_generations_are_counted_anew_while_the_peer_obeys() -> None:
+    """Otherwise a router that was cut off as the seventh master takes its service back, and again each time after."""
+    machine = running(2, B, 2, 3)
+    cut_off = evolve(peer(2, 2, 3, role=M, silent=True), generation=3)
+    machine.next(tiers(2, 3), cut_off, 0)
+    machine.observe("eth2", M, LATER)
+    assert machine.next(tiers(2, 3), cut_off, LATER).generation == 4, "who is cut off may serve too"
+    assert machine.next(tiers(2, 3), evolve(cut_off, is_silent=False), LATER).generation == 4
+    assert machine.next(tiers(2, 3), evolve(cut_off, role=B), LATER).generation == 4, "its last word, before"
+    assert machine.next(tiers(2, 3), evolve(cut_off, role=B, is_silent=False), LATER).generation == 0
+
+
 # A pair, and everything that can happen to it ---------------------------------------------------
 
 

@@ -42,6 +42,9 @@ from vpcrouter.values.fields import device_number
 from vpcrouter.values.role import Role
 
 _NS_PER_MS = 1_000_000
+_MANY_GENERATIONS = GENERATIONS // 2
+"""Past these the count begins anew where that does not matter, so that it need not do so in a partition, where the
+older of two masters would win."""
 
 
 @frozen
@@ -177,6 +180,9 @@ class CarriageMachine:
         if peer is None:
             return
         self._peer_generation = peer.generation
+        obeys = self.role is Role.MASTER and peer.role is Role.BACKUP and not peer.is_silent
+        if obeys and self._generation > _MANY_GENERATIONS:
+            self._generation = 0
         split = {
             device
             for device in own

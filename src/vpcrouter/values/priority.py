@@ -6,7 +6,8 @@ What a router has lost counts first, then whether it serves, then which of two t
 
 So a router that has lost more than its peer hands over, whichever served; of two that have lost the same, the serving
 one stays; and of two that both serve when they hear each other again, the one that took over last goes on, since it
-has the connections. Generations are counted modulo `GENERATIONS`: once in seven times it is the other one.
+has the connections. Generations are counted modulo `GENERATIONS`, and anew while the other one obeys: the order is
+wrong only after three takeovers in a row without a word between the two.
 """
 
 from __future__ import annotations
