@@ -77,8 +77,8 @@ REPAIRED_MS = 2_000.0
 GATEWAY_GONE_MS = 3_500.0
 """Three unanswered questions of ARP, then the loss has to count."""
 HANDED_ON_MS = 1.0
-"""While keepalived hands addresses on they are nobody's for a part of a millisecond (docs/redundancy.md). A move bridges
-that; where harm is done in the middle of something, one probe in some thousands may meet it."""
+"""While keepalived hands addresses on they are nobody's for a part of a millisecond (docs/redundancy.md). A move
+bridges that; where harm is done in the middle of something, one probe in some thousands may meet it."""
 HEALED_MS = 100.0
 """Two that both served hear each other again: one steps back, and guests follow the other (0 to 2 ms were seen)."""
 LINK_GONE_MS = 250.0
