@@ -61,7 +61,7 @@ def test_what_is_no_step_is_refused_with_a_reason(text: str, complaint: str) -> 
         ("burst:20+kill:keepalived:master:0@0.1", Cost(silence_ms=794.5, both_serve_ms=472.3)),
         ("kill:conntrackd:master:1", Cost(both_serve_ms=100)),
         ("stop:agent:master:2", Cost(both_serve_ms=100)),
-        ("stop:router:master:2", Cost(silence_ms=472.3, both_serve_ms=472.3)),
+        ("stop:router:master:2", Cost(silence_ms=472.3, both_serve_ms=2150)),
         ("unplug:tier:master:1", Cost(both_serve_ms=100)),
         ("crash:kill:backup:1", Cost(silence_ms=0, both_serve_ms=472.3, parted=True)),
         ("crash:kill:master:1", Cost(silence_ms=472.3, both_serve_ms=472.3, parted=True)),

@@ -63,6 +63,8 @@ def ask_instances(process: Process, directory: Path) -> tuple[InstanceReport, ..
         if now > deadline:
             break
         if now - asked > _AGAIN_S:
+            if process.is_stopped():
+                process.resume()  # it would not answer at all, and its peer takes over meanwhile
             process.send(_json_signal())
             asked = now
     raise ApplierError("does not answer", where="keepalived", hint="what it printed is in keepalived.log")

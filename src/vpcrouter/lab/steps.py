@@ -174,7 +174,10 @@ def _cost(act: Act, advertisement_ms: int) -> Cost:
             return Cost(silence_ms=election * of_master + healed, both_serve_ms=election, parted=True)
         case "reboot":
             return Cost(silence_ms=election * of_master, both_serve_ms=election * of_master)
-        case "kill" | "stop" if act.target in ("keepalived", PAUSED):
+        case "stop" if act.target == PAUSED:
+            # Its kernel goes on and has the addresses; who could take them away is paused. It must not last longer.
+            return Cost(silence_ms=election * of_master, both_serve_ms=(act.seconds * 1000 + BUSY_MS) * of_master)
+        case "kill" | "stop" if act.target == "keepalived":
             return Cost(silence_ms=election * of_master, both_serve_ms=election * of_master)
         case "silence" if act.target == "carrier":
             return Cost(silence_ms=election, both_serve_ms=election)
