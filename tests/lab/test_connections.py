@@ -116,9 +116,11 @@ HARM = {
 }
 
 
+# In this order each failover makes the next harm the other router's: the agent waits longer and longer before it starts
+# a daemon again that dies again and again.
 @pytest.mark.timed
-@pytest.mark.parametrize("on_the", ["master", "backup"])
 @pytest.mark.parametrize("harm", HARM)
+@pytest.mark.parametrize("on_the", ["master", "backup"])
 def test_a_broken_synchronisation_is_repaired_and_proven(pair: Laboratory, harm: str, on_the: str) -> None:
     """Connections that were opened while it was broken are there 5 s later, and live through a failover.
 
