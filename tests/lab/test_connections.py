@@ -137,6 +137,7 @@ def test_a_broken_synchronisation_is_repaired_and_proven(pair: Laboratory, harm:
         assert_alive(streams)
 
 
+@pytest.mark.timed
 def test_no_connection_of_the_serving_router_is_made_anew(pair: Laboratory) -> None:
     """conntrackd makes what it has and is told of anew, by destroying it first; an answer that comes then is lost."""
     wait_ready(pair, SETTLED_S)
