@@ -325,7 +325,7 @@ class SimulatedDaemons(DaemonApplier):
         )
         self._machine = machine
 
-    def keepalived_reports(self) -> tuple[InstanceReport, ...]:
+    def keepalived_reports(self, *, continues: bool = False) -> tuple[InstanceReport, ...]:
         supervised = self._supervised["keepalived"]
         supervised.take_over()
         keepalived = self._machine.keepalived
