@@ -899,11 +899,12 @@ class Agent:
         """What `vpcrouter status` prints."""
         router, outcome = self._router, self._outcome
         settled, lacks = self._is_settled(), self._lacks()
+        runs = router.electors.stay(electors(router.state))  # what is only planned is not so yet
         return {
             "role": router.role.value,
             "role_reason": router.role_reason,
             "role_since": round(self._role_since_ns / 1e9, 3),
-            "interface": self._materialise().vrrp_interface,
+            "interface": runs.carrier or self._materialise().vrrp_interface,
             "seq": router.seq,
             "digest": router.digest,
             "settled": settled,
@@ -914,7 +915,7 @@ class Agent:
             "connections_missing": self._standby.missing,
             "electors": {device: role.value for device, role in router.electors.roles.items()},
             "lost": [each.reason for each in self._fitness.losses],
-            "held": [each.device for each in self._carriage().held],
+            "held": [each.device for each in runs.held],
             "peer": self._peering.describe(),
             "differs": self._disagreement.describe(),
             "tunnels": [_tunnel(each) for each in self._tunnels],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if reason and "/lab/" in item.nodeid and item.get_closest_marker("lab"):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the agents said last beside a failure: it may not come again."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for laboratory in {each for each in item.funcargs.values() if isinstance(each, Laboratory)}:
+            for router, machine in laboratory.machines.items():
+                report.sections.append((f"{laboratory.names.prefix} {router}", tail_of(machine.output)))
+    return report
+
+
+def tail_of(path: Path, lines: int = 60) -> str:
+    """The end of a text file, or why there is none."""
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except OSError as error:
+        return str(error)
 
 
 def new_laboratory(*agent_options: str) -> Laboratory:
