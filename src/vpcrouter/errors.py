@@ -15,12 +15,16 @@
     └── HostError                  the machine's: a kernel call or a daemon failed
         ├── MissingProgramError    a program of the distribution is not installed
         ├── ApplierError           one applier could not do or verify its part
+        │   └── IncapableError     this kind of machine cannot do it, however often it is tried
+        ├── SeveralError           several parts of one applier failed; `errors` are those
         └── SettleTimeoutError     the machine did not become equal to the state in time
 
 Each says what was wrong, where, and what to do. Anything else that leaves the package is a bug.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class VpcRouterError(Exception):
@@ -113,6 +117,18 @@ class MissingProgramError(HostError):
 
 class ApplierError(HostError):
     """One applier could not do or verify its part; the others went on. `where` is the applier's name."""
+
+
+class IncapableError(ApplierError):
+    """The machine lacks what the part needs, for good: trying again does not help, nor does a machine of its kind."""
+
+
+class SeveralError(HostError):
+    """Several parts of one applier failed, each for its own reason."""
+
+    def __init__(self, errors: Sequence[HostError]) -> None:
+        super().__init__("; ".join(map(str, errors)))
+        self.errors = tuple(errors)
 
 
 class SettleTimeoutError(HostError):

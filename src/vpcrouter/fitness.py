@@ -17,7 +17,7 @@ from vpcrouter.machines.losses import GatewayMachine, LossMachine, gateway_loss,
 from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.desired import Kernel, Route
-from vpcrouter.values.losses import GATEWAY, Loss
+from vpcrouter.values.losses import GATEWAY, Fault, Loss
 from vpcrouter.values.networks import network_of, split_prefix
 from vpcrouter.values.priority import FAULT_PENALTY, penalty
 from vpcrouter.values.role import Role
@@ -58,7 +58,7 @@ class Fitness:
         kernel: Kernel,
         role: Role,
         peer: Saying | None,
-        faults: Sequence[str],
+        faults: Sequence[Fault],
         journal_error: str | None,
         *,
         is_paired: bool,

@@ -23,12 +23,13 @@ from attrs import evolve, field, frozen
 from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.notify import NotifyFifo, RoleReport
 from vpcrouter.appliers.tunnels import SiteReport, TunnelApplier
-from vpcrouter.errors import HostError
+from vpcrouter.errors import HostError, IncapableError, SeveralError
 from vpcrouter.plan import Operation
 from vpcrouter.plan.kernel import KernelOperation, KernelPlan, ObservedKernel, Sysctl, plan_kernel, repair_virtual
 from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.values.carriage import FoundElector
 from vpcrouter.values.desired import Desired, Kernel
+from vpcrouter.values.losses import Fault
 from vpcrouter.values.networks import is_ipv6
 from vpcrouter.values.priority import generation_of
 from vpcrouter.values.role import Role
@@ -54,7 +55,7 @@ class Outcome:
     operations: tuple[Operation, ...] = ()
     drift: tuple[str, ...] = ()
     """What somebody else had changed and this pass repaired."""
-    faults: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
     """What failed, by applier; it will be tried again."""
     waiting: tuple[str, ...] = ()
     """What is not there yet and is somebody else's to do."""
@@ -64,7 +65,7 @@ class Outcome:
     @property
     def differences(self) -> tuple[str, ...]:
         """Why it is not settled."""
-        return self.faults + self.waiting
+        return (*map(str, self.faults), *self.waiting)
 
 
 @frozen(kw_only=True)
@@ -83,7 +84,7 @@ class _Pass:
 
     operations: list[Operation] = field(factory=list)
     drift: list[str] = field(factory=list)
-    faults: list[str] = field(factory=list)
+    faults: list[Fault] = field(factory=list)
     waiting: list[str] = field(factory=list)
 
     def did(self, operations: Sequence[Operation], *, is_drift: bool) -> None:
@@ -96,8 +97,10 @@ class _Pass:
         """Do one applier's part; its failure is a fault, not the end."""
         try:
             work()
+        except SeveralError as error:
+            self.faults.extend(map(_fault, error.errors))
         except HostError as error:
-            self.faults.append(str(error))
+            self.faults.append(_fault(error))
 
 
 class Host:
@@ -392,6 +395,10 @@ class Host:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _fault(error: HostError) -> Fault:
+    return Fault(what=str(error), is_of_kind=isinstance(error, IncapableError))
 
 
 def _without_role(kernel: Kernel) -> Kernel:

@@ -16,7 +16,7 @@ from vpcrouter.machines.losses import (
     way_out,
 )
 from vpcrouter.values.desired import Kernel, Link, Route
-from vpcrouter.values.losses import GATEWAY, Loss
+from vpcrouter.values.losses import GATEWAY, Fault, Loss
 from vpcrouter.values.priority import (
     BACKUP_PRIORITY,
     FAULT_PENALTY,
@@ -91,7 +91,7 @@ def test_the_way_out_weighs_more_than_a_tier_and_a_device_that_is_to_be_down_not
 
 def test_faults_count_after_a_while_and_the_journal_at_once() -> None:
     assert not list(own_losses([], None))
-    fault, journal = own_losses(["nftables: refused", "dnsmasq: dies"], "the disk is full")
+    fault, journal = own_losses([Fault(what="nftables: refused"), Fault(what="dnsmasq: dies")], "the disk is full")
     assert (fault.reason, fault.after_ms) == ("nftables: refused; dnsmasq: dies", FAULTS_AFTER_MS)
     assert (journal.reason, journal.after_ms) == ("the disk is full", 0)
 
@@ -154,6 +154,7 @@ def test_a_generation_is_read_from_the_priority() -> None:
 
 def test_what_no_machine_of_the_kind_can_do_is_no_reason_to_hand_over() -> None:
     """A router without PPP that was asked for L2TP gave the service to its peer, which gave it back, and so on."""
-    assert list(own_losses(["xl2tpd: the kernel has no PPP (/dev/ppp)"], None)) == []
-    (loss,) = own_losses(["xl2tpd: the kernel has no PPP (/dev/ppp)", "dnsmasq: does not start"], None)
-    assert loss.reason == "dnsmasq: does not start"
+    no_ppp, dnsmasq = Fault(what="xl2tpd: no PPP", is_of_kind=True), Fault(what="dnsmasq: the kernel has no memory")
+    assert list(own_losses([no_ppp], None)) == []
+    (loss,) = own_losses([no_ppp, dnsmasq], None)
+    assert loss.reason == "dnsmasq: the kernel has no memory"

@@ -23,7 +23,7 @@ from vpcrouter.appliers import _files, _process
 from vpcrouter.appliers._daemon_kinds import DaemonKind
 from vpcrouter.appliers._loaded import LoadedRecord, read_record, remove_record, write_record
 from vpcrouter.appliers._process import Process
-from vpcrouter.errors import ApplierError, HostError
+from vpcrouter.errors import ApplierError, HostError, IncapableError
 from vpcrouter.plan.daemons import LoadedFile
 from vpcrouter.values.desired import Daemon, File
 from vpcrouter.values.settings import Settings
@@ -182,9 +182,9 @@ class Supervised:
                 raise
 
     def require(self) -> None:
-        """Raise ApplierError if this machine lacks what it needs."""
+        """Raise IncapableError if this machine lacks what it needs."""
         if (reason := self.kind.lacks()) is not None:
-            raise ApplierError(reason, where=self.kind.name, hint="it is not started")
+            raise IncapableError(reason, where=self.kind.name, hint="it is not started")
 
     def reload(self, daemon: Daemon) -> None:
         """Have it read its reload files again; raises ApplierError if a command has it do so and it refuses."""

@@ -30,7 +30,7 @@ from vpcrouter.appliers._daemon_kinds import DaemonKind, keepalived_directory, k
 from vpcrouter.appliers._generated import GeneratedFiles
 from vpcrouter.appliers._supervised import Supervised
 from vpcrouter.appliers.keepalived import InstanceReport, ask_instances
-from vpcrouter.errors import ApplierError, HostError
+from vpcrouter.errors import ApplierError, HostError, SeveralError
 from vpcrouter.plan import Operation
 from vpcrouter.plan.daemons import ObservedDaemon, plan_daemon, plan_daemons, plan_stop
 from vpcrouter.plan.restarts import wait_s
@@ -125,7 +125,8 @@ class DaemonApplier:
     def settle(self, desired: Sequence[Daemon], undecided: Collection[str] = ()) -> tuple[Operation, ...]:
         """Make them as desired; returns what was done.
 
-        Raises ApplierError that names every daemon that failed, after doing what could be done for the others.
+        Raises HostError for what failed (a SeveralError for several daemons), after doing what could be done for the
+        others.
         """
         _check(desired, self._supervised)
         notes = _Pass()
@@ -305,11 +306,11 @@ class _Pass:
             self.failures.append(error)
 
     def raise_failures(self) -> None:
-        """Raise the only failure as it is, several as one."""
+        """Raise the only failure as it is, several together."""
         if len(self.failures) == 1:
             raise self.failures[0]
         if self.failures:
-            raise ApplierError("; ".join(map(str, self.failures)), where="daemons")
+            raise SeveralError(self.failures)
 
 
 def _check(desired: Sequence[Daemon], known: Mapping[str, Supervised]) -> None:

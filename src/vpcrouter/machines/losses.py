@@ -22,6 +22,7 @@ from vpcrouter.values.losses import (
     JOURNAL_POINTS,
     LINK_POINTS,
     WAY_OUT_POINTS,
+    Fault,
     Loss,
 )
 
@@ -151,14 +152,9 @@ def gateway_loss(
         yield Loss(subject=GATEWAY, points=WAY_OUT_POINTS, reason=f"{gateway} does not answer", after_ms=0)
 
 
-_FOR_GOOD = ("the kernel has no ", "the kernel has neither ")
-"""What `appliers._kernel_features` says a machine cannot do. It shows on the router that serves only, and the other one
-is the same kind of machine: handing over for it would go to and fro for ever."""
-
-
-def own_losses(faults: Iterable[str], journal_error: str | None) -> Iterator[Loss]:
-    """What fails on this machine."""
-    said = "; ".join(each for each in faults if not any(words in each for words in _FOR_GOOD))
+def own_losses(faults: Iterable[Fault], journal_error: str | None) -> Iterator[Loss]:
+    """What fails on this machine and need not on the peer."""
+    said = "; ".join(each.what for each in faults if not each.is_of_kind)
     if said:
         yield Loss(subject=FAULTS, points=FAULT_POINTS, reason=said, after_ms=FAULTS_AFTER_MS)
     if journal_error is not None:

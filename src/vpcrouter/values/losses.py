@@ -18,6 +18,19 @@ JOURNAL = "journal"
 FAULTS = "faults"
 
 
+@frozen(kw_only=True)
+class Fault:
+    """Something that failed on this machine."""
+
+    what: str
+    is_of_kind: bool = False
+    """No machine of this kind can do it. It shows on the router that serves only, and the peer is such a machine too:
+    handing over for it would go to and fro for ever."""
+
+    def __str__(self) -> str:
+        return self.what
+
+
 @frozen(kw_only=True, order=True)
 class Loss:
     """One thing that is lost."""
