@@ -21,34 +21,36 @@ import asyncio
 import logging
 import os
 import signal
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from vpcrouter import desk
-from vpcrouter.appliers.tunnels import SiteReport
-from vpcrouter.commands import ConfirmGuestPassword
+from vpcrouter.agent.contest import Contest, Verdict
+from vpcrouter.agent.deaths import Deaths
+from vpcrouter.agent.guests import Guests
+from vpcrouter.agent.handing_over import HandingOver
+from vpcrouter.agent.intake import Intake
+from vpcrouter.agent.pacing import Pacing
+from vpcrouter.agent.planning import Planning
+from vpcrouter.agent.settlements import Settlements
+from vpcrouter.agent.sites import Sites
 from vpcrouter.confirming import Confirming
 from vpcrouter.disagreement import Disagreement
 from vpcrouter.door import Answer, Door
-from vpcrouter.durations import Durations
-from vpcrouter.errors import FullDiskError, HostError, JournalError, JournalWriteError, KeyFileError
+from vpcrouter.errors import FullDiskError, HostError, JournalError, JournalWriteError
 from vpcrouter.fitness import Fitness
 from vpcrouter.guest_door import Answer as GuestAnswer
 from vpcrouter.guest_door import GuestDoor
 from vpcrouter.host import Host, Outcome
 from vpcrouter.journal import write_snapshot
 from vpcrouter.machines.backoff import Backoff
-from vpcrouter.machines.coalescer import Coalescer
-from vpcrouter.machines.fetched import FetchedMachine
 from vpcrouter.machines.handover import HandoverMachine
 from vpcrouter.machines.peer import derive_key
 from vpcrouter.machines.role import Intent, RoleChange
-from vpcrouter.materialise import materialise
 from vpcrouter.materialise.nftables import TABLE
 from vpcrouter.materialise.peer_guard import CLOSED, PEERS
 from vpcrouter.materialise.usage import describe_usage
@@ -57,11 +59,9 @@ from vpcrouter.projections.effective import effective, pending
 from vpcrouter.projections.electors import electors
 from vpcrouter.router import Router
 from vpcrouter.standby import Standby
-from vpcrouter.state import State
 from vpcrouter.values.beacon import Saying
-from vpcrouter.values.carriage import Carriage, FoundElector
-from vpcrouter.values.config import RouterConfig, Secret
-from vpcrouter.values.desired import Desired, Shelf, Tunnels
+from vpcrouter.values.carriage import FoundElector
+from vpcrouter.values.config import RouterConfig
 from vpcrouter.values.role import Role
 
 LOG = logging.getLogger("vpcrouter.agent")
@@ -73,16 +73,10 @@ SNAPSHOT_EVENTS = 10_000
 """A snapshot is written after so many events: replaying them takes a few hundredths of a second."""
 MIN_PACE_NS = 10_000_000
 """The peer is never told anything more often than so without a reason of our own."""
-HANDOVER_LOOK_S = 0.01
-"""How often a client that waits for a handover looks for its end; it takes half a second."""
 METRICS_S = 10.0
 """How often metrics are written, if they are; Prometheus asks every 15 s or more rarely."""
 LEARN_TIMES = 3
 """Each waits five seconds for an answer."""
-TEND_S = 5.0
-"""How often tunnels are looked at. Charon begins them by itself; only one that the peer has refused waits for this."""
-KEPT = 100
-"""How many drift reports and settles are remembered."""
 
 
 class _Door(Protocol):
@@ -92,12 +86,6 @@ class _Door(Protocol):
 
 OpenDoor = Callable[[Path, Answer], _Door]
 """What requests come in by, given its place and who answers them."""
-
-
-@frozen(kw_only=True)
-class _Request:
-    handed: desk.Handed
-    answer: asyncio.Future[list[dict[str, Any]]]
 
 
 class Agent:
@@ -114,48 +102,41 @@ class Agent:
         self._host: Host = router.host
         self._settings = router.settings
         self._door = open_door(Path(self._settings.agent_socket), self._answer)
-        self._guest_door = open_guest_door(Path(self._settings.password_socket), self._answer_guest)
-        self._passwords = FetchedMachine()
-        self._sent: dict[str, Secret] = {}
-        """The password that was last handed to each guest that has not confirmed it."""
         self._worker = self._surroundings.worker()
-        self._coalescer = Coalescer(
-            quiet_ms=self._settings.quiet_ms,
-            max_delay_ms=self._settings.max_delay_ms,
-            long_delay_ms=self._settings.long_delay_ms,
-        )
+        self._pacing = Pacing(self._settings, self._surroundings, lambda: self._spawn(self._settle()))
         self._backoff = Backoff()
         self._patience = Backoff(first_ms=50, cap_ms=1_000)
         self._doubt: set[str] = {"all"}
-        self._outcome: Outcome | None = None
-        self._journal_fault: JournalError | None = None
-        self._desired: tuple[State, Role, Carriage, Desired] | None = None
+        self._settlements = Settlements(self._surroundings)
         self._peering = Peering(self._surroundings)
         self._standby = Standby(self._surroundings)
         self._disagreement = Disagreement(self._settings.disagreement_s, self._surroundings)
         self._role_since_ns = self._surroundings.time_ns()
-        self._settle_times = Durations()
         self._handover = HandoverMachine(advertisement_interval_ms=self._settings.advertisement_interval_ms)
+        self._planning = Planning(router, self._peering, self._handover)
+        self._handing_over = HandingOver(
+            router,
+            self._handover,
+            heard=lambda: self._peering.heard,
+            begun=self._handover_begun,
+            step=self._consider,
+            give_up=self._give_up,
+        )
         self._fitness = Fitness(self._settings, self._surroundings)
         self._target: str | None = None
         """The carrier that the newest settle asks for."""
-        self._settled: deque[tuple[int, int]] = deque(maxlen=KEPT)
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        self._drift: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._counters: Counter[str] = Counter()
-        self._watched: dict[str, int] = {}
-        self._deaths: Counter[str] = Counter()
-        self._confirming = Confirming(router, changed=self._notice, in_effect=self._in_effect)
-        self._requests: asyncio.Queue[_Request] = asyncio.Queue()
-        self._timer: asyncio.TimerHandle | None = None
+        self._deaths = Deaths(self._host, died=self._on_death)
+        self._intake = Intake(router, stored=self._on_stored, lost=self._on_lost_journal)
+        self._guests = Guests(router, open_guest_door, stored=self._on_fetched)
+        self._sites = Sites(self._host, self._worker, self._planning.materialise)
+        self._contest = Contest(advertisement_interval_ms=self._settings.advertisement_interval_ms)
+        self._confirming = Confirming(router, changed=self._pacing.notice, in_effect=self._in_effect)
         self._retry: asyncio.TimerHandle | None = None
         self._turn: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
         self._last_full = 0.0
         self._said = 0
-        self._is_contested = False
-        self._is_disputed = False
-        self._tunnels: tuple[SiteReport, ...] = ()
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -173,10 +154,10 @@ class Agent:
         loop.add_reader(self._host.notifications.fileno(), self._on_notification)
         loop.add_reader(self._host.monitor.fileno(), self._on_kernel)
         loop.add_reader(self._peering.fileno(), self._on_beacon)
-        self._spawn(self._write())
+        self._spawn(self._intake.serve())
         await self._learn_places()  # a role that is learnt makes a settle, which would forget them
         await self._learn_role()
-        self._coalescer.urgent(self._surroundings.monotonic_ns())
+        self._pacing.urgent()
         self._spawn(self._glance())
         self._announce()
         self._spawn(self._compare())
@@ -184,8 +165,7 @@ class Agent:
             self._spawn(self._write_metrics(Path(self._settings.metrics_file)))
         self._spawn(self._confirming.watch_deadlines())
         self._spawn(self._confirming.watch_conditions())
-        self._spawn(self._tend_tunnels())
-        self._arm()
+        self._spawn(self._sites.tend())
         ready()
         try:
             await self._stop.wait()
@@ -194,7 +174,7 @@ class Agent:
             for timer in (self._turn, self._look):
                 if timer is not None:
                     timer.cancel()
-            self._guest_door.close()
+            self._guests.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -215,7 +195,7 @@ class Agent:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             if isinstance(error, JournalWriteError):
-                self._lose_journal(error)
+                self._intake.lose(error)
                 return
             # A bug: an agent that lost one of its parts must not look alive.
             self._failure = error
@@ -227,49 +207,40 @@ class Agent:
         loop = asyncio.get_running_loop()
         match request["op"]:
             case "submit":
-                answer = loop.create_future()
-                self._requests.put_nowait(_Request(handed=desk.read_request(request), answer=answer))
-                return {"results": await answer}
+                return {"results": await self._intake.submit(request)}
             case "confirm" | "take-back" as which:
                 decide = self._router.confirm if which == "confirm" else self._router.take_back
                 receipt = decide(str(request["name"]), origin="socket")
                 self._confirming.look_again()
-                self._notice()
+                self._pacing.notice()
                 return {"results": [receipt.as_dict()]}
             case "unconfirmed":
                 return {"unconfirmed": self._confirming.describe()}
             case "revert":
-                try:
-                    receipts = self._router.revert(int(request["seq"]), origin="socket")
-                except (FullDiskError, KeyFileError) as error:
-                    self._refused(error)
-                    raise
-                self._notice()
+                receipts = self._intake.revert(int(request["seq"]))
+                self._pacing.notice()
                 return {"results": [each.as_dict() for each in receipts]}
             case "status":
                 return {"status": self.status()}
             case "usage":
                 return {"usage": await self._usage()}
             case "settled":
-                return await self._wait_settled(int(request["seq"]), float(request["timeout"]))
+                return await self._settlements.wait(int(request["seq"]), float(request["timeout"]))
             case "settle":
                 self._doubt.add("all")
-                self._urgent()
-                return await self._wait_settled(self._router.seq, float(request["timeout"]), again=True)
+                self._pacing.urgent()
+                return await self._settlements.wait(self._router.seq, float(request["timeout"]), again=True)
             case "plan":
-                role = Role(request["role"]) if request.get("role") else self._router.role
-                desired = materialise(self._router.state, role, self._settings, self._carriage())
+                desired = self._planning.materialise(Role(request["role"]) if request.get("role") else None)
                 operations = await loop.run_in_executor(self._worker, self._host.plan, desired)
                 return {"operations": [[each.target, each.action, each.subject] for each in operations]}
             case "verify":
-                desired = self._materialise()
+                desired = self._planning.materialise()
                 return {"differences": await loop.run_in_executor(self._worker, self._host.verify, desired)}
             case "handover":
-                return await self._hand_over(forced=bool(request["force"]))
+                return await self._handing_over.hand_over(forced=bool(request["force"]))
             case "tunnels":
-                desired = self._materialise()
-                found = await loop.run_in_executor(self._worker, self._host.tunnels, desired)
-                return {"tunnels": [_tunnel(each) for each in found]}
+                return {"tunnels": await self._sites.look()}
             case other:
                 raise ValueError(f"{other!r} is not an operation of the agent")
 
@@ -279,147 +250,34 @@ class Agent:
         counted = await loop.run_in_executor(self._worker, self._host.traffic, TABLE)
         return describe_usage(effective(self._router.state), counted)
 
-    async def _answer_guest(self, verb: str, address: str) -> str:
-        """What a guest is told that asks for its password, or says that it has it."""
-        found = self._router.state.guest_passwords.get(address)
-        if found is None or found.fetched:
-            return "saved_password"
-        if verb == "send":
-            self._sent[address] = found.password
-            return found.password.reveal()
-        # A password that came after the one that the guest speaks of still waits for it.
-        if self._sent.pop(address, found.password) == found.password:
-            try:
-                self._router.submit_each([ConfirmGuestPassword(address=address)], origin="guest")
-            except JournalError as error:
-                # What is not durable is not acknowledged: the guest says it again, or asks again.
-                LOG.error("the guest %s has its password, and the journal does not know: %s", address, error)
-                return "bad_request"
-            LOG.info("the guest %s has fetched its password", address)
-            self._notice()
-            self._say()
-        return "saved_password"
-
-    async def _let_guests_ask(self, shelf: Shelf) -> None:
-        """Be there for the web server that guests ask; again if somebody has removed the socket."""
-        try:
-            await self._guest_door.open(shelf.group)
-        except OSError as error:
-            LOG.error("guests cannot be given passwords: %s", error)
-
-    async def _write(self) -> None:
-        while True:
-            requests = [await self._requests.get()]
-            while not self._requests.empty():
-                requests.append(self._requests.get_nowait())
-            self._submit(requests)
-
-    def _submit(self, requests: list[_Request]) -> None:
-        try:
-            answers = desk.submit(self._router, [each.handed for each in requests], origin="socket")
-        except JournalError as error:
-            is_plain = all(each.handed.is_plain for each in requests)
-            if isinstance(error, FullDiskError) and is_plain and len(requests) > 1:
-                for request in requests:  # there may be room for one of them
-                    self._submit([request])
-                return
-            for request in requests:
-                if not request.answer.done():
-                    request.answer.set_exception(HostError(str(error)))
-            if isinstance(error, FullDiskError | KeyFileError):
-                self._refused(error)
-            elif self._router.journal.refusal:
-                self._lose_journal(error)
-            else:
-                raise
-            return
-        self._journal_fault = None
-        for request, lines in zip(requests, answers, strict=True):
-            self._counters["commands"] += len(lines)
-            if not request.answer.done():
-                request.answer.set_result(lines)
+    def _on_stored(self, count: int) -> None:
+        self._counters["commands"] += count
         self._confirming.look_again()
-        self._notice()
+        self._pacing.notice()
 
-    async def _in_effect(self, seq: int) -> bool:
-        """Whether the machine is at this moment as the events up to `seq` have it."""
-        outcome, settled_seq = self._outcome, self._settled[-1][0] if self._settled else 0
-        if outcome is None or not outcome.settled or settled_seq < seq:
-            return False
-        loop = asyncio.get_running_loop()
-        try:
-            return not await loop.run_in_executor(self._worker, self._host.verify, self._materialise())
-        except HostError:
-            return False
+    def _on_fetched(self) -> None:
+        self._pacing.notice()
+        self._say()
 
-    def _refused(self, error: JournalError) -> None:
-        """Nothing was stored, and the journal can still be written: the router serves on, and says what is wrong."""
-        if self._journal_fault is None:
-            LOG.error("%s", error)
-        self._journal_fault = error
-
-    def _lose_journal(self, error: JournalError) -> None:
-        """What the disk holds now, nobody knows: no command is taken any more, and a peer that can take some serves."""
-        self._refused(error)
+    def _on_lost_journal(self) -> None:
         self._weigh()
         self._consider()
 
-    def _tend_journal(self) -> None:
-        """See whether there is room again; end if the journal can be opened anew."""
-        journal = self._router.journal
-        if journal.refusal:
-            if journal.could_be_opened_anew():
-                self._failure = self._journal_fault or JournalError(journal.refusal, where=str(journal.directory))
-                self._stop.set()
-            return
-        journal.tend()
-        if isinstance(self._journal_fault, FullDiskError) and not journal.shortage_bytes:
-            LOG.info("there is room for the journal again")
-            self._journal_fault = None
-            self._confirming.look_again()
-
-    async def _wait_settled(self, seq: int, timeout: float, *, again: bool = False) -> dict[str, Any]:
-        if again or not (self._settled and self._settled[-1][0] >= seq):
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append((seq, future))
-            try:
-                await asyncio.wait_for(future, timeout)
-            except TimeoutError:
-                return {"settled": False, "seq": seq, "differences": self._differences()}
-            finally:
-                self._waiting = [each for each in self._waiting if each[1] is not future]
-        verified = next((when for covered, when in self._settled if covered >= seq), self._surroundings.monotonic_ns())
-        return {"settled": True, "seq": seq, "verified_ns": verified}
+    async def _in_effect(self, seq: int) -> bool:
+        """Whether the machine is at this moment as the events up to `seq` have it."""
+        if not self._settlements.covers(seq):
+            return False
+        loop = asyncio.get_running_loop()
+        try:
+            return not await loop.run_in_executor(self._worker, self._host.verify, self._planning.materialise())
+        except HostError:
+            return False
 
     # Settling -----------------------------------------------------------------------------------
 
-    def _notice(self) -> None:
-        self._coalescer.notice(self._surroundings.monotonic_ns())
-        self._arm()
-
-    def _urgent(self) -> None:
-        self._coalescer.urgent(self._surroundings.monotonic_ns())
-        self._arm()
-
-    def _arm(self) -> None:
-        """Sleep until the next settle is due."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        deadline = self._coalescer.deadline()
-        if deadline is not None:
-            self._timer = asyncio.get_running_loop().call_at(deadline / 1e9, self._start_settle)
-
-    def _start_settle(self) -> None:
-        if self._coalescer.is_due(self._surroundings.monotonic_ns() + 500_000):
-            self._coalescer.started()
-            self._spawn(self._settle())
-        else:
-            self._arm()
-
     async def _settle(self) -> None:
         seq, tiers, role = self._router.seq, electors(self._router.state), self._router.role
-        carriage, desired = self._plan()
+        carriage, desired = self._planning.plan()
         self._target = carriage.carrier
         self._consider()
         doubt, self._doubt = frozenset(self._doubt), set()
@@ -428,8 +286,8 @@ class Agent:
             self._worker, self._host.settle, desired, doubt, lambda: self._router.role is role
         )
         if outcome.operations:
-            self._settle_times.note(self._surroundings.monotonic() - started)
-        self._coalescer.finished()
+            self._settlements.durations.note(self._surroundings.monotonic() - started)
+        self._pacing.finished()
         if outcome.has_loaded:
             self._follow(self._router.loaded(carriage, tiers))
         self._take_in(seq, outcome)
@@ -437,14 +295,14 @@ class Agent:
             self._handover.bridged(self._surroundings.monotonic_ns())
         for daemon in desired.daemons:
             if daemon.shelf is not None:
-                await self._let_guests_ask(daemon.shelf)
+                await self._guests.let_ask(daemon.shelf)
         self._weigh()
         self._consider()
         if desired.vrrp_interface is not None and (role in (Role.INIT, Role.FAULT) or "all" in doubt):
             await self._learn_role()  # a line that was missed must not leave the role wrong for ever
         if self._router.events_since_snapshot >= SNAPSHOT_EVENTS:
             await self._write_snapshot()
-        self._arm()
+        self._pacing.arm()
 
     async def _write_snapshot(self) -> None:
         directory, snapshot = self._router.journal.directory, self._router.snapshot()
@@ -453,52 +311,29 @@ class Agent:
         except JournalError as error:
             LOG.warning("%s", error)
 
-    def _materialise(self) -> Desired:
-        return self._plan()[1]
-
-    def _plan(self) -> tuple[Carriage, Desired]:
-        now = (self._router.state, self._router.role, self._carriage())
-        before = self._desired
-        if before is None or before[0] is not now[0] or before[1:3] != now[1:]:
-            before = self._desired = (*now, materialise(now[0], now[1], self._settings, now[2]))
-        return before[2], before[3]
-
-    def _carriage(self) -> Carriage:
-        carriage, handover = self._router.carriage(self._peering.carriage), self._handover
-        return evolve(
-            carriage,
-            is_bridged=carriage.is_bridged or handover.is_bridged,
-            takes_over=handover.takes_over,
-            whereabouts=self._peering.whereabouts,
-        )
-
     def _consider(self) -> None:
         """Settle if the carrier is to move, or an elector to come or go; tell the peer what is so now."""
         self._step_handover()
-        carriage = self._carriage()
+        carriage = self._planning.carriage()
         self._obey()
-        if self._desired is not None and (planned := self._desired[2]) != carriage:
+        if (planned := self._planning.planned) is not None and planned[0] != carriage:
             # Who may be heard is a matter of moments only where the peer is not heard any more.
-            is_same = evolve(planned, whereabouts=carriage.whereabouts) == carriage
-            if is_same and not planned.whereabouts.shuts_out(carriage.whereabouts):
-                self._notice()
+            is_same = evolve(planned[0], whereabouts=carriage.whereabouts) == carriage
+            if is_same and not planned[0].whereabouts.shuts_out(carriage.whereabouts):
+                self._pacing.notice()
             else:
-                self._urgent()
+                self._pacing.urgent()
         if not self._peering.says(self._saying()):
             self._say()
             self._await_turn()
 
     def _take_in(self, seq: int, outcome: Outcome) -> None:
-        before = self._outcome.faults if self._outcome is not None else ()
-        self._outcome = outcome
+        for fault in self._settlements.take_in(seq, outcome):
+            LOG.error("%s", fault)
         self._counters["settles"] += bool(outcome.operations)
         self._counters["glances"] += not outcome.operations
-        for what in outcome.drift:
-            self._counters["drift"] += 1
-            self._drift.append({"time": self._surroundings.time_ns() / 1e9, "what": what})
-            LOG.warning("repaired drift: %s", what)
-        self._watch_daemons()
-        self._tell_deaths()
+        self._counters["drift"] += len(outcome.drift)
+        self._deaths.look()
         if any(each.target == "conntrackd" and each.action not in ("write", "remove") for each in outcome.operations):
             self._standby.doubt()
             if self._router.role is Role.MASTER:
@@ -508,31 +343,25 @@ class Agent:
         if outcome.settled:
             self._backoff.succeeded()
             self._patience.succeeded()
-            if not self._settled or self._settled[-1][0] != seq:
-                self._settled.append((seq, self._surroundings.monotonic_ns()))
-            for wanted, future in self._waiting:
-                if wanted <= seq and not future.done():
-                    future.set_result(None)
             return
-        for fault in outcome.faults:
-            if fault not in before:
-                LOG.error("%s", fault)
         now_ns = self._surroundings.monotonic_ns()
         retry_ns = (self._backoff if outcome.faults else self._patience).failed(now_ns)
         if self._retry is not None:
             self._retry.cancel()
-        self._retry = asyncio.get_running_loop().call_later((retry_ns - now_ns) / 1e9, self._urgent)
+        self._retry = asyncio.get_running_loop().call_later((retry_ns - now_ns) / 1e9, self._pacing.urgent)
 
     async def _glance(self) -> None:
         """Look for what nobody notifies of: files, sysctls; now and then at everything."""
         while True:
             await asyncio.sleep(GLANCE_S)
-            self._tend_journal()
+            if (error := self._intake.tend()) is not None:
+                self._failure = error
+                self._stop.set()
             if self._surroundings.monotonic() - self._last_full >= self._settings.verify_interval_s:
                 self._last_full = self._surroundings.monotonic()
                 self._doubt.add("all")
             if self._retry is None or self._retry.when() <= asyncio.get_running_loop().time():
-                self._notice()
+                self._pacing.notice()
 
     # Following ----------------------------------------------------------------------------------
 
@@ -575,7 +404,7 @@ class Agent:
 
     def _announce(self) -> None:
         """Tell the peer what this router is, and see whether time alone has changed what is to be done."""
-        self._passwords.next_turn()
+        self._guests.next_turn()
         self._say()
         self._consider()
         self._await_turn()
@@ -583,21 +412,12 @@ class Agent:
 
     def _judge_contest(self) -> None:
         """Both routers serve, and VRRP has not ended it: it does not get through, or a keepalived is stopped."""
-        contested_ns = self._peering.contested_ns
-        if contested_ns is None:
-            if self._is_contested and self._router.role is Role.MASTER and self._desired is not None:
-                self._fitness.announce(self._desired[3].kernel)
-            self._is_disputed = False
-        elif contested_ns > self._settings.advertisement_interval_ms * 1_000_000 and not self._is_disputed:
-            self._is_disputed = True
-            LOG.error("the peer serves too")
-            self._urgent()  # finds a keepalived that is stopped
-        self._is_contested = contested_ns is not None
-        for length_ms in self._peering.take_both_served():
-            if length_ms >= self._settings.advertisement_interval_ms:
-                LOG.error("two routers served for %d ms", length_ms)
-                self._counters["double_masters"] += 1
-                self._counters["double_master_ms"] += length_ms
+        match self._contest.judge(self._peering.contested_ns):
+            case Verdict.ENDED if self._router.role is Role.MASTER and (planned := self._planning.planned):
+                self._fitness.announce(planned[1].kernel)
+            case Verdict.DISPUTED:
+                self._pacing.urgent()  # finds a keepalived that is stopped
+        self._contest.count(self._peering.take_both_served(), self._counters)
 
     def _await_turn(self) -> None:
         """Speak again when it is due; that changes with what is heard and said."""
@@ -607,7 +427,7 @@ class Agent:
         self._turn = asyncio.get_running_loop().call_later(wait_ns / 1e9, self._announce)
 
     def _say(self) -> None:
-        config, carriage = self._router.state.router, self._carriage()
+        config, carriage = self._router.state.router, self._planning.carriage()
         if config is None:
             return
         is_secret = config.password is not None
@@ -628,21 +448,6 @@ class Agent:
             self._disagreement.look(self._router.state, self._router.digest, self._peering.heard)
             self._consider()
 
-    async def _tend_tunnels(self) -> None:
-        """Look after the tunnels to other sites, and know how they are."""
-        while True:
-            await asyncio.sleep(TEND_S)
-            desired = self._materialise()
-            if desired.tunnels == Tunnels():
-                self._tunnels = ()
-                continue
-            try:
-                self._tunnels = await asyncio.get_running_loop().run_in_executor(
-                    self._worker, self._host.tend_tunnels, desired
-                )
-            except HostError as error:
-                LOG.warning("%s", error)
-
     def _lacks(self) -> tuple[str, ...] | None:
         """Why this router is not ready to take over; None unless it is backup."""
         if self._router.role is not Role.BACKUP:
@@ -650,57 +455,19 @@ class Agent:
         return self._standby.lacks(
             self._peering.heard,
             self._router.digest,
-            settled=self._is_settled(),
-            synchronises="conntrackd" in self._watched,
+            settled=self._settlements.is_settled(self._router.seq),
+            synchronises=self._deaths.is_watched("conntrackd"),
         )
 
     # Handing over -------------------------------------------------------------------------------
 
-    async def _hand_over(self, *, forced: bool) -> dict[str, Any]:
-        """Give the service to the peer; refused without force unless the peer is ready."""
-        if self._router.role is not Role.MASTER or not self._router.electors.carrier:
-            reasons = [f"this router does not serve in a pair, it is {self._router.role.value}"]
-            return {"done": False, "refused": True, "reasons": reasons, "seconds": 0.0}
-        reasons = self._keeps()
-        if reasons and not forced:
-            return {"done": False, "refused": True, "reasons": reasons, "seconds": 0.0}
-        started = self._surroundings.monotonic()
-        if self._peering.heard is None:
-            # Nobody would take an offer; what is left is what VRRP has for a router that ends.
-            await asyncio.get_running_loop().run_in_executor(self._worker, self._host.end_keepalived)
-            self._follow(self._router.lose())
-            return {"done": True, "refused": False, "reasons": reasons, "seconds": self._since(started)}
-        LOG.info("handing the service over%s", "" if not reasons else f", though {'; '.join(reasons)}")
-        self._handover.begin(self._surroundings.monotonic_ns(), forced=forced)
+    def _handover_begun(self) -> None:
         self._counters["handovers"] += 1
-        self._urgent()
-        while self._handover.outcome is None:
-            await asyncio.sleep(HANDOVER_LOOK_S)
-            self._consider()
-        done = self._handover.outcome
-        if not done:
-            reasons.append("the peer has not taken over in time; this router goes on")
-            LOG.warning("the handover failed: %s", reasons[-1])
-        return {"done": done, "refused": False, "reasons": reasons, "seconds": self._since(started)}
+        self._pacing.urgent()
 
-    def _since(self, started: float) -> float:
-        return round(self._surroundings.monotonic() - started, 3)
-
-    def _keeps(self) -> list[str]:
-        """Why the service should not be handed over now."""
-        peer = self._peering.heard
-        if peer is None:
-            return ["the peer is silent"]
-        found = []
-        if peer.role is not Role.BACKUP:
-            found.append(f"the peer is {peer.role.value}")
-        elif not peer.ready:
-            found.append("the peer is not ready (its `vpcrouter status` says what it lacks)")
-        if peer.carrier != self._router.electors.carrier:
-            found.append("the carrier is moving")
-        if self._handover.is_under_way:
-            found.append("a handover is under way")
-        return found
+    async def _give_up(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._worker, self._host.end_keepalived)
+        self._follow(self._router.lose())
 
     def _step_handover(self) -> None:
         peer = self._peering.heard
@@ -717,7 +484,7 @@ class Agent:
         router, peer, said = self._router, self._peering.carriage, self._peering.heard
         config = router.state.router
         key = b"" if config is None or config.password is None else _pair_key(config)
-        self._passwords.look(router.state.guest_passwords, key)
+        self._guests.look(key)
         return Saying(
             tiers=tuple(each.device for each in electors(router.state) if each.device in router.electors.roles),
             carrier=router.electors.carrier,
@@ -733,8 +500,8 @@ class Agent:
             window=self._disagreement.window,
             roles=tuple(sorted(router.electors.roles.items())),
             generation=router.electors.generation,
-            waiting_passwords=self._passwords.waiting(),
-            fetched_passwords=self._passwords.fetched(() if said is None else said.waiting_passwords),
+            waiting_passwords=self._guests.waiting(),
+            fetched_passwords=self._guests.fetched(said),
             lost=tuple(each.reason for each in self._fitness.losses),
             reaches_gateway=self._fitness.reaches_gateway,
         )
@@ -747,42 +514,30 @@ class Agent:
         self._on_notification()
         if self._peering.contested_ns is not None:
             self._say()  # the other one must know that we say so too
-        self._learn_fetched()
+        if self._guests.learn(self._peering.heard):
+            self._pacing.notice()
         self._judge_contest()
         self._consider()
         self._await_turn()
-
-    def _learn_fetched(self) -> None:
-        """Do not hand out what a guest has fetched from the peer."""
-        said = self._peering.heard
-        fetched = () if said is None else self._passwords.learn(said.fetched_passwords)
-        if not fetched:
-            return
-        try:
-            self._router.submit_each([ConfirmGuestPassword(address=each) for each in fetched], origin="peer")
-        except JournalError as error:
-            LOG.error("the journal does not know that the peer handed out a password: %s", error)
-            return
-        self._notice()
 
     def _on_kernel(self) -> None:
         doubt = self._host.monitor.drain()
         if doubt:
             self._doubt |= {"all"} if "lost" in doubt else doubt
-            self._notice()
+            self._pacing.notice()
             self._weigh()
 
     def _weigh(self) -> None:
         """See what this router has lost, and what that makes of it."""
-        if self._desired is None:
+        if self._planning.planned is None:
             return
-        desired = self._desired[3]
+        desired = self._planning.planned[1]
         try:
             self._fitness.look(
                 desired.kernel,
                 self._router.role,
                 self._peering.heard,
-                () if self._outcome is None else self._outcome.faults,
+                () if self._settlements.outcome is None else self._settlements.outcome.faults,
                 self._router.journal.refusal or None,
                 is_paired=desired.vrrp_interface is not None,
             )
@@ -807,34 +562,12 @@ class Agent:
         except HostError as error:
             LOG.error("%s", error)
 
-    def _watch_daemons(self) -> None:
-        loop, now = asyncio.get_running_loop(), dict(self._host.pidfds())
-        for name, pidfd in self._watched.items():
-            if now.get(name) != pidfd:
-                loop.remove_reader(pidfd)
-        for name, pidfd in now.items():
-            if self._watched.get(name) != pidfd:
-                loop.add_reader(pidfd, self._on_death, name, pidfd)
-        self._watched = now
-
-    def _tell_deaths(self) -> None:
-        counters = self._host.counters()
-        for name, count in counters.items():
-            if name.endswith("_deaths") and count > self._deaths[name]:
-                LOG.error("%s died and was started again", name.removesuffix("_deaths"))
-                self._deaths[name] = count
-
-    def _on_death(self, name: str, pidfd: int) -> None:
-        """A daemon ended. One that a settle ends on purpose is not listed any more by then."""
-        asyncio.get_running_loop().remove_reader(pidfd)
-        self._watched.pop(name, None)
-        if self._host.pidfds().get(name) != pidfd:
-            return
+    def _on_death(self, name: str) -> None:
         if name == "keepalived":
             self._on_notification()  # what it wrote before it died must not be read after this
             self._follow(self._router.lose())
         self._doubt.add("all")
-        self._urgent()
+        self._pacing.urgent()
 
     def _follow(self, change: RoleChange | None) -> None:
         if change is None or not change.changed:
@@ -845,7 +578,7 @@ class Agent:
         for intent in change.intents:
             match intent:
                 case Intent.SETTLE:
-                    self._urgent()
+                    self._pacing.urgent()
                 case Intent.RESYNC:
                     self._in_background(self._host.resync_connections)
                 case Intent.SHARE:
@@ -853,12 +586,12 @@ class Agent:
                 case Intent.RECORD:
                     try:
                         self._router.record(change)
-                        self._notice()  # a record has a number, and `settled` is said of a number
+                        self._pacing.notice()  # a record has a number, and `settled` is said of a number
                     except JournalError as error:
                         # A router must go on following keepalived when its disk is full.
                         LOG.error("the change of role is not in the journal: %s", error)
                         if isinstance(error, FullDiskError):
-                            self._refused(error)
+                            self._intake.refused(error)
 
     def _in_background(self, work: Callable[[], None]) -> None:
         def attempt() -> None:
@@ -870,9 +603,6 @@ class Agent:
         self._worker.submit(attempt)
 
     # Reporting ----------------------------------------------------------------------------------
-
-    def _differences(self) -> list[str]:
-        return list(self._outcome.differences) if self._outcome is not None else ["not settled yet"]
 
     async def _write_metrics(self, path: Path) -> None:
         from vpcrouter.appliers._files import write_atomically
@@ -887,28 +617,20 @@ class Agent:
                 LOG.error("%s", error)
             await asyncio.sleep(METRICS_S)
 
-    def _is_settled(self) -> bool:
-        return (
-            self._outcome is not None
-            and self._outcome.settled
-            and bool(self._settled)
-            and self._settled[-1][0] == self._router.seq
-        )
-
     def status(self) -> dict[str, Any]:
         """What `vpcrouter status` prints."""
-        router, outcome = self._router, self._outcome
-        settled, lacks = self._is_settled(), self._lacks()
+        router, settlements, journal_fault = self._router, self._settlements, self._intake.fault
+        settled, lacks = settlements.is_settled(router.seq), self._lacks()
         runs = router.electors.stay(electors(router.state))  # what is only planned is not so yet
         return {
             "role": router.role.value,
             "role_reason": router.role_reason,
             "role_since": round(self._role_since_ns / 1e9, 3),
-            "interface": runs.carrier or self._materialise().vrrp_interface,
+            "interface": runs.carrier or self._planning.materialise().vrrp_interface,
             "seq": router.seq,
             "digest": router.digest,
             "settled": settled,
-            "settled_seq": self._settled[-1][0] if self._settled else 0,
+            "settled_seq": settlements.newest_seq,
             "ready": None if lacks is None else not lacks,
             "not_ready": list(lacks or ()),
             "connections": self._standby.total,
@@ -918,32 +640,23 @@ class Agent:
             "held": [each.device for each in runs.held],
             "peer": self._peering.describe(),
             "differs": self._disagreement.describe(),
-            "tunnels": [_tunnel(each) for each in self._tunnels],
+            "tunnels": self._sites.describe(),
             "pending": [str(each) for each in pending(router.state)],
             "unconfirmed": self._confirming.describe(),
             "faults": [
-                *([] if self._journal_fault is None else [f"journal: {self._journal_fault}"]),
-                *([] if settled or outcome is None else outcome.differences),
+                *([] if journal_fault is None else [f"journal: {journal_fault}"]),
+                *([] if settled or settlements.outcome is None else settlements.differences),
             ],
             "journal_reserve": router.journal.has_reserve,
-            "drift": list(self._drift),
+            "drift": list(settlements.drift),
             "counters": {**self._counters, **self._host.counters()},
-            "settle_seconds": self._settle_times.as_dict(),
+            "settle_seconds": settlements.durations.as_dict(),
             "pid": os.getpid(),
         }
 
 
 def _pair_key(config: RouterConfig) -> bytes:
     return derive_key(None if config.password is None else config.password.reveal(), config.vpc_network)
-
-
-def _tunnel(report: SiteReport) -> dict[str, Any]:
-    return {
-        "peer": report.peer,
-        "connected": report.is_connected,
-        "standing": list(report.standing),
-        "missing": list(report.missing),
-    }
 
 
 def run_agent(open_router: Callable[[], AbstractContextManager[Router]]) -> None:
