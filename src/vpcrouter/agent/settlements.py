@@ -10,6 +10,7 @@ from typing import Any
 from vpcrouter.durations import Durations
 from vpcrouter.host import Outcome
 from vpcrouter.surroundings import Surroundings
+from vpcrouter.values.losses import Fault
 
 LOG = logging.getLogger("vpcrouter.agent")
 
@@ -48,7 +49,7 @@ class Settlements:
         """Whether the machine is as the events up to this one have it, as far as the newest settle knows."""
         return self.outcome is not None and self.outcome.settled and self.newest_seq >= seq
 
-    def take_in(self, seq: int, outcome: Outcome) -> tuple[str, ...]:
+    def take_in(self, seq: int, outcome: Outcome) -> tuple[Fault, ...]:
         """A settle of events up to `seq` has ended. Returns the faults that the one before it did not have."""
         before = self.outcome.faults if self.outcome is not None else ()
         self.outcome = outcome
