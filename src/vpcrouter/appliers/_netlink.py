@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import struct
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from attrs import frozen
@@ -71,6 +72,8 @@ _HEADER_SIZE = 16
 _OF_A_PLAIN_RULE = frozenset(
     {"FRA_PRIORITY", "FRA_FWMARK", "FRA_FWMASK", "FRA_TABLE", "FRA_PROTOCOL", "FRA_SUPPRESS_PREFIXLEN"}
 )
+_IFINFOMSG_SIZE, _IFLA_IFNAME, _IFLA_MTU = 16, 3, 4
+"""linux/rtnetlink.h and if_link.h."""
 _REMEMBERED = 16384
 """Decoded messages that are kept, about 0.5 kB each."""
 
@@ -129,6 +132,7 @@ class RuleRecord:
     payload: bytes
 
 
+@cache
 def link_query() -> bytes:
     """The payload of a dump of all links, without their statistics."""
     return _payload(ifinfmsg, {}, [("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS)])
@@ -205,15 +209,7 @@ def rule_change(priority: int, mark: int, table: int, protocol: int) -> bytes:
 
 def links(dump: list[tuple[int, bytes]]) -> Iterator[LinkRecord]:
     """The links of a dump."""
-    for _, payload in dump:
-        message = _decoded(ifinfmsg, payload)
-        yield LinkRecord(
-            index=message["index"],
-            name=message.get("IFLA_IFNAME"),
-            up=bool(message["flags"] & _IFF_UP),
-            mtu=message.get("IFLA_MTU"),
-            has_carrier=bool(message["flags"] & _IFF_LOWER_UP),
-        )
+    return (_link(_beginning(payload)) for _, payload in dump)
 
 
 def addresses(dump: list[tuple[int, bytes]]) -> Iterator[AddressRecord]:
@@ -261,6 +257,28 @@ def _rule(payload: bytes) -> RuleRecord:
         table=message.get("FRA_TABLE") or message["table"],
         protocol=message.get("FRA_PROTOCOL") or 0,
         payload=payload,
+    )
+
+
+def _beginning(link: bytes) -> bytes:
+    """Of a link's message what is read: what comes behind name and MTU has times, and is not the same twice."""
+    at, missing = _IFINFOMSG_SIZE, {_IFLA_IFNAME, _IFLA_MTU}
+    while missing and at < len(link):
+        length, kind = struct.unpack_from("=HH", link, at)
+        missing.discard(kind)
+        at += max(length + 3 & ~3, 4)
+    return link[:at]
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _link(payload: bytes) -> LinkRecord:
+    message = _decoded(ifinfmsg, payload)
+    return LinkRecord(
+        index=message["index"],
+        name=message.get("IFLA_IFNAME"),
+        up=bool(message["flags"] & _IFF_UP),
+        mtu=message.get("IFLA_MTU"),
+        has_carrier=bool(message["flags"] & _IFF_LOWER_UP),
     )
 
 
