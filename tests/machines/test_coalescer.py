@@ -46,14 +46,14 @@ def test_a_long_burst_does_not_push_it_beyond_the_longest_delay_of_the_first_cha
 def test_what_changes_during_a_settle_leads_to_exactly_one_more() -> None:
     coalescer = make()
     coalescer.notice(1000 * MS)
-    coalescer.started()
+    coalescer.started(1020 * MS)
     for at_ms in (1030, 1035, 1040):
         coalescer.notice(at_ms * MS)
     assert coalescer.deadline() is None
-    coalescer.finished()
+    coalescer.finished(1050 * MS)
     assert coalescer.deadline() == 1140 * MS
-    coalescer.started()
-    coalescer.finished()
+    coalescer.started(1020 * MS)
+    coalescer.finished(1050 * MS)
     assert coalescer.deadline() is None
     assert not coalescer.is_pending
 
@@ -65,8 +65,8 @@ def test_a_burst_that_goes_on_after_its_first_settle_is_settled_once_more_at_its
         coalescer.notice(at_ms * MS)
         if coalescer.is_due(at_ms * MS):
             starts.append(at_ms)
-            coalescer.started()
-            coalescer.finished()
+            coalescer.started(at_ms * MS)
+            coalescer.finished(at_ms * MS)
     assert starts == [1150]
     assert coalescer.deadline() == (2980 + 100) * MS
 
@@ -74,27 +74,52 @@ def test_a_burst_that_goes_on_after_its_first_settle_is_settled_once_more_at_its
 def test_one_that_does_not_end_is_settled_after_the_long_delay() -> None:
     coalescer = make()
     coalescer.notice(1000 * MS)
-    coalescer.started()
-    coalescer.finished()
+    coalescer.started(1020 * MS)
+    coalescer.finished(1050 * MS)
     for at_ms in range(1010, 3000, 10):
         coalescer.notice(at_ms * MS)
     assert coalescer.deadline() == 3010 * MS
 
 
+def test_the_end_of_a_long_burst_is_as_quiet_as_its_last_settle_was_long() -> None:
+    coalescer = make()
+    coalescer.notice(1000 * MS)
+    coalescer.started(1020 * MS)
+    coalescer.notice(1100 * MS)
+    coalescer.finished(1320 * MS)
+    assert coalescer.deadline() == (1100 + 300) * MS
+    coalescer.notice(1390 * MS)
+    assert coalescer.deadline() == (1390 + 300) * MS
+    coalescer.started(1690 * MS)
+    coalescer.finished(1700 * MS)
+    coalescer.notice(1750 * MS)
+    assert coalescer.deadline() == (1750 + 20) * MS, "the pause was longer than that: a new burst"
+
+
+def test_a_slow_settle_does_not_keep_what_is_urgent() -> None:
+    coalescer = make()
+    coalescer.notice(1000 * MS)
+    coalescer.started(1020 * MS)
+    coalescer.notice(1100 * MS)
+    coalescer.urgent(1200 * MS)
+    coalescer.finished(1320 * MS)
+    assert coalescer.deadline() == 1200 * MS
+
+
 def test_after_a_pause_it_is_a_new_burst() -> None:
     coalescer = make()
     coalescer.notice(1000 * MS)
-    coalescer.started()
-    coalescer.finished()
+    coalescer.started(1020 * MS)
+    coalescer.finished(1050 * MS)
     coalescer.notice(1101 * MS)
     assert coalescer.deadline() == 1121 * MS
 
 
 def test_after_a_long_settle_the_waiting_change_is_overdue() -> None:
     coalescer = make()
-    coalescer.started()
+    coalescer.started(1020 * MS)
     coalescer.notice(1000 * MS)
-    coalescer.finished()
+    coalescer.finished(1050 * MS)
     assert coalescer.deadline() == 1020 * MS
 
 
@@ -108,10 +133,10 @@ def test_urgent_is_due_now_and_a_later_change_does_not_push_it() -> None:
 
 def test_urgent_during_a_settle_is_due_at_its_end() -> None:
     coalescer = make()
-    coalescer.started()
+    coalescer.started(1020 * MS)
     coalescer.urgent(1000 * MS)
     assert coalescer.deadline() is None
-    coalescer.finished()
+    coalescer.finished(1050 * MS)
     assert coalescer.deadline() == 1000 * MS
 
 
@@ -153,11 +178,11 @@ def test_the_number_of_settles_and_every_delay_are_bounded(
         nonlocal free_at
         while True:
             if free_at <= limit:
-                coalescer.finished()
+                coalescer.finished(free_at)
             if (due := coalescer.deadline()) is None or max(due, free_at) >= limit:
                 return
             starts.append(max(due, free_at))
-            coalescer.started()
+            coalescer.started(starts[-1])
             # No change waits longer than its bound, or than the settle before it let it.
             assert starts[-1] <= max(waiting[0] + max(max_delay_ms, long_delay_ms) * MS, free_at)
             waiting.clear()
@@ -188,6 +213,7 @@ class AgentsLoop(RuleBasedStateMachine):
         self.unsettled: list[int] = []
         self.in_settle: list[int] | None = None
         self.is_urgent = False
+        self.started_at = self.took = 0
 
     @rule(ms=st.integers(0, 200))
     def time_passes(self, ms: int) -> None:
@@ -207,13 +233,15 @@ class AgentsLoop(RuleBasedStateMachine):
     @precondition(lambda self: self.in_settle is None)
     @rule()
     def settle_starts(self) -> None:
-        self.coalescer.started()
+        self.coalescer.started(self.now)
+        self.started_at = self.now
         self.in_settle, self.unsettled, self.is_urgent = self.unsettled, [], False
 
     @precondition(lambda self: self.in_settle is not None)
     @rule()
     def settle_ends(self) -> None:
-        self.coalescer.finished()
+        self.coalescer.finished(self.now)
+        self.took = self.now - self.started_at
         self.in_settle = None
 
     @invariant()
@@ -228,7 +256,7 @@ class AgentsLoop(RuleBasedStateMachine):
         if deadline is None:
             return
         assert self.unsettled[0] <= deadline <= self.unsettled[0] + 2000 * MS
-        assert deadline <= self.unsettled[-1] + 100 * MS
+        assert deadline <= self.unsettled[-1] + max(100 * MS, self.took)
         assert not self.is_urgent or deadline <= self.now
 
 

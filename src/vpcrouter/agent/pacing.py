@@ -36,7 +36,7 @@ class Pacing:
 
     def finished(self) -> None:
         """A settle has ended. The next one waits for `arm`."""
-        self._coalescer.finished()
+        self._coalescer.finished(self._surroundings.monotonic_ns())
 
     def arm(self) -> None:
         """Sleep until the next settle is due."""
@@ -48,8 +48,9 @@ class Pacing:
             self._timer = asyncio.get_running_loop().call_at(deadline / 1e9, self._on_time)
 
     def _on_time(self) -> None:
-        if self._coalescer.is_due(self._surroundings.monotonic_ns() + _EARLY_NS):
-            self._coalescer.started()
+        now_ns = self._surroundings.monotonic_ns()
+        if self._coalescer.is_due(now_ns + _EARLY_NS):
+            self._coalescer.started(now_ns)
             self._due()
         else:
             self.arm()

@@ -12,7 +12,8 @@ change that waits. What changes while a settle runs waits for it to end, and the
 within d lead to at most 1 + d / min(quiet_ms, max_delay_ms) settles, and never to more than n.
 
 A burst that goes on after its first settle is a long one. Its first commands work by then; the rest is settled at its
-end, which has to be quieter than a pause for breath (`_LONGER`), or `long_delay_ms` after the first change that waits.
+end, or `long_delay_ms` after the first change that waits. Its end has to be quieter than a pause for breath (`_LONGER`)
+and as quiet as the last settle was long: on a busy machine both who sends and who settles are slower.
 So a burst of any order and pace within that time is two settles, and keepalived is told twice.
 
 Known hole: it does not know whether a settle succeeded. Who settles in vain uses `backoff` and reports the retry
@@ -33,7 +34,9 @@ class Coalescer:
         self._quiet_ns = quiet_ms * _NS_PER_MS
         self._max_delay_ns = max_delay_ms * _NS_PER_MS
         self._long_delay_ns = max(max_delay_ms, long_delay_ms) * _NS_PER_MS
+        self._longer_ns = self._quiet_ns * _LONGER
         self._changed_ns: int | None = None
+        self._started_ns = 0
         self._is_long = False
         self._due_ns: int | None = None
         self._latest_ns: int | None = None
@@ -46,13 +49,12 @@ class Coalescer:
 
     def notice(self, now_ns: int) -> None:
         """Something changed that can wait for the end of its burst."""
-        longer_ns = self._quiet_ns * _LONGER
-        if self._changed_ns is None or now_ns - self._changed_ns > longer_ns:
+        if self._changed_ns is None or now_ns - self._changed_ns > self._longer_ns:
             self._is_long = False
         self._changed_ns = now_ns
         if self._latest_ns is None:
             self._latest_ns = now_ns + (self._long_delay_ns if self._is_long else self._max_delay_ns)
-        self._due_ns = min(now_ns + (longer_ns if self._is_long else self._quiet_ns), self._latest_ns)
+        self._due_ns = min(now_ns + (self._longer_ns if self._is_long else self._quiet_ns), self._latest_ns)
 
     def urgent(self, now_ns: int) -> None:
         """Something changed that cannot wait: the role, a dead daemon, drift. Also takes along what does wait."""
@@ -68,12 +70,17 @@ class Coalescer:
         deadline = self.deadline()
         return deadline is not None and deadline <= now_ns
 
-    def started(self) -> None:
+    def started(self, now_ns: int) -> None:
         """A settle starts and takes up everything that changed so far, due or not."""
+        self._started_ns = now_ns
         self._due_ns = self._latest_ns = None
         self._is_long = self._changed_ns is not None
         self._runs = True
 
-    def finished(self) -> None:
+    def finished(self, now_ns: int) -> None:
         """The settle is over, however it ended."""
         self._runs = False
+        self._longer_ns = max(self._quiet_ns * _LONGER, now_ns - self._started_ns)
+        if self._is_long and self._changed_ns is not None and self._due_ns is not None and self._latest_ns is not None:
+            is_urgent = self._due_ns == self._latest_ns
+            self._due_ns = self._due_ns if is_urgent else min(self._changed_ns + self._longer_ns, self._latest_ns)
