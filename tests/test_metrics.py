@@ -28,6 +28,11 @@ STATUS: dict[str, Any] = {
     "digest": "aa",
     "differs": {"seconds": 12.5, "only_here": ["acl eth3"], "only_there": 1},
     "peer": {"role": "master", "seq": 45, "digest": "bb", "ready": False, "heard_ms_ago": 130, "silent": False},
+    "health": [
+        {"name": "dhcp_check.py", "kind": "advanced", "success": "FAILED", "message": "", "time": 1700000001.5},
+        {"name": "dns_check.py", "kind": "advanced", "success": "SUCCESS", "message": "", "time": 1700000001.5},
+        {"name": "gateways_check.py", "kind": "basic", "success": "UNKNOWN", "message": "", "time": 1700000002.5},
+    ],
     "counters": {
         "commands": 40, "settles": 5, "drift": 2, "role_changes": 3, "handovers": 1, "double_masters": 1,
         "double_master_ms": 250, "keepalived_starts": 1, "keepalived_reloads": 4, "conntrackd_deaths": 2,
@@ -75,6 +80,10 @@ def test_every_value_of_the_status_is_there() -> None:
         "vpcrouter_daemon_starts_total{daemon=keepalived}": 1,
         "vpcrouter_daemon_reloads_total{daemon=keepalived}": 4,
         "vpcrouter_daemon_deaths_total{daemon=conntrackd}": 2,
+        "vpcrouter_health_check{check=dhcp_check.py,kind=advanced}": 0,
+        "vpcrouter_health_check{check=dns_check.py,kind=advanced}": 1,
+        "vpcrouter_health_check{check=gateways_check.py,kind=basic}": None,
+        "vpcrouter_health_checked_timestamp_seconds{kind=basic}": 1700000002.5,
         "vpcrouter_settle_seconds_bucket{le=0.1}": 2,
         "vpcrouter_settle_seconds_count": 3,
         "vpcrouter_settle_seconds_sum": 1.5,

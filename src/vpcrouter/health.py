@@ -1,4 +1,4 @@
-"""Is this router well? Facts in, results out. Pure; `cli.cloudstack` gathers the facts and prints the results.
+"""Is this router well? Facts in, results out. Pure; `checkup` gathers the facts and keeps the results.
 
 The management server recreates a router when a check fails that it was told to watch, so a check fails only on a fact
 that makes the router useless for what the check is named after. What cannot be known is UNKNOWN, which is no failure:
@@ -30,6 +30,8 @@ class Facts:
     """As the agent says."""
     differences: tuple[str, ...] | None = None
     """Machine against state, in words that begin with the target."""
+    down: tuple[str, ...] | None = None
+    """Daemons that are wanted and do not run."""
     silent_gateways: tuple[str, ...] | None = None
     """Those of the next hops that do not answer."""
     free_disk_mb: int | None = None
@@ -98,11 +100,9 @@ def _gateways(facts: Facts) -> CheckResult:
 def _service(service: str, facts: Facts) -> CheckResult:
     name = f"{service}.service"
     daemon = DAEMONS.get(service)
-    if daemon is None or facts.differences is None:
+    if daemon is None or facts.down is None:
         return _unknown(BASIC, name, "not watched by this agent" if daemon is None else "no agent answers")
-    signs = (f"{daemon}: start", f"{daemon}: does not start", f"{daemon}: died")
-    down = [each for each in facts.differences if each.startswith(signs)]
-    if down:
+    if daemon in facts.down:
         return CheckResult(kind=BASIC, name=name, success=FAILED, message=f"{daemon} does not run")
     return CheckResult(kind=BASIC, name=name, success=SUCCESS, message=f"{daemon} runs where it is wanted")
 

@@ -54,6 +54,7 @@ class _Status(Collector):
         yield GaugeMetricFamily("vpcrouter_faults", "What keeps the machine from being settled.", len(status["faults"]))
         yield GaugeMetricFamily("vpcrouter_pending", "Commands that wait for something.", len(status["pending"]))
         yield from self._peer()
+        yield from self._health()
         yield from self._counters()
         yield self._settle_seconds()
 
@@ -72,6 +73,23 @@ class _Status(Collector):
         yield GaugeMetricFamily(
             "vpcrouter_digest_differs_seconds", "For how long they have not been.", differs["seconds"] if differs else 0
         )
+
+    def _health(self) -> Iterator[Metric]:
+        check = GaugeMetricFamily(
+            "vpcrouter_health_check", "1 if the check succeeds, 0 if it fails.", labels=["check", "kind"]
+        )
+        made = GaugeMetricFamily(
+            "vpcrouter_health_checked_timestamp_seconds", "When checks of the kind were made.", labels=["kind"]
+        )
+        times: dict[str, float] = {}
+        for each in self._status["health"]:
+            times[each["kind"]] = each["time"]
+            if each["success"] in ("SUCCESS", "FAILED"):
+                check.add_metric([each["name"], each["kind"]], float(each["success"] == "SUCCESS"))
+        for kind, time in times.items():
+            made.add_metric([kind], time)
+        yield check
+        yield made
 
     def _counters(self) -> Iterator[Metric]:
         counters = self._status["counters"]

@@ -6,7 +6,7 @@
     pacing         when to settle                        settlements   what came of it, and who waits for it
     deaths         daemons that end                      contest       both serve
     handing_over   the service, on purpose               guests        their passwords
-    sites          tunnels
+    sites          tunnels                               examination   what the checkup asks
 """
 
 from vpcrouter.agent.loop import SNAPSHOT_EVENTS, Agent, run_agent

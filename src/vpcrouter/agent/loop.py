@@ -31,6 +31,7 @@ from attrs import evolve
 
 from vpcrouter.agent.contest import Contest, Verdict
 from vpcrouter.agent.deaths import Deaths
+from vpcrouter.agent.examination import Examination
 from vpcrouter.agent.guests import Guests
 from vpcrouter.agent.handing_over import HandingOver
 from vpcrouter.agent.intake import Intake
@@ -38,6 +39,7 @@ from vpcrouter.agent.pacing import Pacing
 from vpcrouter.agent.planning import Planning
 from vpcrouter.agent.settlements import Settlements
 from vpcrouter.agent.sites import Sites
+from vpcrouter.checkup import Checkup
 from vpcrouter.confirming import Confirming
 from vpcrouter.disagreement import Disagreement
 from vpcrouter.door import Answer, Door
@@ -130,6 +132,12 @@ class Agent:
         self._intake = Intake(router, stored=self._on_stored, lost=self._on_lost_journal)
         self._guests = Guests(router, open_guest_door, stored=self._on_fetched)
         self._sites = Sites(self._host, self._worker, self._planning.materialise)
+        self._checkup = Checkup(
+            Examination(router, self._worker, self._planning, self._settlements, settle_all=self._settle_all),
+            router.journal.directory,
+            Path(self._settings.health_file),
+            self._surroundings,
+        )
         self._contest = Contest(advertisement_interval_ms=self._settings.advertisement_interval_ms)
         self._confirming = Confirming(router, changed=self._pacing.notice, in_effect=self._in_effect)
         self._retry: asyncio.TimerHandle | None = None
@@ -166,6 +174,7 @@ class Agent:
         self._spawn(self._confirming.watch_deadlines())
         self._spawn(self._confirming.watch_conditions())
         self._spawn(self._sites.tend())
+        self._spawn(self._checkup.watch())
         ready()
         try:
             await self._stop.wait()
@@ -178,6 +187,7 @@ class Agent:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._checkup.close()
             self._worker.shutdown(wait=True)
             loop.remove_reader(self._peering.fileno())
             self._peering.close()
@@ -227,8 +237,7 @@ class Agent:
             case "settled":
                 return await self._settlements.wait(int(request["seq"]), float(request["timeout"]))
             case "settle":
-                self._doubt.add("all")
-                self._pacing.urgent()
+                self._settle_all()
                 return await self._settlements.wait(self._router.seq, float(request["timeout"]), again=True)
             case "plan":
                 desired = self._planning.materialise(Role(request["role"]) if request.get("role") else None)
@@ -241,8 +250,14 @@ class Agent:
                 return await self._handing_over.hand_over(forced=bool(request["force"]))
             case "tunnels":
                 return {"tunnels": await self._sites.look()}
+            case "checkup":
+                return {"text": await self._checkup.text(now=bool(request["now"]))}
             case other:
                 raise ValueError(f"{other!r} is not an operation of the agent")
+
+    def _settle_all(self) -> None:
+        self._doubt.add("all")
+        self._pacing.urgent()
 
     async def _usage(self) -> list[dict[str, Any]]:
         """What was forwarded by way of each device; see `materialise.usage`."""
@@ -253,6 +268,7 @@ class Agent:
     def _on_stored(self, count: int) -> None:
         self._counters["commands"] += count
         self._confirming.look_again()
+        self._checkup.look()
         self._pacing.notice()
 
     def _on_fetched(self) -> None:
@@ -296,6 +312,7 @@ class Agent:
         for daemon in desired.daemons:
             if daemon.shelf is not None:
                 await self._guests.let_ask(daemon.shelf)
+        self._checkup.look()
         self._weigh()
         self._consider()
         if desired.vrrp_interface is not None and (role in (Role.INIT, Role.FAULT) or "all" in doubt):
@@ -566,8 +583,7 @@ class Agent:
         if name == "keepalived":
             self._on_notification()  # what it wrote before it died must not be read after this
             self._follow(self._router.lose())
-        self._doubt.add("all")
-        self._pacing.urgent()
+        self._settle_all()
 
     def _follow(self, change: RoleChange | None) -> None:
         if change is None or not change.changed:
@@ -649,6 +665,8 @@ class Agent:
             ],
             "journal_reserve": router.journal.has_reserve,
             "drift": list(settlements.drift),
+            "health": self._checkup.describe(),
+            "alerts": list(self._checkup.alerts),
             "counters": {**self._counters, **self._host.counters()},
             "settle_seconds": settlements.durations.as_dict(),
             "pid": os.getpid(),

@@ -7,11 +7,34 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from attrs import frozen
+
 from vpcrouter.appliers import _process
 from vpcrouter.errors import ApplierError
 
 _SAMPLE_S = 0.2
 """Between the two looks at the processor's counters."""
+
+
+@frozen(kw_only=True)
+class MachineFacts:
+    """What was found. None: nobody knows."""
+
+    free_disk_mb: int | None = None
+    cpu_percent: int | None = None
+    memory_percent: int | None = None
+    silent: tuple[str, ...] = ()
+    """Those of the hosts asked that do not answer."""
+
+
+def examine(directory: Path, hosts: Iterable[str]) -> MachineFacts:
+    """All of it. Takes 0.2 s, and up to six for each host that does not answer."""
+    return MachineFacts(
+        free_disk_mb=free_disk_mb(directory),
+        cpu_percent=cpu_percent(),
+        memory_percent=memory_percent(),
+        silent=silent_hosts(hosts),
+    )
 
 
 def free_disk_mb(path: Path) -> int | None:

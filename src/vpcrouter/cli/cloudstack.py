@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,10 +15,6 @@ from vpcrouter.cli.output import fail, options, say
 from vpcrouter.cli.submit import open_door
 from vpcrouter.client import AgentClient, find_agent, read_command_file
 from vpcrouter.errors import HostError
-
-if TYPE_CHECKING:
-    from vpcrouter.health import Facts
-    from vpcrouter.values.monitoring import Monitoring
 
 app = typer.Typer(no_args_is_help=True, help="Drop-ins for the scripts that CloudStack calls.", rich_markup_mode=None)
 
@@ -140,27 +136,19 @@ def print_monitor_results(
     now: Annotated[str, typer.Argument(metavar="true|false", help="`true`: compare all of the machine now.")] = "false",
 ) -> None:
     """Print the results of the health checks, as getRouterMonitorResults.sh does; see docs/functions.md."""
-    import time
-    from datetime import UTC, datetime
-
-    from vpcrouter.cloudstack.health_results import monitor_results
-    from vpcrouter.health import judge
-    from vpcrouter.router import replay
-    from vpcrouter.values.monitoring import Monitoring
-
     if now not in ("true", "false"):
         raise typer.BadParameter(f"{now!r} is neither true nor false")
-    start_ns = time.time_ns()
-    monitoring = replay(existing(options(ctx).journal)).state.monitoring or Monitoring()
-    results = judge(_facts(options(ctx).journal, monitoring, in_full=now == "true"), monitoring)
-    end_ns = time.time_ns()
-
-    def text(time_ns: int) -> str:
-        return datetime.fromtimestamp(time_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-    found = ((each.kind, each.name, each.success, each.message) for each in results)
-    lasted_ms = (end_ns - start_ns) // 10**6
-    say(monitor_results(found, at_ms=end_ns // 10**6, lasted_ms=lasted_ms, start=text(start_ns), end=text(end_ns)))
+    journal = options(ctx).journal
+    path = find_agent(journal)
+    if path is not None:
+        try:
+            with AgentClient(path) as agent:
+                say(agent.call({"op": "checkup", "now": now == "true"})["text"])
+        except HostError:
+            pass  # it died, or is about to: nobody knows
+        else:
+            return
+    say(_without_agent(existing(journal)))
 
 
 @app.command("alerts")
@@ -169,7 +157,7 @@ def print_alerts(
     date: Annotated[str, typer.Argument(help="Of the last alert that is known: YYYY-MM-DD.")] = "1970-01-01",
     time_of_day: Annotated[str, typer.Argument(metavar="TIME", help="HH:MM:SS.")] = "00:00:00",
 ) -> None:
-    """Print what was repaired after a time (UTC), as getRouterAlerts.sh does: one line, or `No Alerts`."""
+    """Print what was repaired, failed or got well after a time (UTC), as getRouterAlerts.sh does: one line."""
     from datetime import UTC, datetime
 
     from vpcrouter.cloudstack.health_results import alerts
@@ -178,16 +166,19 @@ def print_alerts(
         since = datetime.strptime(f"{date} {time_of_day}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
     except ValueError:
         raise typer.BadParameter(f"{date} {time_of_day} is no YYYY-MM-DD HH:MM:SS") from None
-    found = []
+    found: list[tuple[float, str]] = []
     path = find_agent(options(ctx).journal)
     if path is not None:
         with AgentClient(path) as agent:
             # The server asks from the second of the last alert that it has.
-            found = [each for each in agent.status()["drift"] if int(each["time"]) > since]
+            status = agent.status()
+            found = [(each["time"], f"repaired {each['what']}") for each in status["drift"]]
+            found += [(each["time"], each["what"]) for each in status["alerts"]]
     lines = []
-    for each in found:
-        when = datetime.fromtimestamp(each["time"], UTC)
-        lines.append((when.strftime("%Y-%m-%d %H:%M:%S"), when.microsecond // 1000, f"repaired {each['what']}"))
+    for seconds, words in sorted(found):
+        if int(seconds) > since:
+            when = datetime.fromtimestamp(seconds, UTC)
+            lines.append((when.strftime("%Y-%m-%d %H:%M:%S"), when.microsecond // 1000, words))
     say(alerts(lines))
 
 
@@ -206,48 +197,19 @@ def filesystem_writable(ctx: typer.Context) -> None:
         fail("Read-only file system" if error.errno == errno.EROFS else f"not writable: {error.strerror}")
 
 
-_PATIENCE_S = 5.0
-"""What is being done is no failure for so long."""
+def _without_agent(journal: Path) -> str:
+    """What can be told of this machine when nobody compares it with the journal."""
+    import time
 
-
-def _facts(journal: Path, monitoring: Monitoring, *, in_full: bool) -> Facts:
-    """Look at this machine, and ask its agent."""
     from vpcrouter.appliers import machine_facts
-    from vpcrouter.health import Facts
+    from vpcrouter.checkup import KINDS, check_run
+    from vpcrouter.cloudstack.health_results import monitor_results
+    from vpcrouter.health import Facts, judge
+    from vpcrouter.router import replay
+    from vpcrouter.values.monitoring import Monitoring
 
-    role, differences = _ask_agent(journal, in_full=in_full)
-    silent = None
-    if role == "master" and in_full:
-        silent = machine_facts.silent_hosts(monitoring.gateways)
-    return Facts(
-        role=role,
-        differences=differences,
-        silent_gateways=silent,
-        free_disk_mb=machine_facts.free_disk_mb(journal),
-        cpu_percent=machine_facts.cpu_percent(),
-        memory_percent=machine_facts.memory_percent(),
-    )
-
-
-def _ask_agent(journal: Path, *, in_full: bool) -> tuple[str | None, tuple[str, ...] | None]:
-    """The role, and what differs though it was settled; without an agent nobody knows."""
-    path = find_agent(journal)
-    if path is None:
-        return None, None
-    try:
-        with AgentClient(path) as agent:
-            status = agent.status()
-            if not in_full:
-                if status["faults"]:
-                    # Something may just be under way.
-                    agent.settled(status["seq"], _PATIENCE_S)
-                    status = agent.status()
-                return status["role"], tuple(status["faults"])
-            differences = agent.call({"op": "verify"})["differences"]
-            if differences:
-                # What is being mended is no failure: only what a settle leaves counts.
-                agent.call({"op": "settle", "timeout": 10.0})
-                differences = agent.call({"op": "verify"})["differences"]
-            return status["role"], tuple(differences)
-    except HostError:
-        return None, None
+    start_ns = time.time_ns()
+    found = machine_facts.examine(journal, ())
+    facts = Facts(free_disk_mb=found.free_disk_mb, cpu_percent=found.cpu_percent, memory_percent=found.memory_percent)
+    results = judge(facts, replay(journal).state.monitoring or Monitoring())
+    return monitor_results(check_run(kind, results, start_ns, time.time_ns()) for kind in KINDS)

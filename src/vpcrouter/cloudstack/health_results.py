@@ -7,26 +7,43 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from attrs import frozen
+
 NO_ALERTS = "No Alerts"
 
 
-def monitor_results(
-    results: Iterable[tuple[str, str, str, str]], *, at_ms: int, lasted_ms: int, start: str, end: str
-) -> str:
-    """The text for checks of (kind, name, success, message); times are in ms since 1970, and as text."""
+@frozen(kw_only=True)
+class CheckRun:
+    """The results of one kind of checks, made together. Times in ms since 1970."""
+
+    kind: str
+    start_ms: int
+    end_ms: int
+    start: str
+    """The same as YYYY-MM-DD HH:MM:SS."""
+    end: str
+    results: tuple[tuple[str, str, str], ...]
+    """Of each: name, `SUCCESS` or another such word, message."""
+
+
+def monitor_results(runs: Iterable[CheckRun]) -> str:
+    """The text for the last run of each kind; one without results says nothing."""
     kinds: dict[str, dict[str, Any]] = {}
-    failing = []
-    for kind, name, success, message in results:
-        kinds.setdefault(kind, {})[name] = {
-            "success": success,
-            "lastUpdate": str(at_ms),
-            "lastRunDuration": str(lasted_ms),
-            "message": message,
+    failing: list[str] = []
+    for run in runs:
+        lasted_ms = str(run.end_ms - run.start_ms)
+        found: dict[str, Any] = {
+            name: {
+                "success": success,
+                "lastUpdate": str(run.end_ms),
+                "lastRunDuration": lasted_ms,
+                "message": message,
+            }
+            for name, success, message in run.results
         }
-        if success == "FAILED":
-            failing.append(name)
-    for found in kinds.values():
-        found["lastRun"] = {"start": start, "end": end, "duration": str(lasted_ms)}
+        if found:
+            kinds[run.kind] = {**found, "lastRun": {"start": run.start, "end": run.end, "duration": lasted_ms}}
+        failing += [name for name, success, _ in run.results if success == "FAILED"]
     return f"FAILING CHECKS:\n{','.join(failing)}\nMONITOR RESULTS:\n{json.dumps(kinds)}"
 
 

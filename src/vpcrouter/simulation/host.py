@@ -20,6 +20,7 @@ from vpcrouter.appliers.connections import ConnectionTable
 from vpcrouter.appliers.daemons import DaemonApplier
 from vpcrouter.appliers.kernel import KernelApplier
 from vpcrouter.appliers.links import LinkObserver
+from vpcrouter.appliers.machine_facts import MachineFacts
 from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.nftables import NftablesApplier
 from vpcrouter.appliers.notify import NotifyFifo
@@ -119,6 +120,12 @@ class SimulatedSurroundings(Surroundings):
 
     def write_penalty(self, path: Path, penalty: int) -> None:
         write_penalty(self._machine, path, penalty)
+
+    def examine(self, directory: Path, gateways: Sequence[str]) -> MachineFacts:
+        return MachineFacts()
+
+    def publish(self, path: Path, text: str) -> None:
+        self._machine.files.write(str(path), text)
 
 
 class _Worker(Executor):

@@ -65,6 +65,11 @@ class Settings:
         return self.run_dir / "keepalived.penalty"
 
     @property
+    def health_file(self) -> PurePosixPath:
+        """The last results of the health checks, as the management server reads them."""
+        return self.run_dir / "monitor_results"
+
+    @property
     def guest_pages_dir(self) -> PurePosixPath:
         """What guests are told, a file for each; the web server for guests sees nothing else of this machine."""
         return self.run_dir / "guests"
