@@ -68,8 +68,9 @@ class Peering:
 
     @property
     def due_ns(self) -> int:
-        """When to announce again, though nothing has changed."""
-        return self._said_ns + self._peer.pace_ns(self._surroundings.monotonic_ns())
+        """When to announce again, though nothing has changed; who has nothing to say yet looks again as often."""
+        now_ns = self._surroundings.monotonic_ns()
+        return (now_ns if self._said is None else self._said_ns) + self._peer.pace_ns(now_ns)
 
     @property
     def contested_ns(self) -> int | None:

@@ -17,7 +17,7 @@ from vpcrouter.state import Draft, State
 from vpcrouter.values import incremental
 from vpcrouter.values.config import PortForward
 from vpcrouter.values.desired import Desired
-from vpcrouter.values.incremental import Sorted, common_head, common_tail, went_and_came
+from vpcrouter.values.incremental import Latest, Sorted, common_head, common_tail, went_and_came
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
@@ -55,6 +55,25 @@ def test_a_memory_does_not_show(calls: list[tuple[tuple[int, ...], int]]) -> Non
     for things, context in calls:
         scratch: Sorted[int, tuple[int, int]] = Sorted(make)
         assert remembering.of(things, context) == scratch.of(things, context)
+
+
+@given(st.lists(st.integers(0, 3), max_size=20))
+def test_the_latest_two_things_are_known_by_identity(asked: list[int]) -> None:
+    things: list[list[int]] = [[] for _ in range(4)]  # all equal
+    made: list[int] = []
+
+    def make(thing: list[int]) -> int:
+        number = next(index for index, each in enumerate(things) if each is thing)
+        made.append(number)
+        return number
+
+    latest = Latest(make)
+    assert [latest.of(things[number]) for number in asked] == asked
+    alternating = Latest(make)
+    made.clear()
+    for _ in range(3):
+        assert [alternating.of(things[0]), alternating.of(things[1])] == [0, 1]
+    assert made == [0, 1]
 
 
 @given(st.lists(any_command, min_size=1, max_size=30), st.booleans())

@@ -383,11 +383,14 @@ class Agent:
     # Following ----------------------------------------------------------------------------------
 
     def _on_notification(self) -> None:
+        self._take_reports()
+        self._consider()
+
+    def _take_reports(self) -> None:
         for each in self._host.reports():
             self._said += 1
             because = " (the service was handed over)" if self._handover.offer or self._handover.takes_over else ""
             self._follow(self._router.hear(each.instance, each.role, each.reason + because))
-        self._consider()
 
     async def _learn_role(self) -> None:
         """Ask a keepalived that runs already; if it says something by itself meanwhile, which is newer, ask again.
@@ -528,7 +531,7 @@ class Agent:
             return
         self._weigh()
         # What keepalived has said by now must be known before anything is answered.
-        self._on_notification()
+        self._take_reports()
         if self._peering.contested_ns is not None:
             self._say()  # the other one must know that we say so too
         if self._guests.learn(self._peering.heard):

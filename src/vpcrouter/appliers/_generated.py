@@ -17,7 +17,8 @@ from vpcrouter.appliers._shelf import ShelfApplier
 from vpcrouter.plan.daemons import WrittenFile
 from vpcrouter.values.desired import File, digest
 
-_MARK = b"# Written by vpcrouter;"
+MARK = "# Written by vpcrouter;"
+"""How a file begins that we wrote, wherever it lies."""
 
 
 class GeneratedFiles:
@@ -30,14 +31,13 @@ class GeneratedFiles:
         """Who keeps a directory of many files; `target` names it in operations."""
         return ShelfApplier(path, target)
 
-    def present(self, directory: Path, name: str) -> set[Path]:
-        """All files of a daemon that are there, wanted or not."""
-        prefixes = (f"{name}.", f".{name}.")
-        return {path for path in _files.list_directory(directory) if path.name.startswith(prefixes)}
+    def present(self, directory: Path) -> dict[str, Path]:
+        """All files that are there, wanted or not, by name."""
+        return {path.name: path for path in _files.list_directory(directory)}
 
     def ours(self, paths: Iterable[Path]) -> set[Path]:
         """Those of these files that we wrote, as their first line says."""
-        return {path for path in paths if (_files.read_file(path) or b"").startswith(_MARK)}
+        return {path for path in paths if (_files.read_file(path) or b"").startswith(MARK.encode())}
 
     def look(self, path: Path, *, full: bool) -> WrittenFile | None:
         """The file that is there; `full` reads it even if nobody seems to have touched it."""

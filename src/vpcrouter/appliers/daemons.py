@@ -20,7 +20,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from attrs import field, frozen
@@ -37,6 +37,7 @@ from vpcrouter.plan.restarts import wait_s
 from vpcrouter.values.desired import Daemon
 from vpcrouter.values.settings import Settings
 
+_path = lru_cache(maxsize=1024)(Path)
 _DEATHS_KEPT = 32
 """Of each daemon's; more make no difference to how long it is held back."""
 
@@ -60,6 +61,8 @@ class DaemonApplier:
             for kind in kinds().values()
             if kind.shelf is not None
         }
+        self._directory = Path(settings.config_dir)
+        self._elsewhere = {kind.name: kind.files_elsewhere(settings) for kind in kinds().values()}
         self._monotonic = monotonic
         self._deaths: dict[str, list[float]] = {name: [] for name in self._supervised}
         self.counters: Counter[str] = Counter()
@@ -75,8 +78,9 @@ class DaemonApplier:
         An undecided one is left alone: it is not in the answer.
         """
         wanted = {daemon.name: daemon for daemon in desired}
+        there = self._files.present(self._directory)
         return {
-            name: self._observe(name, wanted.get(name), full=full)
+            name: self._observe(name, wanted.get(name), there, full=full)
             for name in self._supervised
             if name in wanted or name not in undecided
         }
@@ -100,16 +104,17 @@ class DaemonApplier:
         shelves = self._shelves.items()
         return tuple(each for name, shelf in shelves for each in shelf.plan(wanted.get(name), full=full))
 
-    def _observe(self, name: str, daemon: Daemon | None, *, full: bool) -> ObservedDaemon:
+    def _observe(self, name: str, daemon: Daemon | None, there: Mapping[str, Path], *, full: bool) -> ObservedDaemon:
         supervised = self._supervised[name]
         supervised.take_over()
         if supervised.has_died():
             self._died(name)
-        paths = self._files.present(Path(self._settings.config_dir), name)
-        paths |= self._files.ours(supervised.kind.files_elsewhere(self._settings))
+        prefixes = (f"{name}.", f".{name}.")
+        paths = {str(path): path for file, path in there.items() if file.startswith(prefixes)}
+        paths.update((str(path), path) for path in self._files.ours(self._elsewhere[name]))
         if daemon is not None:
-            paths |= {Path(file.path) for file in daemon.files}
-        found = {str(path): self._files.look(path, full=full) for path in sorted(paths)}
+            paths.update((file.path, _path(file.path)) for file in daemon.files)
+        found = {path: self._files.look(paths[path], full=full) for path in sorted(paths)}
         return ObservedDaemon(
             name=name,
             running=supervised.process is not None,

@@ -160,6 +160,13 @@ TABLE: Final[tuple[TransitionConfigDict, ...]] = tuple(
 )
 """The grid as `transitions` takes it; a destination of None leaves the standing alone."""
 
+_STAYING: Final = frozenset(
+    (standing, report)
+    for standing, row in GRID.items()
+    for report, destination in zip(Report, row, strict=True)
+    if destination is STAYS
+)
+
 _WORDS: Final[Mapping[Report, str]] = MappingProxyType(
     {
         Report.BACKUP: "keepalived reports backup",
@@ -223,7 +230,8 @@ class RoleMachine:
     def observe(self, report: Report, reason: str = "") -> RoleChange:
         """Take in a report; `reason` can say more than its name does."""
         previous = self.role
-        _MACHINE.events[report.value].trigger(self)
+        if (self._standing, report) not in _STAYING:  # most reports say what is known
+            _MACHINE.events[report.value].trigger(self)
         if self.role is previous:
             return RoleChange(previous=previous, role=previous, reason=self._reason)
         self._reason = reason or _WORDS[report]

@@ -34,6 +34,7 @@ class WhereaboutsMachine:
 
     def __init__(self) -> None:
         self._places: dict[str, Place] = {}
+        self._in_order: tuple[Place, ...] = ()
         self._proven: set[str] = set()
         self._heard_ns: dict[str, int] = {}
         self._serves_since_ns: int | None = None
@@ -45,13 +46,17 @@ class WhereaboutsMachine:
             self._is_met = True
             self._places[each.device] = each
             self._proven.add(each.device)
+        self._in_order = tuple(sorted(self._places.values()))
 
     def told(self, places: Iterable[Place]) -> None:
         """A beacon that counts says where its router is."""
         now = {each.device: each for each in places}
+        self._is_met = True
+        if now == self._places:
+            return
         self._proven = {device for device in self._proven if now.get(device) == self._places.get(device)}
         self._heard_ns = {device: heard for device, heard in self._heard_ns.items() if device in self._proven}
-        self._places, self._is_met = now, True
+        self._places, self._in_order = now, tuple(sorted(now.values()))
 
     def came(self, device: str, now_ns: int) -> None:
         """A beacon that counts has come in by this device, from the place that is known there."""
@@ -73,7 +78,7 @@ class WhereaboutsMachine:
             since_ns = self._serves_since_ns
             return Whereabouts(is_alone=True) if since_ns is not None and now_ns - since_ns >= ALONE_NS else UNKNOWN
         return Whereabouts(
-            places=tuple(sorted(self._places.values())),
+            places=self._in_order,
             closed=tuple(sorted(self._proven)),
             attended=tuple(
                 sorted(device for device, heard_ns in self._heard_ns.items() if now_ns - heard_ns < SILENT_NS)

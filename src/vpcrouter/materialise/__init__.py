@@ -39,17 +39,22 @@ from vpcrouter.projections.effective import Effective, effective
 from vpcrouter.state import State
 from vpcrouter.values.carriage import Carriage
 from vpcrouter.values.desired import Daemon, Desired, Kernel, Link
+from vpcrouter.values.incremental import Latest
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
+
+# A role or a carriage changes more often than the state that they are materialised with.
+_EFFECTIVE: Latest[State, Effective] = Latest(effective)
+_PLACED: Latest[Effective, Placement] = Latest(place)
 
 
 def materialise(state: State, role: Role, settings: Settings, carriage: Carriage | None = None) -> Desired:
     """What a machine with this state, in this role, should look like; by default the lowest tier's elector carries."""
-    found = effective(state)
+    found = _EFFECTIVE.of(state)
     if found.config is None:
         bare = tuple(Link(name=device, up=False) for device in found.released)
         return Desired(kernel=Kernel(links=bare), ruleset=ruleset(found, role))
-    placement = place(found)
+    placement = _PLACED.of(found)
     election = elect(found, carriage)
     return Desired(
         kernel=kernel(found, placement, election, role),

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from vpcrouter.materialise.chunks import TextsOf, tree
 from vpcrouter.materialise.rendering import word
 from vpcrouter.values.config import AclRule
 from vpcrouter.values.desired import NftChain
-from vpcrouter.values.networks import is_ipv6, parse_network
+from vpcrouter.values.networks import is_ipv6, merged
 
 _ANY_IPV4 = "0.0.0.0/0"
 _ANY_IPV6 = "::/0"
@@ -57,15 +56,9 @@ def address_text(keyword: str, family: str, side: str, cidrs: list[str]) -> str:
     if _ANY_IPV4 in cidrs or _ANY_IPV6 in cidrs:
         return f"meta nfproto {family}"
     # A set refuses networks that overlap.
-    merged = [word(cidrs[0])] if len(cidrs) == 1 else _merge(cidrs)
-    return f"{keyword} {side} {merged[0]}" if len(merged) == 1 else f"{keyword} {side} {{ {', '.join(merged)} }}"
-
-
-def _merge(cidrs: list[str]) -> list[str]:
-    parsed = [parse_network(word(each)) for each in cidrs]
-    ipv4 = collapse_addresses(each for each in parsed if isinstance(each, IPv4Network))
-    ipv6 = collapse_addresses(each for each in parsed if isinstance(each, IPv6Network))
-    return [str(each) for each in (*ipv4, *ipv6)]
+    words = tuple(map(word, cidrs))
+    apart = words if len(words) == 1 else merged(words)
+    return f"{keyword} {side} {apart[0]}" if len(apart) == 1 else f"{keyword} {side} {{ {', '.join(apart)} }}"
 
 
 def protocol_text(rule: AclRule, icmp: str) -> Iterator[str]:

@@ -11,14 +11,13 @@ knows no special character but the quote itself (`rendering.single_quoted`).
 from __future__ import annotations
 
 import textwrap
-from ipaddress import IPv4Network, collapse_addresses
 
 from vpcrouter.materialise.placement import ANYWHERE
 from vpcrouter.materialise.rendering import render, word
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.balancing import BalancerRule, Certificate, StatisticsPage
 from vpcrouter.values.desired import Daemon, File, NftSet
-from vpcrouter.values.networks import parse_network
+from vpcrouter.values.networks import is_ipv6, merged
 from vpcrouter.values.settings import Settings
 
 TLS_OPTIONS = {
@@ -78,8 +77,7 @@ def _clients(listener: BalancerRule | StatisticsPage) -> tuple[str, ...]:
     """The IPv4 clients, without overlaps, which a set of intervals refuses."""
     if not listener.sources:
         return (ANYWHERE,)
-    parsed = (parse_network(word(each)) for each in listener.sources)
-    return tuple(str(each) for each in collapse_addresses(each for each in parsed if isinstance(each, IPv4Network)))
+    return merged(tuple(word(each) for each in listener.sources if not is_ipv6(each)))
 
 
 def section_name(rule: BalancerRule) -> str:

@@ -13,7 +13,6 @@ guest whose gateway is somebody else is translated to, but answers past this rou
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, collapse_addresses
 
 from vpcrouter.materialise.placement import ANYWHERE, way_out
 from vpcrouter.materialise.rendering import word
@@ -21,7 +20,7 @@ from vpcrouter.projections.effective import Effective
 from vpcrouter.values.config import PortForward, StaticNat
 from vpcrouter.values.desired import NftChain, NftSet
 from vpcrouter.values.incremental import Sorted
-from vpcrouter.values.networks import parse_address, parse_network
+from vpcrouter.values.networks import is_ipv6, merged, parse_address
 
 _PORT = "ipv4_addr . inet_proto . inet_service"
 _CLIENT_AND_PORT = f"ipv4_addr . {_PORT}"
@@ -97,8 +96,7 @@ def _sources(forward: PortForward) -> tuple[str, ...]:
     """The IPv4 clients, without overlaps; IPv6 ones cannot come to an IPv4 address."""
     if not forward.sources:
         return (ANYWHERE,)
-    parsed = (parse_network(word(each)) for each in forward.sources)
-    return tuple(str(each) for each in collapse_addresses(each for each in parsed if isinstance(each, IPv4Network)))
+    return merged(tuple(word(each) for each in forward.sources if not is_ipv6(each)))
 
 
 def _is_port_by_port(forward: PortForward) -> bool:

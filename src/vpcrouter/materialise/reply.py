@@ -13,14 +13,13 @@ from inside is ever routed by a mark: the other direction knows its way.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network, collapse_addresses
 
 from vpcrouter.materialise.placement import public_devices, way_mark
 from vpcrouter.materialise.rendering import word
 from vpcrouter.materialise.tunnels import far_networks
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.desired import NftChain, NftSet
-from vpcrouter.values.networks import parse_network
+from vpcrouter.values.networks import is_ipv6, merged
 
 
 def reply_sets(effective: Effective) -> Iterator[NftSet]:
@@ -44,7 +43,7 @@ def reply_sets(effective: Effective) -> Iterator[NftSet]:
         name="inside",
         kind="set",
         spec="type ipv4_addr; flags interval;",
-        elements=tuple(sorted((str(each), "") for each in collapse_addresses(_inside(effective)))),
+        elements=tuple(sorted((each, "") for each in merged(tuple(_inside(effective))))),
     )
 
 
@@ -73,13 +72,11 @@ def reply_chains() -> tuple[NftChain, ...]:
     )
 
 
-def _inside(effective: Effective) -> Iterator[IPv4Network]:
+def _inside(effective: Effective) -> Iterator[str]:
     networks = [
         *(tier.network for tier in effective.tiers),
         *(each.network for each in effective.public_addresses if each.private_gateway),
         *(route.network for route in effective.routes),
         *far_networks(effective),
     ]
-    for each in networks:
-        if isinstance(parsed := parse_network(word(each)), IPv4Network):
-            yield parsed
+    return (word(each) for each in networks if not is_ipv6(each))

@@ -26,6 +26,7 @@ those with OUR_PROTOCOL count as ours.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from attrs import evolve, field, frozen
 
@@ -129,8 +130,13 @@ class KernelPlan:
 
 def wanted_sysctls(desired: Kernel) -> tuple[Sysctl, ...]:
     """The sysctls of the desired kernel, and those that the plan itself relies on."""
-    wanted = {f"net/ipv4/conf/{link.name}/promote_secondaries": "1" for link in desired.links}
-    wanted.update(desired.sysctls)
+    return _wanted_sysctls(tuple(link.name for link in desired.links), desired.sysctls)
+
+
+@lru_cache(maxsize=64)
+def _wanted_sysctls(links: tuple[str, ...], sysctls: tuple[tuple[str, str], ...]) -> tuple[Sysctl, ...]:
+    wanted = {f"net/ipv4/conf/{link}/promote_secondaries": "1" for link in links}
+    wanted.update(sysctls)
     return tuple(Sysctl(path=path, value=" ".join(value.split())) for path, value in wanted.items())
 
 

@@ -13,10 +13,8 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from vpcrouter.appliers._daemon_kinds import DaemonKind
-from vpcrouter.appliers._generated import GeneratedFiles
+from vpcrouter.appliers._generated import MARK, GeneratedFiles
 from vpcrouter.appliers._process import Process
 from vpcrouter.appliers._shelf import ShelfApplier
 from vpcrouter.appliers._supervised import Supervised
@@ -33,7 +31,7 @@ from vpcrouter.appliers.notify import NotifyFifo, RoleReport, parse_notification
 from vpcrouter.errors import ApplierError
 from vpcrouter.plan import Operation
 from vpcrouter.plan.daemons import WrittenFile
-from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Sysctl, wanted_sysctls
+from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Sysctl
 from vpcrouter.plan.nftables import NO_TABLE, Damage
 from vpcrouter.simulation.keepalived_file import parse
 from vpcrouter.simulation.machine import DaemonProcess, Machine
@@ -64,12 +62,10 @@ class SimulatedKernel(KernelApplier):
     def observe(self, desired: Kernel) -> ObservedKernel:
         self._machine.world.sleep(_LOOK_NS)
         die_if_dead()
-        return evolve(self._machine.kernel.observe(desired), sysctls=self.sysctls(desired))
+        return self._machine.kernel.observe(desired)
 
     def sysctls(self, desired: Kernel) -> tuple[Sysctl, ...]:
-        kernel = self._machine.kernel
-        found = ((wanted.path, kernel.sysctl(wanted.path)) for wanted in wanted_sysctls(desired))
-        return tuple(Sysctl(path=path, value=value) for path, value in found if value is not None)
+        return self._machine.kernel.settings(desired)
 
     def apply(self, operations: Sequence[KernelOperation]) -> None:
         if not operations:
@@ -254,13 +250,11 @@ class SimulatedFiles(GeneratedFiles):
         super().__init__()
         self._machine = machine
 
-    def present(self, directory: Path, name: str) -> set[Path]:
-        prefixes = (f"{name}.", f".{name}.")
-        return {
-            _path(path)
-            for path in self._machine.files.below(str(directory))
-            if path.rpartition("/")[2].startswith(prefixes)
-        }
+    def present(self, directory: Path) -> dict[str, Path]:
+        return {path.rpartition("/")[2]: _path(path) for path in self._machine.files.below(str(directory))}
+
+    def ours(self, paths: Iterable[Path]) -> set[Path]:
+        return {path for path in paths if self._machine.files.text(str(path)).startswith(MARK)}
 
     def look(self, path: Path, *, full: bool) -> WrittenFile | None:
         return self._machine.files.look(str(path))

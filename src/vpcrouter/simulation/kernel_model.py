@@ -64,15 +64,27 @@ class KernelModel:
 
     def observe(self, desired: Kernel) -> ObservedKernel:
         """What there is."""
-        paths = [wanted.path for wanted in wanted_sysctls(desired)]
         return ObservedKernel(
             links=tuple(self.links.values()),
             addresses=tuple(self.addresses),
             routes=tuple(self.routes),
             connected=frozenset(self._connected()),
             rules=tuple(self.rules),
-            sysctls=tuple(Sysctl(path=path, value=self.sysctls[path]) for path in paths if path in self.sysctls),
+            sysctls=self.settings(desired),
         )
+
+    def settings(self, desired: Kernel) -> tuple[Sysctl, ...]:
+        """Of the sysctls that a desired kernel asks for, those that have a file."""
+        found = ((wanted, self.sysctl(wanted.path)) for wanted in wanted_sysctls(desired))
+        return tuple(
+            wanted if value == wanted.value else Sysctl(path=wanted.path, value=value)
+            for wanted, value in found
+            if value is not None
+        )
+
+    def sysctl(self, path: str) -> str | None:
+        """A setting; None if it has no file."""
+        return self.sysctls.get(path)
 
     def _connected(self) -> Iterator[tuple[str, str]]:
         for each in self.addresses:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from vpcrouter.simulation.loop import Descriptors, Readable
 from vpcrouter.simulation.network import Networks
 from vpcrouter.simulation.peer_guard import takes_vrrp
 from vpcrouter.simulation.world import MS, Process, World
-from vpcrouter.values.desired import InterfaceAddress, Link, Ruleset, digest
+from vpcrouter.values.desired import InterfaceAddress, Link, NftSet, Ruleset, digest
 from vpcrouter.values.whereabouts import Place
 
 if TYPE_CHECKING:
@@ -370,6 +371,10 @@ class Machine:
         if watcher in self._monitors:
             self._monitors.remove(watcher)
 
+    def elements(self, name: str) -> frozenset[str]:
+        """The keys that a set or map of the loaded ruleset has; none without it."""
+        return frozenset() if self.ruleset is None else _elements(self.ruleset, name)
+
     def load_ruleset(self, ruleset: Ruleset | None) -> None:
         """One transaction of nftables."""
         self.ruleset = ruleset
@@ -383,3 +388,12 @@ class Machine:
         if device and (keepalived := self.keepalived) is not None:
             keepalived.link_changed()
         self.on_change()
+
+
+def _elements(ruleset: Ruleset, name: str) -> frozenset[str]:
+    return next((_keys(each) for each in ruleset.sets if each.name == name), frozenset())
+
+
+@lru_cache(maxsize=256)
+def _keys(found: NftSet) -> frozenset[str]:
+    return frozenset(key for key, _ in found.elements)

@@ -135,7 +135,8 @@ def remove_tier(number: int) -> Command:
     return _for_both(f"remove-eth{number}", lambda _: command)
 
 
-def _acl(number: int, kind: int) -> Command:
+def replace_acl(number: int, kind: int) -> Command:
+    """An ACL of the tier on ethN with `kind` rules."""
     rules = tuple(
         AclRule(protocol="tcp", first_port=80 + each, last_port=80 + each, networks=("0.0.0.0/0",))
         for each in range(kind)
@@ -145,7 +146,8 @@ def _acl(number: int, kind: int) -> Command:
     )
 
 
-def _lease(number: int, kind: int) -> Command:
+def add_lease(number: int, kind: int) -> Command:
+    """The reservation of guest `kind` on ethN."""
     lease = Reservation(
         address=f"10.1.{number}.{10 + kind}",
         mac=f"02:02:00:00:{number:02x}:{kind:02x}",
@@ -154,7 +156,8 @@ def _lease(number: int, kind: int) -> Command:
     return _for_both(f"lease-{number}-{kind}", lambda _: commands.PutReservation(reservation=lease))
 
 
-def _forward(number: int, kind: int) -> Command:
+def add_forward(number: int, kind: int) -> Command:
+    """A public port is forwarded to a guest on ethN."""
     port = 2200 + kind
     forward = PortForward(
         address="203.0.113.11",
@@ -167,12 +170,14 @@ def _forward(number: int, kind: int) -> Command:
     return _for_both(f"forward-{number}-{kind}", lambda _: commands.ChangePortForwards(put=(forward,)))
 
 
-def _static_nat(number: int, kind: int) -> Command:
+def add_static_nat(number: int, kind: int) -> Command:
+    """A public address is a guest's on ethN."""
     nat = StaticNat(address=f"203.0.113.{12 + kind}", target=f"10.1.{number}.{10 + kind}")
     return _for_both(f"nat-{number}-{kind}", lambda _: commands.ChangeStaticNats(put=(nat,)))
 
 
-def _route(number: int, kind: int) -> Command:
+def add_route(number: int, kind: int) -> Command:
+    """A network behind a guest on ethN."""
     route = StaticRoute(network=f"192.0.2.{64 * kind}/26", gateway=f"10.1.{number}.14")
     return _for_both(f"route-{number}-{kind}", lambda _: commands.ChangeStaticRoutes(put=(route,)))
 
@@ -213,11 +218,11 @@ def _conflicting(number: int, kind: int) -> Command:
 _KINDS: tuple[Callable[[int, int], Command], ...] = (
     lambda number, _: add_tier(number),
     lambda number, _: remove_tier(number),
-    _acl,
-    _lease,
-    _forward,
-    _static_nat,
-    _route,
+    replace_acl,
+    add_lease,
+    add_forward,
+    add_static_nat,
+    add_route,
     lambda _, kind: public(11 + kind),
     _malformed,
     _conflicting,

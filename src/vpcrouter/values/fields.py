@@ -53,20 +53,23 @@ def integer(value: object, path: str, low: int, high: int) -> int:
 
 
 @lru_cache(maxsize=65536)
-def _ipv4(value: str) -> str | None:
+def _ipv4(value: str) -> tuple[str, bool] | None:
+    """The canonical form, and whether a host can have it; None if it is no address."""
     try:
-        return str(ipaddress.IPv4Address(value))
+        address = ipaddress.IPv4Address(value)
     except ValueError:
         return None
+    number = int(address)
+    return str(address), 0 < number < 0xE0000000 and number >> 24 != 127
 
 
 def ipv4(value: object, path: str) -> str:
     """An IPv4 host address in dotted form (no leading zeros, not 0.0.0.0, multicast or broadcast)."""
-    canonical = _ipv4(value) if isinstance(value, str) else None
-    if canonical is None:
+    found = _ipv4(value) if isinstance(value, str) else None
+    if found is None:
         raise malformed(path, value, "an IPv4 address")
-    number = int(ipaddress.IPv4Address(canonical))
-    if number == 0 or number >= 0xE0000000 or number >> 24 == 127:
+    canonical, is_of_host = found
+    if not is_of_host:
         raise malformed(path, value, "an IPv4 address that a host can have")
     return canonical
 
@@ -87,14 +90,22 @@ def address(value: object, path: str) -> str:
     return ipv6(value, path) if isinstance(value, str) and ":" in value else ipv4(value, path)
 
 
+@lru_cache(maxsize=65536)
+def _network(value: str, *, strict: bool) -> str | None:
+    try:
+        return str(ipaddress.ip_network(value, strict=strict))
+    except ValueError:
+        return None
+
+
 def network(value: object, path: str) -> str:
     """A network in CIDR form, IPv4 or IPv6, whose host bits are zero."""
-    try:
-        if not isinstance(value, str) or "/" not in value or "%" in value:  # a zone may hold any character
-            raise ValueError  # noqa: TRY301 - one message for every way to be wrong
-        return str(ipaddress.ip_network(value, strict=True))
-    except ValueError:
-        raise malformed(path, value, "a network like 10.1.0.0/16 with no host bits set") from None
+    canonical = None
+    if isinstance(value, str) and "/" in value and "%" not in value:  # a zone may hold any character
+        canonical = _network(value, strict=True)
+    if canonical is None:
+        raise malformed(path, value, "a network like 10.1.0.0/16 with no host bits set")
+    return canonical
 
 
 def ipv4_network(value: object, path: str) -> str:
@@ -105,10 +116,15 @@ def ipv4_network(value: object, path: str) -> str:
     return canonical
 
 
+@lru_cache(maxsize=65536)
+def _is_routed(canonical: str) -> bool:
+    return not any(ipaddress.IPv4Network(canonical).overlaps(each) for each in _NOT_ROUTED)
+
+
 def route_network(value: object, path: str) -> str:
     """An IPv4 network that packets can be routed to: not the default route, loopback, link-local or multicast."""
     canonical = ipv4_network(value, path)
-    if any(ipaddress.IPv4Network(canonical).overlaps(each) for each in _NOT_ROUTED):
+    if not _is_routed(canonical):
         raise malformed(path, value, "a network of other hosts (0.0.0.0/8, 127, 169.254, 224 and above are not)")
     return canonical
 
@@ -123,12 +139,11 @@ def ipv6_network(value: object, path: str) -> str:
 
 def filter_network(value: object, path: str) -> str:
     """A CIDR of a filter rule: host bits are cut off (10.1.2.3/24 is 10.1.2.0/24), a bare address is one host."""
-    try:
-        if not isinstance(value, str) or "%" in value:  # a zone may hold any character
-            raise ValueError  # noqa: TRY301
-        return str(ipaddress.ip_network(value, strict=False))
-    except ValueError:
-        raise malformed(path, value, "a network like 10.1.0.0/16 or ::/0") from None
+    # A zone may hold any character.
+    canonical = _network(value, strict=False) if isinstance(value, str) and "%" not in value else None
+    if canonical is None:
+        raise malformed(path, value, "a network like 10.1.0.0/16 or ::/0")
+    return canonical
 
 
 def prefix_length(value: object, path: str) -> int:

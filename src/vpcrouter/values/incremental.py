@@ -138,3 +138,25 @@ class Sorted(Generic[Thing, Made]):
             for each in self._make(thing, *context):
                 insort_right(made, each, key=self._key)
         return made
+
+
+class Latest(Generic[Thing, Made]):
+    """What `make` makes of an immutable thing; not again for one of the last two things, which it knows by identity."""
+
+    def __init__(self, make: Callable[[Thing], Made]) -> None:
+        self._make = make
+        self._last: tuple[tuple[Thing, Made], ...] = ()
+        _ALL.add(self)
+
+    def forget(self) -> None:
+        """As if it had not been asked yet."""
+        self._last = ()
+
+    def of(self, thing: Thing) -> Made:
+        """The answer for this thing."""
+        for known, made in self._last:
+            if known is thing:
+                return made
+        made = self._make(thing)
+        self._last = ((thing, made), *self._last[:1])
+        return made

@@ -12,6 +12,7 @@ from ipaddress import (
     IPv4Network,
     IPv6Address,
     IPv6Network,
+    collapse_addresses,
     ip_address,
     ip_interface,
     ip_network,
@@ -41,6 +42,16 @@ def parse_address(address: str) -> Address:
 def network_of(address: str, prefix_length: int) -> str:
     """The network that `address/prefix_length` lies in, in CIDR form."""
     return str(ip_interface(f"{address}/{prefix_length}").network)
+
+
+@lru_cache(maxsize=4096)
+def merged(cidrs: tuple[str, ...]) -> tuple[str, ...]:
+    """Networks that together hold the same addresses, without overlaps and neighbours; IPv4's come first."""
+    parsed = [parse_network(each) for each in cidrs]
+    return (
+        *(str(each) for each in collapse_addresses(each for each in parsed if isinstance(each, IPv4Network))),
+        *(str(each) for each in collapse_addresses(each for each in parsed if isinstance(each, IPv6Network))),
+    )
 
 
 def halves(cidr: str) -> tuple[str, ...]:
@@ -94,12 +105,9 @@ def held_by_any(cidrs: Iterable[str], address: str) -> bool:
 
 def covers(outer: str, inner: str) -> bool:
     """Whether every address of `inner` lies in `outer`."""
-    a, b = parse_network(outer), parse_network(inner)
-    if isinstance(a, IPv4Network) and isinstance(b, IPv4Network):
-        return b.subnet_of(a)
-    if isinstance(a, IPv6Network) and isinstance(b, IPv6Network):
-        return b.subnet_of(a)
-    return False
+    version, first, last = _span(outer)
+    found, low, high = _span(inner)
+    return version == found and first <= low and high <= last
 
 
 def overlap(one: str, other: str) -> bool:
