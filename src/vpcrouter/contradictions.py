@@ -81,7 +81,7 @@ def tier_and_reservation(tier: Tier, reservation: Reservation) -> str | None:
     address = reservation.address
     if address == tier.gateway:
         return f"{address}, reserved for the guest {reservation.host_name}, is the router's own on {tier.device}"
-    if networks.holds(tier.network, address) and not networks.usable(tier.network, address):
+    if networks.reserves(tier.network, address):
         return f"{address}, reserved for the guest {reservation.host_name}, is not a host address of {tier.network}"
     return None
 
@@ -90,7 +90,7 @@ def tier_and_target(tier: Tier, target: str) -> str | None:
     """What is translated to a guest goes to a host address that the routers do not share."""
     if target == tier.gateway:
         return f"the guest {target} is the router itself on {tier.device}"
-    if networks.holds(tier.network, target) and not networks.usable(tier.network, target):
+    if networks.reserves(tier.network, target):
         return f"the guest {target} is not a host address of {tier.network}"
     return None
 
@@ -121,7 +121,7 @@ def public_and_route(public: PublicAddress, route: StaticRoute) -> str | None:
 
 
 def _next_hop_in(network: str, route: StaticRoute) -> str | None:
-    if networks.holds(network, route.gateway) and not networks.usable(network, route.gateway):
+    if networks.reserves(network, route.gateway):
         return f"the next hop {route.gateway} of the static route {route.network} is not a host address of {network}"
     return None
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.journal.disks import FaultyDisk, HastyDisk
 from tests.journal.recorded import GOLDEN, lay_out
 from tests.journal.samples import EVERY_KIND, lend_keys, segments
-from vpcrouter.errors import JournalError, KeyFileError, MalformedInputError
+from vpcrouter.errors import DamagedJournalError, JournalError, KeyFileError, MalformedInputError
 from vpcrouter.events import Event, RouterConfigured, sealing
 from vpcrouter.events.codec import decode, encode, holds_secrets
 from vpcrouter.journal import (
@@ -245,22 +245,30 @@ def test_a_secret_of_another_journal_with_other_keys_names_the_missing_key(journ
 
 def test_a_lost_key_is_named_and_what_needs_no_secret_goes_on(journal: Path) -> None:
     put(journal, ONE, EVERY_KIND[2])
-    keys = Keys.beside(journal)
+    keys, with_keys = Keys.beside(journal), verify(journal)
     key_id = keys.current
     away = keys.path.rename(keys.path.with_name("away"))
     with pytest.raises(KeyFileError, match="there is no such file") as caught:
         list(read_journal(journal))
     assert caught.value.key_id == key_id
     assert "bring the file back" in caught.value.hint
-    assert isinstance(verify(journal).fault, KeyFileError)
-    assert verify(journal).sound_until == 0
+    found = verify(journal)
+    assert isinstance(found.fault, KeyFileError)
+    assert "record 1: " in str(found.fault)
+    assert (found.sound_until, found.chain) == (2, with_keys.chain), "a lost key is no damage"
     assert [record.seq for record in read_journal(journal, sealer=sealing.Hidden())] == [1, 2]
     assert stats(journal).records == 2
     assert repair(journal).seq == 2
     assert len(list(export_lines(journal))) == 2
     assert not keys.path.exists()
+    (segment,) = segments(journal)
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:-30] + bytes([whole[-30] ^ 1]) + whole[-29:])
+    assert isinstance(verify(journal).fault, DamagedJournalError), "damage is told before it"
+    segment.write_bytes(whole)
     away.rename(keys.path)
-    assert verify(journal).fault is None
+    assert verify(journal) == with_keys
+    assert with_keys.fault is None
 
 
 def test_a_new_key_is_for_new_secrets_and_the_old_one_for_old_ones(journal: Path) -> None:

@@ -10,8 +10,8 @@ from attrs import evolve
 
 from tests.journal.disks import FaultyDisk
 from tests.journal.samples import entries, segments, write
-from vpcrouter.errors import JournalError
-from vpcrouter.journal import Journal, Snapshot, find_snapshot, verify, write_snapshot
+from vpcrouter.errors import DamagedJournalError, JournalError
+from vpcrouter.journal import Journal, Snapshot, find_snapshot, repair, verify, write_snapshot
 from vpcrouter.journal.snapshots import chain_at, snapshot_files
 
 
@@ -150,6 +150,23 @@ def test_a_snapshot_of_a_damaged_segment_is_passed_over(tmp_path: Path) -> None:
     found, (passed_over,) = find_snapshot(tmp_path, schema=3)
     assert found is None
     assert "record 1 is damaged" in passed_over.reason
+
+
+@pytest.mark.parametrize("left", [20, 90])
+def test_a_tail_that_a_snapshot_proves_acknowledged_is_refused_and_left_as_it_is(tmp_path: Path, left: int) -> None:
+    """Torn in the last group, and in the header of the last segment: it was on the disk, so this is damage."""
+    take(tmp_path, [1, 3], segment_bytes=64)
+    last = segments(tmp_path)[-1]
+    torn = last.read_bytes()[:left]
+    last.write_bytes(torn)
+    for _ in range(2):
+        with pytest.raises(DamagedJournalError, match="a snapshot proves that record 4 was acknowledged"):
+            Journal.open(tmp_path)
+        assert last.read_bytes() == torn
+        assert not (tmp_path / "aside").exists()
+    assert repair(tmp_path).seq == 1
+    with Journal.open(tmp_path) as journal:
+        assert journal.seq == 1
 
 
 def test_a_disk_that_refuses_leaves_the_older_one(tmp_path: Path) -> None:

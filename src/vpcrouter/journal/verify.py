@@ -9,7 +9,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from vpcrouter.errors import DamagedJournalError, JournalError
+from vpcrouter.errors import DamagedJournalError, JournalError, KeyFileError
+from vpcrouter.events.sealing import Hidden
 from vpcrouter.journal.keys import Keys
 from vpcrouter.journal.layout import FIRST_CHAIN
 from vpcrouter.journal.manifest import read_archive, readable_after
@@ -37,7 +38,10 @@ class Verification:
     archive_checked: bool
     """Whether it was there, so that its records were checked as well."""
     fault: JournalError | None
-    """Why it is not sound, or why it cannot be read further; None if it is sound to its end."""
+    """Why it is not sound, or why it cannot be read further; None if it is sound to its end.
+
+    A KeyFileError says that it is sound until `sound_until`, and that there is no key for some of the secrets in it.
+    """
 
 
 def verify(directory: Path, after: int = 0) -> Verification:
@@ -51,11 +55,16 @@ def verify(directory: Path, after: int = 0) -> Verification:
         after, chain = known, archive.chain
     sound_until = after
     fault: JournalError | None = None
+    unread: KeyFileError | None = None
     keys = Keys.beside(directory)
     try:
         for walk, frames in walk_journal(directory, after):
             for frame in frames:
-                decoded(walk.segment, walk.data, frame, keys)
+                try:
+                    decoded(walk.segment, walk.data, frame, keys)
+                except KeyFileError as error:
+                    unread = unread or error
+                    decoded(walk.segment, walk.data, frame, Hidden())
                 sound_until = frame.seq
                 chain = frame.chain(walk.data)
             torn = len(walk.data) - walk.end
@@ -79,5 +88,5 @@ def verify(directory: Path, after: int = 0) -> Verification:
         archived=archive.until if archive is not None else 0,
         archive=str(archive.directory) if archive is not None else "",
         archive_checked=archive is not None and after < archive.until,
-        fault=fault,
+        fault=fault or unread,
     )

@@ -98,8 +98,9 @@ class Journal:
         lock = Lock.take(directory, owner)
         try:
             journal = cls(directory, lock, disk, segment_bytes)
-            journal._recover()
-            require_records(directory, journal.seq, proven_seq(directory))
+            proven = proven_seq(directory)
+            journal._recover(proven)
+            require_records(directory, journal.seq, proven)
         except BaseException:
             lock.release()
             raise
@@ -256,8 +257,8 @@ class Journal:
             free_bytes=free,
         )
 
-    def _recover(self) -> None:
-        walk, self.torn_tail = recover(self._disk, self.directory)
+    def _recover(self, proven: int) -> None:
+        walk, self.torn_tail = recover(self._disk, self.directory, proven)
         if walk is None:
             if (archive := read_archive(self.directory)) is not None:
                 self.seq, self._chain_value = archive.until, archive.chain

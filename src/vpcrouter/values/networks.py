@@ -117,13 +117,16 @@ def overlap(one: str, other: str) -> bool:
 
 def usable(cidr: str, address: str) -> bool:
     """Whether a host may have the address in that network: inside, and neither its number nor its broadcast."""
-    if not holds(cidr, address):
-        return False
+    return holds(cidr, address) and not reserves(cidr, address)
+
+
+def reserves(cidr: str, address: str) -> bool:
+    """Whether the address lies in the network, and no host may have it there."""
     version, first, last = _span(cidr)
-    if last - first <= 1:
-        return True
-    number = _number(address)[1]
-    return number != first and not (version == 4 and number == last)
+    found, number = _number(address)
+    if version != found or not first <= number <= last or last - first <= 1:
+        return False
+    return number == first or (version == 4 and number == last)
 
 
 def is_link_local(text: str) -> bool:
