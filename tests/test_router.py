@@ -29,10 +29,12 @@ from vpcrouter.journal import (
 )
 from vpcrouter.machines.role import Report
 from vpcrouter.projections.digest import digest
+from vpcrouter.projections.electors import electors
 from vpcrouter.router import replay
 from vpcrouter.state import State
 from vpcrouter.state import evolve as evolve_state
 from vpcrouter.state_codec import SCHEMA, pack_state
+from vpcrouter.values.carriage import Carriage
 from vpcrouter.values.config import StaticNat, Tier
 
 OVERLAPPING = PutTier(tier=Tier(device="eth5", network="10.1.2.128/25", gateway="10.1.2.129", address="10.1.2.130"))
@@ -176,6 +178,23 @@ def test_a_router_without_a_tier_has_no_redundancy(tmp_path: Path) -> None:
         assert router.observe(Report.MASTER).role is Role.MASTER
         router.submit(RemoveTier(device="eth2", network="10.1.2.0/24"))
         assert router.role is Role.INIT
+
+
+def test_what_an_elector_was_is_forgotten_with_the_only_tier(tmp_path: Path) -> None:
+    """Its keepalived ends for a second, and nothing serves meanwhile, though the tier may be there again."""
+    carriage = Carriage(carrier="eth2", link="eth2")
+    with Router.open(tmp_path) as router:
+        router.submit(ConfigureRouter(config=config(redundant=True)))
+        router.submit(PutTier(tier=tier(2)))
+        router.loaded(carriage, electors(router.state))
+        router.hear("eth2", Role.MASTER, "it says so")
+        assert router.role is Role.MASTER
+        router.submit(RemoveTier(device="eth2", network=tier(2).network))
+        router.submit(PutTier(tier=tier(2)))
+        router.judge("")
+        assert (router.role, router.electors.roles) == (Role.INIT, {})
+        router.hear("eth2", Role.MASTER, "the next one says so")
+        assert router.role is Role.MASTER
 
 
 def test_a_router_without_boot_parameters_does_not_serve(tmp_path: Path) -> None:

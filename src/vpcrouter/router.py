@@ -42,7 +42,7 @@ from vpcrouter.journal import (
     require_records,
 )
 from vpcrouter.machines.carriage import CarriageMachine
-from vpcrouter.machines.role import Report, RoleChange, RoleMachine
+from vpcrouter.machines.role import Report, RoleChange, RoleMachine, Standing
 from vpcrouter.projections.digest import digest
 from vpcrouter.projections.electors import electors
 from vpcrouter.projections.essential import is_essential
@@ -579,7 +579,11 @@ class Router:
         self._append([Entry(event=happened, origin="role")])
 
     def _tell_configuration(self) -> None:
-        self._roles.observe(_configuration_report(self._state))
+        report = _configuration_report(self._state)
+        if report is Report.PAIRED and self._roles.standing in (Standing.NO_TIER, Standing.ALONE):
+            # What the electors of an earlier tier were says nothing of this one: their keepalived may be ending.
+            self.electors.lost()
+        self._roles.observe(report)
 
     # The machine --------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from vpcrouter.simulation.case import (
     Step,
     dumps,
 )
-from vpcrouter.simulation.pair import Report, run
+from vpcrouter.simulation.pair import Pair, Report, run
 from vpcrouter.simulation.strategies import (
     BASE_MS,
     Timing,
@@ -118,3 +118,12 @@ def test_the_same_case_gives_the_same_run_in_another_process(tmp_path: Path) -> 
     assert traces[0] == traces[1]
     assert traces[0] == "\n".join(run(wanted).trace) + "\n"
     assert len(traces[0]) > 1000
+
+
+def test_routers_without_parameters_rest() -> None:
+    """They have nothing to say, and look for something rarely."""
+    with Pair() as pair:
+        pair.run_for(2)
+        before = pair.world._number
+        pair.run_for(10)
+        assert (pair.world._number - before) / 10 < 100

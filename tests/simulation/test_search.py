@@ -76,8 +76,7 @@ def test_fresh_seeds_find_nothing() -> None:
     """Every run looks somewhere else. What breaks a rule is written to `cases/`, where it fails until it is mended."""
     seed = int(os.environ.get("VPCROUTER_SIMULATION_SEED", time.time_ns() % 1_000_000))
     deadline = time.monotonic() + BUDGET_S
-    # With a tier that stays: without one there is the case in `known/`.
-    plan = Plan(bursts=10, seed=seed, faults=FAULTS, common_tier=True)
+    plan = Plan(bursts=10, seed=seed, faults=FAULTS)
     number = 0
     while time.monotonic() < deadline:
         finding = search_block(plan, number, 10).finding
