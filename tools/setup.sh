@@ -14,12 +14,14 @@ PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 # program:package, or one word where both have the same name; a file by its path
 PROGRAMS="
 keepalived conntrackd conntrack nft:nftables dnsmasq:dnsmasq-base radvd ip:iproute2 tc:iproute2
-sysctl:procps ping:iputils-ping tcpdump nsenter:util-linux haproxy curl openssl
+sysctl:procps ping:iputils-ping tcpdump nsenter:util-linux unshare:util-linux haproxy curl wget openssl
 charon-systemd swanctl:strongswan-swanctl vtysh:frr /usr/lib/frr/frr-reload.py:frr-pythontools xl2tpd pppd:ppp
 /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins
 /usr/lib/ipsec/plugins/libstrongswan-eap-mschapv2.so:libcharon-extauth-plugins
 /usr/lib/ipsec/plugins/libstrongswan-openssl.so:libstrongswan-standard-plugins
 /usr/lib/ipsec/plugins/libstrongswan-curve25519.so:libstrongswan-extra-plugins
+/usr/lib/python3/dist-packages/requests:python3-requests /usr/lib/python3/dist-packages/yaml:python3-yaml
+/usr/lib/python3/dist-packages/configobj:python3-configobj
 "
 UNITS="keepalived conntrackd nftables radvd haproxy strongswan frr xl2tpd"
 OLDEST_PYTHON="3.11"
@@ -114,3 +116,23 @@ if [ "$(cat $stamp 2>/dev/null)" != "$wanted" ] || ! .venv/bin/python -c '' 2>/d
         fail "pip could not install the Python packages of pyproject.toml"
     echo "$wanted" >$stamp
 fi
+
+# Guests of the laboratory ask the router with cloud-init's own code. It is unpacked and not installed: installed, it
+# would take this machine for a guest at its next boot.
+unpack_cloud_init() (
+    set -e
+    command -v apt-get >/dev/null 2>&1
+    rm -rf .venv/cloud-init.new
+    mkdir .venv/cloud-init.new
+    cd .venv/cloud-init.new
+    apt-get -qq -o APT::Sandbox::User=root download cloud-init 2>/dev/null || {
+        as_root apt-get -qq update
+        apt-get -qq -o APT::Sandbox::User=root download cloud-init
+    }
+    dpkg-deb -x cloud-init_*.deb .
+    rm cloud-init_*.deb
+    cd ..
+    mv cloud-init.new cloud-init
+)
+[ -d .venv/cloud-init ] || unpack_cloud_init ||
+    echo "setup: no cloud-init from Debian's mirror; tests/lab/test_cloud_init.py will not run" >&2
