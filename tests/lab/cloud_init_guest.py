@@ -14,9 +14,10 @@ sys.path.insert(0, f"{CLOUD_INIT}/usr/lib/python3/dist-packages")
 from cloudinit import helpers  # type: ignore[import-not-found]  # noqa: E402
 from cloudinit.sources.DataSourceCloudStack import (  # type: ignore[import-not-found]  # noqa: E402
     DataSourceCloudStack,
+    get_data_server,
 )
 
-logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, force=True)
 paths = helpers.Paths({"cloud_dir": f"{DIRECTORY}/cloud", "run_dir": f"{DIRECTORY}/run"})
 wanted = {"datasource": {"CloudStack": {"max_wait": 5, "timeout": 3}}}
 found = DataSourceCloudStack(wanted, None, paths)
@@ -26,6 +27,7 @@ print(
         {
             "found": is_found,
             "router": found.vr_addr,
+            "router_by_name": get_data_server(),
             "user_data": None if found.userdata_raw is None else found.userdata_raw.decode("latin-1"),
             "metadata": found.metadata,
             "keys": found.get_public_ssh_keys() if is_found else None,

@@ -54,7 +54,7 @@ def boot(laboratory: Laboratory, directory: Path, number: int) -> dict[str, Any]
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     assert found["found"], done.stderr
-    assert "via data-server DNS entry" in done.stderr, "it was found by its name, not as the default gateway"
+    assert found["router"] == found["router_by_name"], "it was found by its name, not as the default gateway"
     return found
 
 
