@@ -216,6 +216,22 @@ def test_journal_verify_stats_export_and_import(filled: Cli, cli: Cli) -> None:
     assert cli.one("--json", "journal", "verify")["sound_until"] == found["sound_until"]
 
 
+@pytest.mark.parametrize("words", [["log"], ["journal", "verify"], ["submit", "--help"]], ids=" ".join)
+def test_a_verb_imports_no_other_verbs(filled: Cli, words: list[str]) -> None:
+    code = f"""
+import sys
+from vpcrouter.cli import app
+app({words}, standalone_mode=False)
+print(*sys.modules, file=sys.stderr)
+"""
+    env = {**os.environ, "VPCROUTER_JOURNAL": str(filled.journal)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=env, text=True)
+    loaded = set(done.stderr.split())
+    assert "vpcrouter.cli.output" in loaded
+    for other in ("cli.simulate", "cli.cloudstack", "cli.machine", "lab", "router", "projections.effective"):
+        assert f"vpcrouter.{other}" not in loaded
+
+
 def test_older_records_move_to_an_archive(cli: Cli) -> None:
     with Journal.open(cli.journal, segment_bytes=500) as journal:
         for each in BURST[:30]:

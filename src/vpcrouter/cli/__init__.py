@@ -1,22 +1,63 @@
-"""The command line. Each verb stands in the module of its subject and imports what it needs when it runs.
+"""The command line. Each verb stands in the module of its subject, which is imported when the verb is asked for, and
+imports what it needs when it runs.
 
 Exit codes: 0 fine, 1 the answer is no (rejected, drift, damaged, an error), 2 wrong usage.
 """
 
 from __future__ import annotations
 
+from collections import UserDict
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from vpcrouter.cli import care, cloudstack, history, machine, simulate, submit
 from vpcrouter.cli.output import Options, fail
 from vpcrouter.errors import VpcRouterError
-from vpcrouter.lab import commands as lab
+
+_HOMES = {
+    **dict.fromkeys(("submit", "confirm"), "cli.submit"),
+    **dict.fromkeys(("state", "log", "diff", "revert"), "cli.history"),
+    **dict.fromkeys(
+        ("plan", "render", "apply", "verify", "run", "status", "boot", "handover", "metrics"), "cli.machine"
+    ),
+    "simulate": "cli.simulate",
+    "journal": "cli.care",
+    "cloudstack": "cli.cloudstack",
+    "lab": "lab.commands",
+}
+"""The module of each verb, in the order in which the help tells them. It has `app`, with more verbs, or `register`."""
+
+
+class _Verbs(UserDict[str, Any]):
+    """The verbs by name; one is made when it is looked at. To make all of them takes as long as an empty program."""
+
+    def __init__(self) -> None:
+        super().__init__(dict.fromkeys(_HOMES))
+
+    def __getitem__(self, name: str) -> Any:
+        if self.data[name] is None:
+            home = import_module(f"vpcrouter.{_HOMES[name]}")
+            some = typer.Typer(add_completion=False, rich_markup_mode=None)
+            if hasattr(home, "app"):
+                some.add_typer(home.app, name=name)
+            else:
+                home.register(some)
+            self.update(typer.main.get_group(some).commands)
+        return self.data[name]
+
+
+class _Group(TyperGroup):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = _Verbs()
+
 
 app = typer.Typer(
     name="vpcrouter",
+    cls=_Group,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -38,15 +79,6 @@ def options(
 ) -> None:
     """Options of every verb."""
     ctx.obj = Options(journal=directory, json=json)
-
-
-submit.register(app)
-history.register(app)
-machine.register(app)
-simulate.register(app)
-app.add_typer(care.app, name="journal")
-app.add_typer(cloudstack.app, name="cloudstack")
-app.add_typer(lab.app, name="lab")
 
 
 def main() -> None:

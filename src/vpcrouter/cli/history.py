@@ -50,7 +50,7 @@ def log(
     from vpcrouter.events.codec import event_name, event_names
     from vpcrouter.events.sealing import Hidden
     from vpcrouter.journal import first_at, read_journal, readable_after
-    from vpcrouter.projections.listing import plain
+    from vpcrouter.projections.plain import plain
 
     if kind and kind not in event_names():
         raise typer.BadParameter(f"{kind!r} is no event; there are {', '.join(sorted(event_names()))}")

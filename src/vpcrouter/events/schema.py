@@ -13,6 +13,7 @@ fit is a MalformedInputError.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import attrs
@@ -45,8 +46,16 @@ class Record:
         self.names = tuple(fields)
         self._nested = tuple((i, c) for i, c in enumerate(fields.values()) if c is not None)
         self._arguments = tuple(str(attrs.fields_dict(cls)[name].alias) for name in self.names)
-        self.pack = _packing(cls, fields)
-        self.restore = _restoring(cls, fields)
+
+    @cached_property
+    def pack(self) -> Callable[[Any], list[Any]]:
+        """Makes an array of a value. Written when it is first wanted: a client wants few."""
+        return _packing(self.cls, self.fields)
+
+    @cached_property
+    def restore(self) -> Callable[[Any], Any]:
+        """As `unpack`, of a form that was packed from a checked value."""
+        return _restoring(self.cls, self.fields)
 
     def unpack(self, packed: Any) -> Any:
         """A new value."""
