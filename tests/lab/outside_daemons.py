@@ -95,12 +95,12 @@ class Neighbour(OutsideDaemon):
         argv = ["vtysh", "--vty_socket", str(self.directory), "-c", f"show {what} json"]
         return json.loads(subprocess.run(argv, capture_output=True, text=True, check=True, timeout=10).stdout)
 
-    def routes(self) -> dict[str, str]:
-        """The next hop of each IPv4 network that it knows."""
-        found = self.show("bgp ipv4 unicast")["routes"]
+    def routes(self, family: str = "ipv4") -> dict[str, str]:
+        """The next hop of each network that it knows; of IPv6 the one that everybody may use."""
+        found = self.show(f"bgp {family} unicast")["routes"]
         return {network: paths[0]["nexthops"][0]["ip"] for network, paths in found.items()}
 
-    def session(self, address: str) -> dict[str, Any]:
+    def session(self, address: str, family: str = "ipv4") -> dict[str, Any]:
         """How the session to a neighbour is."""
-        found: dict[str, Any] = self.show("bgp summary")["ipv4Unicast"]["peers"][address]
+        found: dict[str, Any] = self.show("bgp summary")[f"{family}Unicast"]["peers"][address]
         return found

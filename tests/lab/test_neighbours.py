@@ -15,6 +15,7 @@ from tests.lab.conftest import SETTLED_S, new_laboratory
 from tests.lab.hand_made import run_in
 from tests.lab.outside_daemons import Neighbour
 from tests.lab.test_drift import differences, roles, within
+from tests.lab.test_ipv6 import NETWORK, NEXT_HOP, PUBLIC, make_dual
 from vpcrouter.lab.burst import burst_files, run_burst
 from vpcrouter.lab.demo import find_burst
 from vpcrouter.lab.failover import is_pair
@@ -35,13 +36,22 @@ ITS_OWN = "0.0.0.0"  # noqa: S104
 CONFIG = f"""\
 router bgp 64501
  bgp router-id {NEIGHBOUR}
+ no bgp default ipv4-unicast
+ bgp graceful-restart
  no bgp ebgp-requires-policy
  neighbor {ROUTER} remote-as 64496
  neighbor {ROUTER} password {PASSWORD}
  neighbor {ROUTER} ebgp-multihop 2
+ neighbor {PUBLIC} remote-as 64496
+ neighbor {PUBLIC} password {PASSWORD}
+ neighbor {PUBLIC} ebgp-multihop 2
  address-family ipv4 unicast
   network 192.0.2.0/24
   neighbor {ROUTER} activate
+ exit-address-family
+ address-family ipv6 unicast
+  network 2001:db8:9::/48
+  neighbor {PUBLIC} activate
  exit-address-family
 """
 
@@ -59,6 +69,14 @@ def peerings(*tiers: int, password: str = PASSWORD) -> dict[str, Any]:
         ],
         "type": "bgppeers", "delete_from_processed_cache": False,
     }  # fmt: skip
+
+
+def peerings6() -> dict[str, Any]:
+    """The neighbour is told of the IPv6 side of eth2, by IPv6."""
+    peer = peerings(2)["peers"][0]
+    del peer["ip4_address"], peer["guest_ip4_cidr"]
+    peer |= {"ip6_address": NEXT_HOP, "guest_ip6_cidr": f"{NETWORK}/64"}
+    return {**peerings(), "peers": [peer]}
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +156,36 @@ def test_no_route_is_lost_when_the_master_is(routers: Laboratory, neighbour: Nei
     assert within(LEARNED_S, is_spoken_to_again), neighbour.log()
     print(f"the new master speaks after {time.monotonic() - crashed:.1f} s")
     assert [each for each in seen if each != told(2, 3)] == []
+
+
+@pytest.fixture
+def dual(routers: Laboratory) -> Laboratory:
+    """The same pair, with IPv6 on eth2 and on the public side."""
+    run_in(routers, "ext", "ip", "address", "replace", f"{NEXT_HOP}/64", "dev", "eth0", "nodad")
+    make_dual(routers)
+    return routers
+
+
+def test_a_neighbour_by_ipv6_learns_the_tier_and_loses_nothing_with_the_master(
+    dual: Laboratory, neighbour: Neighbour
+) -> None:
+    submit(dual, peerings6())
+    wanted = {"2001:db8:9::/48": "::", f"{NETWORK}/64": PUBLIC}
+    assert within(LEARNED_S, lambda: neighbour.routes("ipv6") == wanted), (neighbour.routes("ipv6"), neighbour.log())
+    assert neighbour.routes() == told(), "nothing was asked of IPv4"
+    for router in ROUTERS:
+        assert "2001:db8:9:" not in run_in(dual, router, "ip", "-6", "route", "show", "table", "all")
+        assert differences(dual, router) == []
+    before = int(neighbour.session(PUBLIC, "ipv6")["connectionsEstablished"])
+    seen: list[dict[str, str]] = []
+    dual.crash(roles(dual)["master"], "namespace")
+
+    def is_spoken_to_again() -> bool:
+        seen.append(neighbour.routes("ipv6"))
+        return int(neighbour.session(PUBLIC, "ipv6")["connectionsEstablished"]) > before
+
+    assert within(LEARNED_S, is_spoken_to_again), neighbour.log()
+    assert [each for each in seen if each != wanted] == []
 
 
 def test_without_peerings_nobody_is_told_and_nothing_is_left(routers: Laboratory, neighbour: Neighbour) -> None:

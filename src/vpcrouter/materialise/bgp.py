@@ -1,13 +1,15 @@
 """State → the file of bgpd, FRR's BGP daemon: the neighbours are told which tiers are behind this router. Pure.
 
 It runs on both routers with the same file, since a failover must not wait for anybody: neighbours know the router by
-its source NAT address, and only where that is can a session stand. The backup's bgpd tries once a second and fails; a
+its source NAT address (by IPv6: by the lowest public address of its tiers), and only where that is can a session
+stand. The backup's bgpd tries once a second and fails; a
 moment after it has the address, it does not. Neighbours keep the routes meanwhile (graceful restart, RFC 4724): the
 next hop is the address that moved. So there is one speaker at a time, and nothing to prefer.
 
 Nothing is learned: the router's way out is its gateway. bgpd runs without zebra, and what neighbours say is denied.
 
-Known hole: `ipv6` neighbours are spoken to from whichever address the kernel takes.
+Known hole: an IPv6 neighbour of a router whose tiers have no public IPv6 address is spoken to from whichever address
+the kernel takes.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ from attrs import frozen
 from vpcrouter.materialise.rendering import Literal, render, unbroken
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.bgp import BgpPeering
-from vpcrouter.values.config import RouterConfig
+from vpcrouter.values.config import RouterConfig, Tier
 from vpcrouter.values.desired import Daemon, File
-from vpcrouter.values.networks import is_ipv6, parse_network
+from vpcrouter.values.networks import is_ipv6, parse_address, parse_network
 from vpcrouter.values.settings import Settings
 
 KEEPALIVE_S = 3
@@ -53,7 +55,7 @@ class Family:
 def bgpd(effective: Effective, config: RouterConfig, settings: Settings) -> Daemon:
     """The daemon. There must be a peering and a source NAT address."""
     peerings = effective.bgp_peerings
-    found = [*_neighbours(peerings, effective.source_nat_address)]
+    found = [*_neighbours(peerings, effective.source_nat_address, _public_ipv6(effective.tiers))]
     content = render(
         "bgpd.conf.j2",
         name=config.name,
@@ -82,7 +84,7 @@ def bgpd(effective: Effective, config: RouterConfig, settings: Settings) -> Daem
 
 def neighbours(effective: Effective) -> tuple[str, ...]:
     """The addresses of all neighbours."""
-    return tuple(each.address for each in _neighbours(effective.bgp_peerings, None))
+    return tuple(each.address for each in _neighbours(effective.bgp_peerings, None, None))
 
 
 def has_bgp(effective: Effective) -> bool:
@@ -90,7 +92,13 @@ def has_bgp(effective: Effective) -> bool:
     return bool(effective.bgp_peerings) and effective.source_nat_address is not None
 
 
-def _neighbours(peerings: Iterable[BgpPeering], source: str | None) -> Iterator[Neighbour]:
+def _public_ipv6(tiers: Iterable[Tier]) -> str | None:
+    """Does not depend on which tier came first."""
+    found = (each.ipv6.public_address for each in tiers if each.ipv6 is not None)
+    return min((each for each in found if each is not None), key=parse_address, default=None)
+
+
+def _neighbours(peerings: Iterable[BgpPeering], source: str | None, source6: str | None) -> Iterator[Neighbour]:
     seen = set()
     for each in peerings:
         for address in (each.ipv4, each.ipv6):
@@ -102,7 +110,7 @@ def _neighbours(peerings: Iterable[BgpPeering], source: str | None) -> Iterator[
                 as_number=each.as_number,
                 password=None if each.password is None else unbroken(each.password.reveal()),
                 hops=each.hops,
-                source=None if is_ipv6(address) else source,
+                source=source6 if is_ipv6(address) else source,
             )
 
 
