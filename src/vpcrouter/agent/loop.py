@@ -432,12 +432,16 @@ class Agent:
 
     def _judge_contest(self) -> None:
         """Both routers serve, and VRRP has not ended it: it does not get through, or a keepalived is stopped."""
-        match self._contest.judge(self._peering.contested_ns):
-            case Verdict.ENDED if self._router.role is Role.MASTER and (planned := self._planning.planned):
-                self._fitness.announce(planned[1].kernel)
-            case Verdict.DISPUTED:
-                self._pacing.urgent()  # finds a keepalived that is stopped
-        self._contest.count(self._peering.take_both_served(), self._counters)
+        both_served_ms = self._peering.take_both_served()
+        self._contest.count(both_served_ms, self._counters)
+        verdict = self._contest.judge(self._peering.contested_ns)
+        if verdict is Verdict.DISPUTED:
+            self._pacing.urgent()  # finds a keepalived that is stopped
+        # One that was paused says that it serves before it hears that it does not, and guests believe it. keepalived
+        # answers that where it carries, which may be another elector than the one that was woken.
+        has_ended = verdict is Verdict.ENDED or both_served_ms
+        if has_ended and self._router.role is Role.MASTER and (planned := self._planning.planned):
+            self._fitness.announce(planned[1].kernel)
 
     def _await_turn(self) -> None:
         """Speak again when it is due; that changes with what is heard and said."""

@@ -12,6 +12,7 @@ import socket
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
+from fcntl import ioctl
 
 from attrs import frozen
 
@@ -21,6 +22,9 @@ _ETH_P_ARP = 0x0806
 _REQUEST, _REPLY = 1, 2
 _FRAME = struct.Struct("!6s6sHHHBBH6s4s6s4s")
 _BROADCAST = b"\xff" * 6
+_SIOCGIFHWADDR = 0x8927
+_IFREQ = struct.Struct("16s2x6s16x")
+"""netdevice(7): a name, then a socket address, which is a family and the MAC."""
 
 
 @frozen
@@ -45,11 +49,7 @@ class ArpSpeaker:
         with suppress(OSError):
             door = self._on(device)
             mac = door.mac if source is not None else bytes([door.mac[0] | 2, door.mac[1] ^ 0x80, *door.mac[2:]])
-            sender = socket.inet_aton(source or "0.0.0.0")  # noqa: S104 - the address of an ARP probe
-            target = socket.inet_aton(gateway)
-            door.socket.send(
-                _FRAME.pack(_BROADCAST, mac, _ETH_P_ARP, 1, 0x0800, 6, 4, _REQUEST, mac, sender, bytes(6), target)
-            )
+            door.socket.send(_question(mac, source or "0.0.0.0", gateway))  # noqa: S104 - the address of an ARP probe
 
     def answered(self, gateway: str) -> bool:
         """Whether it has answered since the last call."""
@@ -69,11 +69,13 @@ class ArpSpeaker:
 
         keepalived does so when it becomes master, but not when another one stops being it.
         """
-        speaker = ArpSpeaker()
-        for device, each in sorted((each.device, each.address.partition("/")[0]) for each in addresses):
-            if ":" not in each:
-                speaker.ask(device, each, each)
-        speaker.close()
+        # Protocol 0 hears nothing. So the kernel need not wait for whoever is about to hand it a frame, as it does for
+        # some milliseconds when another one is bound or closed (synchronize_net in net/packet/af_packet.c).
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0) as sock:
+            for device, each in sorted((each.device, each.address.partition("/")[0]) for each in addresses):
+                if ":" not in each:
+                    with suppress(OSError):
+                        sock.sendto(_question(_mac_of(sock, device), each, each), (device, _ETH_P_ARP))
 
     def close(self) -> None:
         """Ask no more."""
@@ -96,3 +98,14 @@ class ArpSpeaker:
             raise
         self._open = _Open(sock, device, index, mac)
         return self._open
+
+
+def _question(mac: bytes, sender: str, target: str) -> bytes:
+    """The frame that asks everyone who has `target`."""
+    addresses = (socket.inet_aton(sender), bytes(6), socket.inet_aton(target))
+    return _FRAME.pack(_BROADCAST, mac, _ETH_P_ARP, 1, 0x0800, 6, 4, _REQUEST, mac, *addresses)
+
+
+def _mac_of(sock: socket.socket, device: str) -> bytes:
+    mac: bytes = _IFREQ.unpack(ioctl(sock, _SIOCGIFHWADDR, _IFREQ.pack(device.encode(), bytes(6))))[1]
+    return mac
