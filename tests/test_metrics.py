@@ -41,9 +41,18 @@ STATUS: dict[str, Any] = {
 }  # fmt: skip
 
 
+USAGE = [
+    {
+        "device": "eth2", "kind": "tier", "networks": ["10.1.2.0/24"],
+        "in": {"packets": 1, "bytes": 100}, "out": {"packets": 2, "bytes": 200},
+        "own": {"in": {"packets": 3, "bytes": 300}, "out": {"packets": 4, "bytes": 400}},
+    }
+]  # fmt: skip
+
+
 def samples(status: dict[str, Any]) -> dict[str, float]:
     found = {}
-    for family in text_string_to_metric_families(exposition(status).decode()):
+    for family in text_string_to_metric_families(exposition(status, USAGE).decode()):
         for each in family.samples:
             labels = ",".join(f"{key}={value}" for key, value in sorted(each.labels.items()))
             found[f"{each.name}{{{labels}}}" if labels else each.name] = each.value
@@ -80,6 +89,10 @@ def test_every_value_of_the_status_is_there() -> None:
         "vpcrouter_daemon_starts_total{daemon=keepalived}": 1,
         "vpcrouter_daemon_reloads_total{daemon=keepalived}": 4,
         "vpcrouter_daemon_deaths_total{daemon=conntrackd}": 2,
+        "vpcrouter_bytes_total{device=eth2,kind=tier,way=in,whose=forwarded}": 100,
+        "vpcrouter_bytes_total{device=eth2,kind=tier,way=out,whose=own}": 400,
+        "vpcrouter_packets_total{device=eth2,kind=tier,way=in,whose=own}": 3,
+        "vpcrouter_packets_total{device=eth2,kind=tier,way=out,whose=forwarded}": 2,
         "vpcrouter_health_check{check=dhcp_check.py,kind=advanced}": 0,
         "vpcrouter_health_check{check=dns_check.py,kind=advanced}": 1,
         "vpcrouter_health_check{check=gateways_check.py,kind=basic}": None,

@@ -7,7 +7,7 @@ no sample rather than a wrong one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -35,8 +35,9 @@ _DAEMON_EVENTS = ("starts", "reloads", "restarts", "stops", "deaths")
 
 
 class _Status(Collector):
-    def __init__(self, status: Mapping[str, Any]) -> None:
+    def __init__(self, status: Mapping[str, Any], usage: Sequence[Mapping[str, Any]]) -> None:
         self._status = status
+        self._usage = usage
 
     def collect(self) -> Iterator[Metric]:
         status = self._status
@@ -56,6 +57,7 @@ class _Status(Collector):
         yield from self._peer()
         yield from self._health()
         yield from self._counters()
+        yield from self._traffic()
         yield self._settle_seconds()
 
     def _peer(self) -> Iterator[Metric]:
@@ -108,6 +110,17 @@ class _Status(Collector):
                     family.add_metric([daemon], count)
             yield family
 
+    def _traffic(self) -> Iterator[Metric]:
+        for unit in ("bytes", "packets"):
+            family = CounterMetricFamily(
+                f"vpcrouter_{unit}", f"{unit.capitalize()} by device.", labels=["device", "kind", "way", "whose"]
+            )
+            for device in self._usage:
+                for whose, counted in (("forwarded", device), ("own", device["own"])):
+                    for way in ("in", "out"):
+                        family.add_metric([device["device"], device["kind"], way, whose], counted[way][unit])
+            yield family
+
     def _settle_seconds(self) -> Metric:
         found = self._status["settle_seconds"]
         family = HistogramMetricFamily("vpcrouter_settle_seconds", "How long passes over the machine took.")
@@ -119,8 +132,8 @@ def _truth(name: str, text: str, value: object) -> Metric:
     return GaugeMetricFamily(f"vpcrouter_{name}", text, value=float(bool(value)))
 
 
-def exposition(status: Mapping[str, Any]) -> bytes:
-    """The metrics in Prometheus' text format."""
+def exposition(status: Mapping[str, Any], usage: Sequence[Mapping[str, Any]]) -> bytes:
+    """The metrics in Prometheus' text format. `usage` is what the agent lists by device."""
     registry = CollectorRegistry()
-    registry.register(_Status(status))
+    registry.register(_Status(status, usage))
     return generate_latest(registry)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.lab.hand_made import run_in
+from tests.lab.test_commands import vpcrouter
 from tests.lab.test_drift import by_hand, differences, roles, within
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.probing import Probe, Target
@@ -39,13 +41,37 @@ def test_what_is_forwarded_is_counted_on_both_sides_and_survives_settles(pair: L
         more = {what: after[device][way][what] - before[device][way][what] for what in ("packets", "bytes")}
         assert PROBES <= more["packets"] <= PROBES + 50, (device, way, more)
         assert more["bytes"] >= more["packets"] * 28
-    assert usage(pair, backup)["eth2"] == idle["eth2"], "each router counts what it forwards itself"
+    other = usage(pair, backup)["eth2"]
+    assert all(other[way] == idle["eth2"][way] for way in ("in", "out")), "each router counts what it forwards itself"
 
     drift = pair.status()[master]["counters"].get("drift", 0)
     by_hand(pair, master, "nft flush ruleset")
     assert within(5.0, lambda: pair.status()[master]["counters"].get("drift", 0) > drift)
     assert within(5.0, lambda: differences(pair, master) == [])
     assert usage(pair, master)["eth2"]["in"]["packets"] >= after["eth2"]["in"]["packets"]
+
+
+def test_what_the_router_itself_gets_and_sends_is_counted_apart(pair: Laboratory) -> None:
+    """Pings of the gateway address end at the router that serves."""
+    master = roles(pair)["master"]
+    before = usage(pair, master)["eth2"]
+    run_in(pair, "vm2", "ping", "-n", "-q", "-c", "50", "-i", "0.01", "-s", "1000", "10.1.2.1")
+    after = usage(pair, master)["eth2"]
+    for way in ("in", "out"):
+        more = {what: after["own"][way][what] - before["own"][way][what] for what in ("packets", "bytes")}
+        assert 50 <= more["packets"] <= 500, (way, more)
+        assert 50 * 1028 <= more["bytes"] <= 100 * 1028, (way, more)
+        assert after[way]["bytes"] - before[way]["bytes"] < 50 * 1028, "it was not forwarded"
+
+
+def test_the_metrics_have_it(pair: Laboratory) -> None:
+    master = roles(pair)["master"]
+    exchange(pair)
+    counted = usage(pair, master)["eth2"]["in"]["bytes"]
+    text = vpcrouter("--journal", str(pair.machines[master].journal), "metrics").stdout
+    head = 'vpcrouter_bytes_total{device="eth2",kind="tier",way="in",whose="forwarded"} '
+    found = next(float(each.removeprefix(head)) for each in text.splitlines() if each.startswith(head))
+    assert found >= counted > 0
 
 
 def test_the_management_server_reads_the_same(pair: Laboratory) -> None:

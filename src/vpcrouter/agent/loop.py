@@ -633,9 +633,8 @@ class Agent:
 
         while True:
             try:
-                await asyncio.get_running_loop().run_in_executor(
-                    self._worker, write_atomically, path, exposition(self.status()), 0o644
-                )
+                text = exposition(self.status(), await self._usage())
+                await asyncio.get_running_loop().run_in_executor(self._worker, write_atomically, path, text, 0o644)
             except HostError as error:
                 LOG.error("%s", error)
             await asyncio.sleep(METRICS_S)

@@ -249,7 +249,7 @@ def metrics(ctx: typer.Context) -> None:
     from vpcrouter.metrics import exposition
 
     with agent:
-        sys.stdout.write(exposition(agent.status()).decode())
+        sys.stdout.write(exposition(agent.status(), agent.usage()).decode())
 
 
 def handover(

@@ -40,7 +40,7 @@ from vpcrouter.materialise.tunnels import (
     unguarded_rules,
     untranslated_rules,
 )
-from vpcrouter.materialise.usage import usage_chain, usage_counters, usage_sets
+from vpcrouter.materialise.usage import usage_chains, usage_counters, usage_sets
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.beacon import BEACON_GROUP, BEACON_PORT
 from vpcrouter.values.boot_keys import control_ipv6, exposes_dns, management
@@ -82,7 +82,7 @@ def ruleset(effective: Effective, role: Role, election: Election | None = None) 
             *guard_chains(effective, unguarded_rules(effective)),
             *nat_chains(untranslated_rules(effective)),
             *reply_chains(),
-            usage_chain(),
+            *usage_chains(),
             *(() if election is None else (peer_guard_chain(),)),
         ),
     )

@@ -1,6 +1,7 @@
-"""How much was forwarded by way of each tier and each public device: named counters, and what they say. Pure.
+"""How much went by way of each tier and each public device: named counters, and what they say. Pure.
 
-Each device has two counters, of what came in by it and of what left by it, for packets that both ACLs let through. A
+Each device has two counters, of what came in by it and of what left by it, for packets that were forwarded, so both
+ACLs have let them through; and two for what this router itself got and sent, so also what it balances for its guests. A
 counter goes with its device; nothing else resets it, so whoever bills adds up differences (a router that booted begins
 at 0). On a pair each router counts what it has forwarded itself: the sum is the VPC's.
 """
@@ -18,17 +19,24 @@ from vpcrouter.projections.effective import Effective
 from vpcrouter.values.desired import NftChain, NftSet
 from vpcrouter.values.traffic import Traffic
 
-_WAYS = (("in", "iifname"), ("out", "oifname"))
+_WAYS = ("in", "out")
+_CHAINS = (
+    ("usage", "forward", (("in", "iifname"), ("out", "oifname"))),
+    ("own_usage_in", "input", (("own_in", "iifname"),)),
+    ("own_usage_out", "output", (("own_out", "oifname"),)),
+)
+"""Chain, hook, and the counters with the side of the packet that chooses one."""
+_COUNTED = tuple(way for _, _, counted in _CHAINS for way, _ in counted)
 
 
 def usage_counters(effective: Effective) -> tuple[str, ...]:
     """Their names."""
-    return tuple(f"{way}_{word(device)}" for device in _devices(effective) for way, _ in _WAYS)
+    return tuple(f"{way}_{word(device)}" for device in _devices(effective) for way in _COUNTED)
 
 
 def usage_sets(effective: Effective) -> Iterator[NftSet]:
     """The maps from devices to counters."""
-    for way, _ in _WAYS:
+    for way in _COUNTED:
         names = ((word(device), f'"{way}_{word(device)}"') for device in _devices(effective))
         yield NftSet(
             name=f"usage_{way}",
@@ -38,24 +46,31 @@ def usage_sets(effective: Effective) -> Iterator[NftSet]:
         )
 
 
-def usage_chain() -> NftChain:
-    """The chain that counts; it never changes."""
-    return NftChain(
-        name="usage",
-        hook="type filter hook forward priority filter + 10; policy accept;",
-        rules=tuple(f"counter name {side} map @usage_{way}" for way, side in _WAYS),
+def usage_chains() -> tuple[NftChain, ...]:
+    """The chains that count; they never change."""
+    return tuple(
+        NftChain(
+            name=name,
+            hook=f"type filter hook {hook} priority filter + 10; policy accept;",
+            rules=tuple(f"counter name {side} map @usage_{way}" for way, side in counted),
+        )
+        for name, hook, counted in _CHAINS
     )
 
 
 def describe_usage(effective: Effective, counted: Mapping[str, Traffic]) -> list[dict[str, Any]]:
-    """What the counters say, as plain data, by device: what it is to the VPC, and what came in and left by it."""
+    """What the counters say, as plain data, by device: what it is to the VPC, and what came in and left by it.
+
+    `own` is what this router itself got and sent, and is not part of the rest.
+    """
     nothing = Traffic()
     return [
         {
             "device": device,
             "kind": kind,
             "networks": list(networks),
-            **{way: asdict(counted.get(f"{way}_{device}", nothing)) for way, _ in _WAYS},
+            **{way: asdict(counted.get(f"{way}_{device}", nothing)) for way in _WAYS},
+            "own": {way: asdict(counted.get(f"own_{way}_{device}", nothing)) for way in _WAYS},
         }
         for device, (kind, networks) in _devices(effective).items()
     ]
