@@ -11,11 +11,13 @@ from tests.strategies import additive_commands, any_command
 from vpcrouter.commands import ChangePortForwards, Command
 from vpcrouter.decide import decide
 from vpcrouter.errors import RejectedCommandError
+from vpcrouter.events import registry
+from vpcrouter.events.schema import Many
 from vpcrouter.materialise import chunks, materialise
 from vpcrouter.plan.daemons import loses_a_line
 from vpcrouter.state import Draft, State
 from vpcrouter.values import incremental
-from vpcrouter.values.config import PortForward
+from vpcrouter.values.config import AclRule, PortForward
 from vpcrouter.values.desired import Desired
 from vpcrouter.values.incremental import Latest, Sorted, common_head, common_tail, went_and_came
 from vpcrouter.values.role import Role
@@ -157,3 +159,18 @@ def test_no_two_forwardings_share_a_port_and_a_client(stream: list[ChangePortFor
             for s in f.sources or ("198.51.100.0/24", "192.0.2.0/24")
         ]
         assert len(taken) == len(set(taken))
+
+
+_RULES = [AclRule(protocol="tcp", first_port=port, last_port=port, networks=("10.0.0.0/8",)) for port in range(1, 900)]
+
+
+_CHANGES = st.tuples(st.integers(0, 899), st.integers(0, 40), st.lists(st.sampled_from(_RULES), max_size=3))
+
+
+@given(st.lists(_CHANGES, max_size=6))
+def test_a_long_list_is_packed_as_if_there_had_been_none_before(changes: list[tuple[int, int, list[AclRule]]]) -> None:
+    many, rules = Many(registry.ACL_RULE), tuple(_RULES)
+    many.pack(rules)
+    for at, gone, new in changes:
+        rules = (*rules[:at], *new, *rules[at + gone :])
+        assert many.pack(rules) == [registry.ACL_RULE.pack(each) for each in rules]

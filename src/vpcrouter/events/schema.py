@@ -20,6 +20,7 @@ import attrs
 from attrs import frozen
 
 from vpcrouter.errors import MalformedInputError
+from vpcrouter.values.incremental import common_head, common_tail
 
 
 class Codec(Protocol):
@@ -123,15 +124,36 @@ def _written_out(head: str, *lines: str, names: dict[str, Any]) -> Callable[[Any
     return function
 
 
+_LONG = 256
+"""A list of so many items is compared with the one before it, which then costs less than packing it."""
+
+
 class Many:
-    """The codec of a tuple whose items have one codec (None: plain values)."""
+    """The codec of a tuple whose items have one codec (None: plain values).
+
+    An event may bring a long list whole of which one item is new, such as an ACL's rules. So the items at both ends of
+    a long list that are those of the last long one are not packed again; what comes out is the same. Whoever gets a
+    packed form must not change it.
+    """
 
     def __init__(self, item: Codec | None = None) -> None:
         self.item = item
+        self._before: tuple[tuple[Any, ...], list[Any]] = (), []
 
     def pack(self, value: tuple[Any, ...]) -> list[Any]:
         """An array."""
-        return list(value) if self.item is None else [self.item.pack(each) for each in value]
+        if self.item is None:
+            return list(value)
+        pack = self.item.pack
+        if len(value) < _LONG:
+            return [pack(each) for each in value]
+        old, packed = self._before
+        head = common_head(old, value)
+        tail = common_tail(old, value, min(len(old), len(value)) - head)
+        end = len(value) - tail
+        packed = [*packed[:head], *[pack(each) for each in value[head:end]], *packed[len(old) - tail :]]
+        self._before = value, packed
+        return packed
 
     def unpack(self, packed: Any) -> tuple[Any, ...]:
         """A tuple."""
