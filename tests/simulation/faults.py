@@ -16,8 +16,10 @@ from attrs import evolve
 
 from vpcrouter.appliers import _daemon_kinds
 from vpcrouter.events import RoleChanged
+from vpcrouter.host import Host
 from vpcrouter.journal import Journal, Snapshot
 from vpcrouter.machines.carriage import CarriageMachine
+from vpcrouter.machines.readiness import ConnectionComparison
 from vpcrouter.machines.role import Report
 from vpcrouter.router import Router, replay
 from vpcrouter.state_codec import pack_state
@@ -125,6 +127,14 @@ def stale_snapshot_accepted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Router, "snapshot", stale)
 
 
+def ready_without_the_old_connections(patch: pytest.MonkeyPatch) -> None:
+    """A backup is ready as soon as conntrackd runs, and nobody asks for what was open before."""
+    for name in ("resync_connections", "share_connections"):
+        patch.setattr(Host, name, lambda _: None)
+    patch.setattr(ConnectionComparison, "is_in_step", True)
+    patch.setattr(ConnectionComparison, "missing", 0)
+
+
 FAULTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
     each.__name__: each
     for each in (
@@ -138,5 +148,6 @@ FAULTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
         sync_group_instead_of_electors,
         role_restored_from_the_journal,
         stale_snapshot_accepted,
+        ready_without_the_old_connections,
     )
 }

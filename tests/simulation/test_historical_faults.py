@@ -34,6 +34,7 @@ RULES = {
     "sync_group_instead_of_electors": {"traffic", "settled", "one master"},
     "role_restored_from_the_journal": {"role"},
     "stale_snapshot_accepted": {"replay"},
+    "ready_without_the_old_connections": {"connections"},
 }
 """What each of them breaks; nothing else counts."""
 KINDS = {
@@ -42,6 +43,7 @@ KINDS = {
     "file_rewritten_in_place": ("power",),
     "role_restored_from_the_journal": ("power", "crash"),
     "stale_snapshot_accepted": ("snapshot", "agent"),
+    "ready_without_the_old_connections": ("power", "crash"),
 }
 """The faults that are drawn; for the others there are none but the burst."""
 

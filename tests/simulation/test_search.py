@@ -16,12 +16,12 @@ from attrs import evolve
 from tests.simulation.test_pair import case
 from vpcrouter.router import Router
 from vpcrouter.simulation.case import ROUTERS, Case, dumps, loads
+from vpcrouter.simulation.findings import Violation
 from vpcrouter.simulation.pair import Pair, run
 from vpcrouter.simulation.picture import recording
 from vpcrouter.simulation.recording import recorded_case
 from vpcrouter.simulation.search import Plan, search, search_block
 from vpcrouter.simulation.strategies import BASE_MS, FAULTS, Command, Timing, add_tier, boot, cases, public, schedule
-from vpcrouter.simulation.watch import Violation
 from vpcrouter.submission import read_submission
 from vpcrouter.timeline import draw
 

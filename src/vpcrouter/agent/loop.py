@@ -472,7 +472,7 @@ class Agent:
             self._disagreement.look(self._router.state, self._router.digest, self._peering.heard)
             self._consider()
 
-    def _lacks(self) -> tuple[str, ...] | None:
+    def lacks(self) -> tuple[str, ...] | None:
         """Why this router is not ready to take over; None unless it is backup."""
         if self._router.role is not Role.BACKUP:
             return None
@@ -498,7 +498,7 @@ class Agent:
         self._handover.step(
             self._surroundings.monotonic_ns(),
             role=self._router.role,
-            ready=self._lacks() == (),
+            ready=self.lacks() == (),
             offer=0 if peer is None else peer.offer,
             peer=None if peer is None else peer.role,
             outranked=bool(self._fitness.losses) and peer is not None and peer.role is Role.BACKUP and not peer.lost,
@@ -518,7 +518,7 @@ class Agent:
             seq=router.seq,
             digest=router.digest,
             offer=self._handover.offer,
-            ready=self._lacks() == (),
+            ready=self.lacks() == (),
             missing=self._standby.missing,
             sample=self._standby.sample,
             window=self._disagreement.window,
@@ -642,7 +642,7 @@ class Agent:
     def status(self) -> dict[str, Any]:
         """What `vpcrouter status` prints."""
         router, settlements, journal_fault = self._router, self._settlements, self._intake.fault
-        settled, lacks = settlements.is_settled(router.seq), self._lacks()
+        settled, lacks = settlements.is_settled(router.seq), self.lacks()
         runs = router.electors.stay(electors(router.state))  # what is only planned is not so yet
         return {
             "role": router.role.value,

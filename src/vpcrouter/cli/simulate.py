@@ -187,6 +187,7 @@ def _report(report: Report) -> dict[str, Any]:
         "roles": _roles(report.roles),
         "outages": [f"{each.tier} {each.length_ms:g} ms from {each.from_ms:g} ms" for each in report.outages],
         "double_master_ms": report.double_master_ms,
+        "lost_connections": report.lost_connections,
         "passed_over": list(report.unknown),
     }
 
@@ -211,6 +212,7 @@ def _summary(figures: list[Figures], seconds: float) -> dict[str, Any]:
         "role_changes": sum(each.role_changes for each in figures),
         "bursts_with_outage": sum(each.outage_ms > 0 for each in figures),
         "longest_outage_ms": max((each.outage_ms for each in figures), default=0.0),
+        "bursts_with_lost_connections": sum(each.lost_connections > 0 for each in figures),
         "longest_double_master_ms": max((each.double_master_ms for each in figures), default=0.0),
     }
 

@@ -11,9 +11,9 @@ says what must never be so.
 """
 
 from vpcrouter.simulation.case import Case, dumps, loads
+from vpcrouter.simulation.findings import Outage, Violation
 from vpcrouter.simulation.pair import Pair, Report, run
 from vpcrouter.simulation.recording import RoleStep, recorded_case, recorded_roles
-from vpcrouter.simulation.watch import Outage, Violation
 from vpcrouter.simulation.world import SimulationError
 
 __all__ = [

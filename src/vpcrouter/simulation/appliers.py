@@ -336,12 +336,14 @@ class SimulatedDaemons(DaemonApplier):
         return answers[0]
 
     def _tell_conntrackd(self, *request: str) -> None:
-        self._machine.world.sleep(5 * MS)
-        die_if_dead()
+        if (conntrackd := self._machine.conntrackd) is not None:
+            self._machine.world.sleep(5 * MS)
+            die_if_dead()
+            conntrackd.tell(request)
 
 
 class SimulatedConnections(ConnectionTable):
-    """The connection table of a simulated machine: nobody connects there."""
+    """The connection table of a simulated machine."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -349,7 +351,7 @@ class SimulatedConnections(ConnectionTable):
     def read(self) -> frozenset[int]:
         self._machine.world.sleep(_LOOK_NS)
         die_if_dead()
-        return frozenset()
+        return frozenset(self._machine.connections)
 
     def udp_timeout_s(self) -> int:
         return 120

@@ -18,6 +18,7 @@ from attrs import define, field, frozen
 from vpcrouter.appliers._loaded import LoadedRecord
 from vpcrouter.plan.daemons import WrittenFile
 from vpcrouter.plan.kernel import RouteEntry
+from vpcrouter.simulation.conntrackd import Conntrackd
 from vpcrouter.simulation.disk import SimulatedDisk
 from vpcrouter.simulation.keepalived import Advertisement, Keepalived
 from vpcrouter.simulation.kernel_model import KernelModel, RefusedError
@@ -183,7 +184,7 @@ class Fifo:
 
 
 class DaemonProcess:
-    """A daemon that runs: any but keepalived does nothing but be there."""
+    """A daemon that runs: any but keepalived and conntrackd does nothing but be there."""
 
     def __init__(self, machine: Machine, name: str, process: Process, pidfd: Readable) -> None:
         self.machine = machine
@@ -268,6 +269,9 @@ class Machine:
         self.boots, self.booted_ns = 1, world.now_ns
         self.kernel = MachineKernel(self._kernel_changed)
         self.ruleset: Ruleset | None = None
+        self._sets: dict[str, NftSet] = {}
+        self.connections: set[int] = set()
+        """The kernel's connection table: those that have seen traffic both ways."""
         self.generation = 1
         self.files = Files()
         self.fifo = Fifo(descriptors.open())
@@ -298,7 +302,8 @@ class Machine:
         if self.agent is not None:
             self.agent.kill()
         self.kernel.forget()
-        self.ruleset, self.generation = None, 1
+        self.ruleset, self._sets, self.generation = None, {}, 1
+        self.connections.clear()
         self.records.clear()
         self.files.clear()
         self.fifo = Fifo(self.descriptors.open())
@@ -322,6 +327,8 @@ class Machine:
             keepalived = Keepalived(self, read_config)
             daemon = DaemonProcess(self, name, keepalived, pidfd)
             keepalived.on_exit = daemon.ended
+        elif name == "conntrackd":
+            daemon = DaemonProcess(self, name, Conntrackd(self, read_config), pidfd)
         else:
             daemon = DaemonProcess(self, name, Process(self.world, f"{self.name}/{name}"), pidfd)
         self.daemons[name] = daemon
@@ -333,6 +340,18 @@ class Machine:
         """The one that runs."""
         daemon = self.daemons.get("keepalived")
         return daemon.process if daemon is not None and isinstance(daemon.process, Keepalived) else None
+
+    @property
+    def conntrackd(self) -> Conntrackd | None:
+        """The one that runs."""
+        daemon = self.daemons.get("conntrackd")
+        return daemon.process if daemon is not None and isinstance(daemon.process, Conntrackd) else None
+
+    def connect(self, connection: int) -> None:
+        """Traffic has gone both ways through this machine."""
+        self.connections.add(connection)
+        if (conntrackd := self.conntrackd) is not None:
+            conntrackd.see(connection)
 
     def next_pid(self) -> int:
         """A number that no process had before."""
@@ -373,11 +392,13 @@ class Machine:
 
     def elements(self, name: str) -> frozenset[str]:
         """The keys that a set or map of the loaded ruleset has; none without it."""
-        return frozenset() if self.ruleset is None else _elements(self.ruleset, name)
+        found = self._sets.get(name)
+        return frozenset() if found is None else _keys(found)
 
     def load_ruleset(self, ruleset: Ruleset | None) -> None:
         """One transaction of nftables."""
         self.ruleset = ruleset
+        self._sets = {} if ruleset is None else {each.name: each for each in ruleset.sets}
         self.generation += 1
         for watcher in list(self._monitors):
             watcher("nftables")
@@ -388,10 +409,6 @@ class Machine:
         if device and (keepalived := self.keepalived) is not None:
             keepalived.link_changed()
         self.on_change()
-
-
-def _elements(ruleset: Ruleset, name: str) -> frozenset[str]:
-    return next((_keys(each) for each in ruleset.sets if each.name == name), frozenset())
 
 
 @lru_cache(maxsize=256)

@@ -42,12 +42,14 @@ from vpcrouter.simulation.case import (
     Submit,
 )
 from vpcrouter.simulation.drift import drift
+from vpcrouter.simulation.excuses import Disturbance
+from vpcrouter.simulation.findings import Outage, Violation
 from vpcrouter.simulation.host import AgentProcess, Client, SimulatedSurroundings
 from vpcrouter.simulation.loop import Descriptors
 from vpcrouter.simulation.machine import DEVICES, Machine
 from vpcrouter.simulation.network import Cut, Networks
 from vpcrouter.simulation.recording import RoleStep, role_steps
-from vpcrouter.simulation.watch import Disturbance, Outage, Violation, Watch
+from vpcrouter.simulation.watch import Watch
 from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Process, SimulationError, World
 from vpcrouter.values.settings import Settings
 
@@ -79,6 +81,8 @@ class Report:
     """The longest time that both held a gateway."""
     both_serve: tuple[tuple[float, float], ...]
     """All of these times, from when to when."""
+    lost_connections: int
+    """Of guests, that the router which came to serve did not know."""
     ended_ms: float
     master: str | None
     """Who served in the end."""
@@ -333,7 +337,7 @@ class Pair:
                 return False
             if status["lost"]:
                 return False  # what was lost counts for a while after it is back
-            if status["held"] and self.watch.gave_both_the_same():
+            if status["held"] and self.watch.ledger.gave_both_the_same():
                 return False  # else it is held for a router that has not heard of the command
         return True
 
@@ -383,8 +387,11 @@ def run(case: Case, *, settings: Settings | None = None) -> Report:
             role_changes=changes,
             roles=role_steps({name: machine.directory for name, machine in pair.machines.items()}, MORNING_NS),
             outages=tuple(watch.outages),
-            double_master_ms=round(watch.double_master_ns / MS, 1),
-            both_serve=tuple((round(since / MS, 1), round(until / MS, 1)) for since, until in watch.both_served),
+            double_master_ms=round(watch.masters.double_ns / MS, 1),
+            both_serve=tuple(
+                (round(since / MS, 1), round(until / MS, 1)) for since, until in watch.masters.both_served
+            ),
+            lost_connections=watch.guests.lost,
             ended_ms=round(world.now_ns / MS, 1),
             master=watch.serving(),
             unknown=tuple(sorted({word for machine in pair.machines.values() for word in machine.unknown})),

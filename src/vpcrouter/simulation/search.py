@@ -17,9 +17,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis.strategies import SearchStrategy
 
 from vpcrouter.simulation.case import Case
+from vpcrouter.simulation.findings import Violation
 from vpcrouter.simulation.pair import Report, run
 from vpcrouter.simulation.strategies import Command, cases
-from vpcrouter.simulation.watch import Violation
 
 BLOCK = 20
 """Cases of one block: a second or two."""
@@ -49,6 +49,7 @@ class Figures:
     role_changes: int
     outage_ms: float
     double_master_ms: float
+    lost_connections: int
 
     @classmethod
     def of(cls, case: Case, report: Report) -> Figures:
@@ -61,6 +62,7 @@ class Figures:
             role_changes=report.role_changes,
             outage_ms=max((each.length_ms for each in report.outages), default=0.0),
             double_master_ms=report.double_master_ms,
+            lost_connections=report.lost_connections,
         )
 
 

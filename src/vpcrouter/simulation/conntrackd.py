@@ -1,0 +1,102 @@
+"""A model of conntrackd 1.4.7 in FTFW mode, external cache off: what one kernel knows of connections, the other learns.
+
+    a new connection ──▶ cache ──▶ the peer's conntrackd ──▶ the peer's kernel
+    -n: send me your cache    -f internal: forget the cache    -R: the kernel is the cache    -B: send the cache
+
+As docs/daemons.md has it: what came from the peer goes into the kernel and not into the cache; one that starts takes
+all of its kernel for its own; the kernel's entries survive its end. What is not acknowledged is sent again. It does not
+model that a connection ends, expectations, or the moment in which one that is sent twice is made anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from vpcrouter.simulation.peer_guard import place, takes_vrrp
+from vpcrouter.simulation.world import MS, Process
+from vpcrouter.values.whereabouts import Place
+
+if TYPE_CHECKING:
+    from vpcrouter.simulation.machine import Machine
+
+READY_NS = 25 * MS
+AGAIN_NS = 100 * MS
+"""Until what was not acknowledged is sent again."""
+_LINK = re.compile(r"IPv4_interface (\S+)\s+Interface (\S+)")
+
+
+class Conntrackd(Process):
+    """The running program on one machine."""
+
+    def __init__(self, machine: Machine, read: Callable[[], str]) -> None:
+        super().__init__(machine.world, f"{machine.name}/conntrackd")
+        self._machine = machine
+        found = _LINK.search(read())
+        self._source, self._device = ("", "") if found is None else found.groups()
+        self._cache: set[int] = set()
+        self._unacknowledged: set[int] = set()
+        self._is_sending = False
+        self._is_ready = False
+        self.world.after(READY_NS, lambda: self.enter(self._start))
+
+    def _start(self) -> None:
+        self._cache |= self._machine.connections
+        self._is_ready = True
+
+    # What it sees and is told -------------------------------------------------------------------
+
+    def see(self, connection: int) -> None:
+        """The kernel has a new one."""
+        self.enter(lambda: self._take([connection]))
+
+    def tell(self, request: tuple[str, ...]) -> None:
+        """A command of its client, as its words."""
+        self.enter(lambda: self._obey(request))
+
+    def _take(self, connections: Iterable[int]) -> None:
+        if self._is_ready:
+            self._cache.update(connections)
+            self._share(connections)
+
+    def _obey(self, request: tuple[str, ...]) -> None:
+        match request:
+            case ("-n",):
+                self._send(lambda peer: peer.enter(lambda: peer._share(peer._cache)))
+            case ("-f", "internal"):
+                self._cache.clear()
+            case ("-R",):
+                self._cache |= self._machine.connections
+            case ("-B",):
+                self._share(self._cache)
+
+    # On the wire --------------------------------------------------------------------------------
+
+    def _share(self, connections: Iterable[int]) -> None:
+        self._unacknowledged.update(connections)
+        if not self._is_sending:
+            self._send_all()
+
+    def _send_all(self) -> None:
+        self._is_sending = bool(self._unacknowledged)
+        if not self._is_sending:
+            return
+        told = frozenset(self._unacknowledged)
+
+        def arrived(peer: Conntrackd) -> None:
+            peer._machine.connections.update(told)
+            self._unacknowledged -= told
+
+        self._send(lambda peer: peer.enter(lambda: arrived(peer)))
+        self.world.after(AGAIN_NS, lambda: self.enter(self._send_all))
+
+    def _send(self, deliver: Callable[[Conntrackd], None]) -> None:
+        sender = place(self._machine, self._device, self._source)
+        self._machine.networks.send(self._machine, self._device, lambda other: _deliver(other, sender, deliver))
+
+
+def _deliver(machine: Machine, sender: Place, deliver: Callable[[Conntrackd], None]) -> None:
+    peer = machine.conntrackd
+    if peer is not None and peer._is_ready and peer._device == sender.device and takes_vrrp(machine, sender):
+        deliver(peer)

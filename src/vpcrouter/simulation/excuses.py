@@ -1,0 +1,112 @@
+"""What an outage may be due to: faults, and commands that touch a tier; and for how long each of them excuses one.
+
+Pure: told of each fault and each command with its time. What a fault may cost stands in `_cost_ms`.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+
+from attrs import define, field, frozen
+
+from vpcrouter.simulation.case import Crash, CutCable, DiskFault, Drift, Network, Pause, PowerOff, Step
+from vpcrouter.simulation.world import MS
+
+_EFFECT_NS = 1_000 * MS
+"""A command has its effect within this time, unless a fault delays it."""
+_TOUCHED_NS = 3_000 * MS
+"""What a command touches may be without service for so long."""
+
+
+@frozen(kw_only=True)
+class Disturbance:
+    """A fault, from its beginning to its end."""
+
+    step: Step = field(repr=False)
+    from_ns: int
+    until_ns: int
+
+
+def _cost_ms(step: Step) -> int | None:
+    """How long traffic may be gone after the end of a fault; None if it must not notice at all."""
+    match step:
+        case Crash(process=process) if process.startswith("keepalived"):
+            return 1_500
+        case Pause(process="keepalived" | "all"):
+            return 1_500
+        case PowerOff() | CutCable() | Network():
+            return 2_500
+        case Drift(what="own-address" | "virtual-address"):
+            return 2_500
+        case _:
+            return None
+
+
+def _hinders_repair_ms(step: Step) -> int:
+    """By how much a fault delays the repair of another one."""
+    match step:
+        case Crash(process="agent") | PowerOff() | DiskFault():
+            return 2_500
+        case Pause(process="agent" | "all"):
+            return 500
+        case _:
+            return 0
+
+
+@define
+class Excuses:
+    """All of one run."""
+
+    interval_ns: int
+    """Between two advertisements."""
+    disturbances: list[Disturbance] = field(factory=list)
+    _touched: list[tuple[int, str]] = field(factory=list)
+
+    def touch(self, text: str, now_ns: int) -> None:
+        """A command was handed in or answered now."""
+        self._touched += [(now_ns, device) for device in touched_by(text)]
+
+    def excused_ns(self, device: str, since_ns: int) -> int:
+        """How long an outage that began then may be."""
+        hindered_ns = sum(
+            (_hinders_repair_ms(each.step) * MS + each.until_ns - each.from_ns)
+            for each in self.disturbances
+            if _hinders_repair_ms(each.step)
+        )
+        allowed = 0
+        for each in self.disturbances:
+            cost_ms = _cost_ms(each.step)
+            if cost_ms is None or since_ns < each.from_ns:
+                continue
+            end = each.until_ns + cost_ms * MS + 10 * self.interval_ns + hindered_ns
+            if since_ns <= end:
+                allowed = max(allowed, end - each.from_ns)
+        for at_ns, touched in self._touched:
+            if touched in (device, "all") and at_ns - MS <= since_ns <= at_ns + _EFFECT_NS + hindered_ns:
+                allowed = max(allowed, _TOUCHED_NS)
+        return allowed
+
+
+@lru_cache(maxsize=1024)
+def touched_by(text: str) -> tuple[str, ...]:
+    """The devices of the tiers whose traffic a command may interrupt; "all" if it may be any."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return ()
+    if not isinstance(document, dict):
+        return ("all",)
+    match document.get("command", document.get("type")):
+        case "put-tier":
+            return (str(document.get("tier", {}).get("device")),)
+        case "remove-tier" | "guestnetwork":
+            return (str(document.get("device")),)
+        case "replace-acl" | "put-reservation" | "remove-reservation" | "networkacl" | "dhcpentry":
+            return ()
+        case "change-port-forwards" | "change-static-nats" | "change-static-routes":
+            return ()
+        case "forwardrules" | "staticnatrules" | "staticroutes":
+            return ()
+        case _:
+            return ("all",)

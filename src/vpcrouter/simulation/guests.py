@@ -1,0 +1,139 @@
+"""`connections`: what guests have opened goes on when another router serves that said it was ready to.
+
+Guests open a connection now and then on each tier with a way out, and keep it. When another machine serves their tier,
+their packets find a connection there or are dropped (`nf_conntrack_tcp_loose=0`). Whoever said that it was ready has
+promised those of which it can have known:
+
+    opened while nothing disturbed what the two tell each other, or long ago (docs/redundancy.md: within 5 s)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import define, field, frozen
+
+from vpcrouter.simulation.case import Crash, CutCable, Network, Pause, PowerOff
+from vpcrouter.simulation.excuses import Disturbance, Excuses
+from vpcrouter.simulation.findings import Findings
+from vpcrouter.simulation.ways import Ways
+from vpcrouter.simulation.world import MS, SECOND, World
+
+if TYPE_CHECKING:
+    from vpcrouter.simulation.machine import Machine
+
+_EVERY_NS = 250 * MS
+_MOST = 24
+"""Of all tiers; a beacon names 32, so that each of them is compared."""
+_TOLD_NS = 300 * MS
+"""From the opening of a connection until the peer has it, if nothing disturbs that."""
+_PROVEN_NS = 5 * SECOND
+"""Whatever is older and missing keeps a router from saying that it is ready."""
+_SPREAD = 0x9E3779B1
+
+
+@frozen(kw_only=True)
+class _Connection:
+    number: int
+    tier: str
+    opened_ns: int
+
+
+@define
+class Guests:
+    """Those of the tiers that both routers have."""
+
+    world: World
+    ways: Ways
+    excuses: Excuses
+    findings: Findings
+    lost: int = 0
+    """Connections that found nobody who knew them."""
+    _open: list[_Connection] = field(factory=list)
+    _opened: int = 0
+    _next_ns: int = 0
+    _by: dict[str, str] = field(factory=dict)
+    """The machine that serves each tier."""
+    _ready: frozenset[str] = frozenset()
+    """The machines that said a moment ago that they are ready."""
+    _synchronisers: dict[str, object] = field(factory=dict)
+    """The conntrackd of each machine."""
+    _changed_ns: list[int] = field(factory=list)
+    """When one of them started or ended."""
+
+    def tick(self) -> None:
+        """Time has passed."""
+        self._note_synchronisers()
+        self._ready = frozenset(machine.name for machine in self.ways.networks.machines if _is_ready(machine))
+        if self.world.now_ns >= self._next_ns and len(self._open) < _MOST:
+            self._next_ns = self.world.now_ns + _EVERY_NS
+            for device, gateway in self.ways.gateways().items():
+                if device in self._by and self.ways.is_served(gateway):
+                    self._connect(self.ways.owners[gateway], device)
+
+    def _connect(self, machine: Machine, device: str) -> None:
+        self._opened += 1
+        connection = _Connection(number=self._opened * _SPREAD & 0xFFFFFFFF, tier=device, opened_ns=self.world.now_ns)
+        self._open.append(connection)
+        machine.connect(connection.number)
+
+    def look(self) -> None:
+        """Somebody else may serve."""
+        self._note_synchronisers()
+        for device, gateway in self.ways.gateways().items():
+            if not self.ways.is_served(gateway):
+                continue
+            machine = self.ways.owners[gateway]
+            if self._by.get(device, machine.name) != machine.name:
+                self._judge(machine, device)
+            self._by[device] = machine.name
+        self._open = [each for each in self._open if each.tier in self.ways.gateways()]
+
+    def _note_synchronisers(self) -> None:
+        for machine in self.ways.networks.machines:
+            before, now = self._synchronisers.get(machine.name), machine.conntrackd
+            if now is not before:
+                self._synchronisers[machine.name] = now
+                self._changed_ns.append(self.world.now_ns)
+
+    def _judge(self, machine: Machine, device: str) -> None:
+        """This machine serves now: what its guests have opened goes on by way of it, or not at all."""
+        gone = [each for each in self._open if each.tier == device and each.number not in machine.connections]
+        self._open = [each for each in self._open if each not in gone]
+        self.lost += len(gone)
+        promised = [each for each in gone if machine.name in self._ready and self._is_promised(each, machine)]
+        if promised:
+            ages = ", ".join(f"{(self.world.now_ns - each.opened_ns) / MS:.0f}" for each in promised[:4])
+            self.findings.violate(
+                "connections",
+                f"{machine.name} was ready, serves {device} since {self.world.now_ns / MS:.0f} ms and does not know"
+                f" connections of {ages} ms",
+            )
+
+    def _is_promised(self, connection: _Connection, machine: Machine) -> bool:
+        opened_ns = connection.opened_ns
+        if self.world.now_ns - max(opened_ns, machine.booted_ns) >= _PROVEN_NS:
+            return True
+        if machine.booted_ns > opened_ns:
+            return False
+        until_ns = opened_ns + _TOLD_NS
+        is_disturbed = any(
+            each.from_ns <= until_ns and each.until_ns + _TOLD_NS >= opened_ns
+            for each in self.excuses.disturbances
+            if _disturbs(each)
+        )
+        return not is_disturbed and not any(opened_ns - _TOLD_NS <= at_ns <= until_ns for at_ns in self._changed_ns)
+
+
+def _disturbs(disturbance: Disturbance) -> bool:
+    """Whether a fault may keep two conntrackds from telling each other."""
+    match disturbance.step:
+        case Network() | CutCable() | PowerOff() | Crash(process="conntrackd") | Pause(process="conntrackd" | "all"):
+            return True
+        case _:
+            return False
+
+
+def _is_ready(machine: Machine) -> bool:
+    agent = machine.agent
+    return agent is not None and agent.agent is not None and agent.agent.lacks() == ()

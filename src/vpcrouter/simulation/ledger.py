@@ -1,0 +1,104 @@
+"""What must stay of commands: `rejection`, `durable`, `replay`, `converged`.
+
+A rejected command changes nothing, an acknowledged one is there after every restart, the journal from its first record
+gives the state that the router has, and equal commands in equal order give equal configurations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from vpcrouter.errors import DamagedJournalError, JournalError
+from vpcrouter.journal import read_journal
+from vpcrouter.journal.snapshots import chain_at
+from vpcrouter.projections.digest import digest
+from vpcrouter.simulation.case import Submit
+from vpcrouter.simulation.findings import Findings
+from vpcrouter.state import Draft, State
+
+if TYPE_CHECKING:
+    from vpcrouter.simulation.machine import Machine
+
+
+@define
+class Ledger:
+    """What was answered, by router."""
+
+    findings: Findings
+    order: dict[str, list[str]] = field(factory=dict)
+    """The commands that were answered, in their order."""
+    _durable: dict[str, tuple[int, bytes]] = field(factory=dict)
+    _state_then: dict[str, State | None] = field(factory=dict)
+
+    def answered(self, machine: Machine, step: Submit, results: Sequence[Mapping[str, Any]]) -> None:
+        """A router has answered."""
+        name = machine.name
+        order = self.order.setdefault(name, [])
+        if not order or order[-1] != step.name:
+            order.append(step.name)
+        agent = machine.agent
+        if agent is None or agent.router is None:
+            return
+        router = agent.router
+        if all(line["status"] == "rejected" for line in results):
+            if name in self._state_then and self._state_then[name] is not router.state:
+                self.findings.violate("rejection", f"{name}: {step.name} was rejected, and the state is another one")
+        elif any(line["status"] == "accepted" for line in results):
+            self._durable[name] = (router.journal.seq, router.journal.chain)
+        self._state_then[name] = router.state
+
+    def opened(self, machine: Machine) -> None:
+        """An agent has opened its journal."""
+        self._state_then.pop(machine.name, None)
+        self.check_durable(machine)
+
+    def check_durable(self, machine: Machine) -> None:
+        """Whether what was acknowledged last is on the disk."""
+        if machine.name not in self._durable:
+            return
+        seq, chain = self._durable[machine.name]
+        try:
+            found = chain_at(machine.directory, seq)
+        except JournalError as error:
+            self.findings.violate("durable", f"{machine.name}: the journal cannot be read: {error.what}")
+            return
+        if found is None:
+            self.findings.violate("durable", f"{machine.name}: record {seq} was acknowledged, and is gone")
+        elif found != chain:
+            self.findings.violate("durable", f"{machine.name}: record {seq} is another one than was acknowledged")
+
+    def check_replay(self, machine: Machine) -> None:
+        """Whether the whole journal tells of the state."""
+        draft = Draft(State())
+        try:
+            for record in read_journal(machine.directory, 0):
+                draft.apply(record.event)
+        except DamagedJournalError as error:
+            self.findings.violate("durable", f"{machine.name}: the journal cannot be read: {error.what}")
+            return
+        except JournalError:
+            return  # of a router that never came to have one
+        router = None if machine.agent is None else machine.agent.router
+        if router is None:
+            return
+        told = draft.finish()
+        if digest(told) != router.digest or told != router.state:
+            self.findings.violate("replay", f"{machine.name}: the journal tells another state than the router has")
+
+    def check_converged(self, statuses: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """Whether both came to the same."""
+        digests = {status["digest"] for status in statuses.values() if status is not None}
+        if self.gave_both_the_same():
+            if len(digests) > 1:
+                self.findings.violate("converged", "the same commands in the same order gave different configurations")
+            carriers = {status["interface"] for status in statuses.values() if status is not None}
+            if len(carriers) > 1:
+                self.findings.violate("converged", f"the carriers are different: {sorted(map(str, carriers))}")
+
+    def gave_both_the_same(self) -> bool:
+        """Whether all routers got the same commands in the same order."""
+        first, *others = self.order.values()
+        return all(other == first for other in others)

@@ -1,0 +1,108 @@
+"""The ways out of a pair: which gateways both routers have, who answers for each, and whether a packet gets out there.
+
+Reads what the real code and the models show; changes nothing. A guest sends to whoever last said to be its gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from vpcrouter.simulation.network import Networks
+from vpcrouter.state import State
+from vpcrouter.values.desired import InterfaceAddress
+from vpcrouter.values.networks import prefix_length
+
+if TYPE_CHECKING:
+    from vpcrouter.simulation.machine import Machine
+
+
+@define
+class Ways:
+    """Of the tiers that both routers have."""
+
+    networks: Networks
+    owners: dict[InterfaceAddress, Machine] = field(factory=dict)
+    """Who has last said to be that address."""
+    _known: tuple[tuple[State | None, ...], Mapping[str, InterfaceAddress]] = ((), {})
+    """The gateways, and of which states they are."""
+
+    def announced(self, machine: Machine, addresses: Iterable[InterfaceAddress]) -> bool:
+        """A machine says that these addresses are its; whether that is new of one of them."""
+        new = [each for each in addresses if self.owners.get(each) is not machine]
+        self.owners.update(dict.fromkeys(new, machine))
+        return bool(new)
+
+    def gateways(self) -> Mapping[str, InterfaceAddress]:
+        """By device; those of before while an agent is not there, none where a router is not one of a pair."""
+        states = tuple(state_of(machine) for machine in self.networks.machines)
+        if None in states:
+            return self._known[1]
+        if len(states) != len(self._known[0]) or any(one is not other for one, other in zip(states, self._known[0])):  # noqa: B905
+            self._known = states, _shared([state for state in states if state is not None])
+        return self._known[1]
+
+    def is_served(self, gateway: InterfaceAddress) -> bool:
+        """Whether a guest's packet finds its way: to whoever last said to be the gateway, and out of there."""
+        owner = self.owners.get(gateway)
+        if owner is None or not self.networks.is_linked(owner, gateway.device):
+            return False
+        if gateway not in owner.kernel.addresses:
+            return False
+        state = state_of(owner)
+        if state is not None and state.public_addresses:
+            ways = {each.route.network for each in owner.kernel.routes if each.route.device.startswith("eth")}
+            if not ("0.0.0.0/0" in ways or {"0.0.0.0/1", "128.0.0.0/1"} <= ways):
+                return False
+            return self.networks.is_linked(owner, "eth1")
+        return True
+
+    def holders(self) -> list[Machine]:
+        """The machines that hold a gateway of a tier that both have."""
+        gateways = set(self.gateways().values())
+        return [
+            machine
+            for machine in self.networks.machines
+            if machine.is_on and not gateways.isdisjoint(machine.kernel.addresses)
+        ]
+
+    def hear_each_other(self) -> bool:
+        """Whether both keepaliveds run, and nothing keeps them from hearing each other on some tier of both."""
+        machines, networks = self.networks.machines, self.networks
+        if networks.loss or networks.delay_ns:
+            return False
+        for machine in machines:
+            keepalived = machine.keepalived
+            if keepalived is None or keepalived.is_stopped or keepalived.is_dead:
+                return False
+        return any(all(networks.is_linked(machine, device) for machine in machines) for device in self.gateways())
+
+
+def state_of(machine: Machine) -> State | None:
+    """What its agent has in its journal; None while there is none."""
+    agent = machine.agent
+    return None if agent is None or agent.router is None else agent.router.state
+
+
+def is_redundant(state: State) -> bool:
+    """Whether it is one of a pair's."""
+    return state.router is not None and state.router.redundant
+
+
+def _shared(states: list[State]) -> dict[str, InterfaceAddress]:
+    if not all(is_redundant(state) for state in states):
+        return {}
+    first, *others = states
+    return {
+        device: InterfaceAddress(device=device, address=f"{tier.gateway}/{prefix_length(tier.network)}")
+        for device, tier in first.tiers.items()
+        if tier.is_gateway and all(_has(other, device, tier.network) for other in others)
+    }
+
+
+def _has(state: State, device: str, network: str) -> bool:
+    """The same tier: two that were told of different ones on one device have none in common there."""
+    tier = state.tiers.get(device)
+    return tier is not None and tier.network == network
