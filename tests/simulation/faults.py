@@ -135,6 +135,19 @@ def ready_without_the_old_connections(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ConnectionComparison, "missing", 0)
 
 
+def ipv6_gateways_are_the_agents(patch: pytest.MonkeyPatch) -> None:
+    """Keepalived has the IPv4 addresses only; the others follow by way of the agent."""
+    make = keepalived.instances
+
+    def instances(*args: Any) -> tuple[Any, ...]:
+        return tuple(
+            evolve(each, carried=tuple(address for address in each.carried if ":" not in address.address))
+            for each in make(*args)
+        )
+
+    patch.setattr(keepalived, "instances", instances)
+
+
 FAULTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
     each.__name__: each
     for each in (
@@ -149,5 +162,6 @@ FAULTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
         role_restored_from_the_journal,
         stale_snapshot_accepted,
         ready_without_the_old_connections,
+        ipv6_gateways_are_the_agents,
     )
 }

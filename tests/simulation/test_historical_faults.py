@@ -35,6 +35,7 @@ RULES = {
     "role_restored_from_the_journal": {"role"},
     "stale_snapshot_accepted": {"replay"},
     "ready_without_the_old_connections": {"connections"},
+    "ipv6_gateways_are_the_agents": {"traffic", "served"},
 }
 """What each of them breaks; nothing else counts."""
 KINDS = {

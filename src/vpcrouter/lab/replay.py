@@ -34,6 +34,16 @@ NOTICED_S = 2.0
 
 
 @frozen(kw_only=True)
+class Start:
+    """An agent was started again."""
+
+    router: str
+    began_ms: float
+    took_ms: float
+    """Until it answered."""
+
+
+@frozen(kw_only=True)
 class Replayed:
     """What the laboratory made of a case. Times count as in the case."""
 
@@ -45,6 +55,7 @@ class Replayed:
     rests: bool
     """In the end there was one master and one backup, both settled."""
     digests: tuple[str, ...]
+    starts: tuple[Start, ...] = ()
 
 
 def replay(laboratory: Laboratory, case: Case) -> Replayed:
@@ -52,13 +63,21 @@ def replay(laboratory: Laboratory, case: Case) -> Replayed:
     began, began_ns = time.monotonic() - LEAD_MS / 1000, time.time_ns() - LEAD_MS * 1_000_000
     rejected: list[str] = []
     left_out: list[str] = []
+    starts: list[Start] = []
+    starting: list[threading.Thread] = []
+
+    def start(router: str) -> None:
+        """No step waits for it."""
+        starting.append(threading.Thread(target=_start, args=(laboratory, began, starts, router)))
+        starting[-1].start()
+
     threads = [threading.Thread(target=_submit, args=(laboratory, case, router, began, rejected)) for router in ROUTERS]
     for thread in threads:
         thread.start()
-    for at_ms, work in sorted(_faults(laboratory, case, left_out), key=lambda each: each[0]):
+    for at_ms, work in sorted(_faults(laboratory, case, left_out, start), key=lambda each: each[0]):
         _sleep_until(began + at_ms / 1000)
         work()
-    for thread in threads:
+    for thread in (*threads, *starting):
         thread.join()
     # What has just happened may not be known yet, and an old word of both would look like rest.
     time.sleep(NOTICED_S)
@@ -70,6 +89,7 @@ def replay(laboratory: Laboratory, case: Case) -> Replayed:
         left_out=tuple(left_out),
         rests=rests,
         digests=tuple(str(each.get("digest")) for each in status.values()),
+        starts=tuple(starts),
     )
 
 
@@ -94,7 +114,9 @@ def _ask(laboratory: Laboratory, step: Submit) -> Sequence[dict[str, Any]]:
             time.sleep(0.1)
 
 
-def _faults(laboratory: Laboratory, case: Case, left_out: list[str]) -> list[tuple[int, Callable[[], object]]]:
+def _faults(
+    laboratory: Laboratory, case: Case, left_out: list[str], start: Callable[[str], None]
+) -> list[tuple[int, Callable[[], object]]]:
     """What is to be done when; each fault may have an end of its own."""
     work: list[tuple[int, Callable[[], object]]] = []
     for step in case.faults:
@@ -107,7 +129,7 @@ def _faults(laboratory: Laboratory, case: Case, left_out: list[str]) -> list[tup
             case Crash():
                 work.append((step.at_ms, partial(_signal, laboratory, step, signal.SIGKILL)))
                 if step.process == "agent":
-                    work.append((step.at_ms + round(RESTART_S * 1000), partial(_start, laboratory, step)))
+                    work.append((step.at_ms + round(RESTART_S * 1000), partial(start, step.router)))
             case Pause() if step.process != "all":
                 work.append((step.at_ms, partial(_signal, laboratory, step, signal.SIGSTOP)))
                 work.append((step.at_ms + step.for_ms, partial(_signal, laboratory, step, signal.SIGCONT)))
@@ -126,8 +148,11 @@ def _cut(laboratory: Laboratory, step: CutCable, device: str) -> None:
     laboratory.cut(step.router, device, silent=step.how == "silent")
 
 
-def _start(laboratory: Laboratory, step: Crash) -> None:
-    laboratory.machines[step.router].start(laboratory.record.advertisement_ms)
+def _start(laboratory: Laboratory, began: float, starts: list[Start], router: str) -> None:
+    machine, now = laboratory.machines[router], time.monotonic()
+    machine.wait_until_it_answers(machine.start(laboratory.record.advertisement_ms))
+    took_s = time.monotonic() - now
+    starts.append(Start(router=router, began_ms=(now - began) * 1000, took_ms=took_s * 1000))
 
 
 def _signal(laboratory: Laboratory, step: Crash | Pause, number: int) -> None:

@@ -35,7 +35,7 @@ _SPREAD = 0x9E3779B1
 @frozen(kw_only=True)
 class _Connection:
     number: int
-    tier: str
+    way: str
     opened_ns: int
 
 
@@ -53,7 +53,7 @@ class Guests:
     _opened: int = 0
     _next_ns: int = 0
     _by: dict[str, str] = field(factory=dict)
-    """The machine that serves each tier."""
+    """The machine that serves each of them."""
     _ready: frozenset[str] = frozenset()
     """The machines that said a moment ago that they are ready."""
     _synchronisers: dict[str, object] = field(factory=dict)
@@ -67,27 +67,27 @@ class Guests:
         self._ready = frozenset(machine.name for machine in self.ways.networks.machines if _is_ready(machine))
         if self.world.now_ns >= self._next_ns and len(self._open) < _MOST:
             self._next_ns = self.world.now_ns + _EVERY_NS
-            for device, gateway in self.ways.gateways().items():
-                if device in self._by and self.ways.is_served(gateway):
-                    self._connect(self.ways.owners[gateway], device)
+            for way, gateway in self.ways.gateways().items():
+                if way in self._by and self.ways.is_served(gateway):
+                    self._connect(self.ways.owners[gateway], way)
 
-    def _connect(self, machine: Machine, device: str) -> None:
+    def _connect(self, machine: Machine, way: str) -> None:
         self._opened += 1
-        connection = _Connection(number=self._opened * _SPREAD & 0xFFFFFFFF, tier=device, opened_ns=self.world.now_ns)
+        connection = _Connection(number=self._opened * _SPREAD & 0xFFFFFFFF, way=way, opened_ns=self.world.now_ns)
         self._open.append(connection)
         machine.connect(connection.number)
 
     def look(self) -> None:
         """Somebody else may serve."""
         self._note_synchronisers()
-        for device, gateway in self.ways.gateways().items():
+        for way, gateway in self.ways.gateways().items():
             if not self.ways.is_served(gateway):
                 continue
             machine = self.ways.owners[gateway]
-            if self._by.get(device, machine.name) != machine.name:
-                self._judge(machine, device)
-            self._by[device] = machine.name
-        self._open = [each for each in self._open if each.tier in self.ways.gateways()]
+            if self._by.get(way, machine.name) != machine.name:
+                self._judge(machine, way)
+            self._by[way] = machine.name
+        self._open = [each for each in self._open if each.way in self.ways.gateways()]
 
     def _note_synchronisers(self) -> None:
         for machine in self.ways.networks.machines:
@@ -96,9 +96,9 @@ class Guests:
                 self._synchronisers[machine.name] = now
                 self._changed_ns.append(self.world.now_ns)
 
-    def _judge(self, machine: Machine, device: str) -> None:
+    def _judge(self, machine: Machine, way: str) -> None:
         """This machine serves now: what its guests have opened goes on by way of it, or not at all."""
-        gone = [each for each in self._open if each.tier == device and each.number not in machine.connections]
+        gone = [each for each in self._open if each.way == way and each.number not in machine.connections]
         self._open = [each for each in self._open if each not in gone]
         self.lost += len(gone)
         promised = [each for each in gone if machine.name in self._ready and self._is_promised(each, machine)]
@@ -106,7 +106,7 @@ class Guests:
             ages = ", ".join(f"{(self.world.now_ns - each.opened_ns) / MS:.0f}" for each in promised[:4])
             self.findings.violate(
                 "connections",
-                f"{machine.name} was ready, serves {device} since {self.world.now_ns / MS:.0f} ms and does not know"
+                f"{machine.name} was ready, serves {way} since {self.world.now_ns / MS:.0f} ms and does not know"
                 f" connections of {ages} ms",
             )
 

@@ -50,6 +50,7 @@ from vpcrouter.values.config import (
     StaticNat,
     StaticRoute,
     Tier,
+    TierIpv6,
 )
 
 BASE_MS = 300
@@ -109,10 +110,10 @@ def public(last: int) -> Command:
     return _for_both(f"public-{last}", lambda _: commands.ChangePublicAddresses(put=put))
 
 
-def add_tier(number: int) -> Command:
-    """The tier on ethN."""
+def add_tier(number: int, *, ipv6: bool = False) -> Command:
+    """The tier on ethN; with `ipv6` it has that too, and a way out for it."""
     return _for_both(
-        f"add-eth{number}",
+        f"add-eth{number}-with-ipv6" if ipv6 else f"add-eth{number}",
         lambda own: commands.PutTier(
             tier=Tier(
                 device=f"eth{number}",
@@ -124,8 +125,21 @@ def add_tier(number: int) -> Command:
                 resolvers=("203.0.113.53",),
                 mtu=1500,
                 network_id=200 + number,
+                ipv6=_ipv6(number, own) if ipv6 else None,
             )
         ),
+    )
+
+
+def _ipv6(number: int, own: int) -> TierIpv6:
+    return TierIpv6(
+        network=f"2001:db8:{number}::/64",
+        gateway=f"2001:db8:{number}::1",
+        address=f"2001:db8:{number}::{own}",
+        resolvers=("2001:db8::53",),
+        public_network="2001:db8:100::/64",
+        public_gateway="2001:db8:100::1",
+        public_address=f"2001:db8:100::{number}0",
     )
 
 
@@ -226,6 +240,7 @@ _KINDS: tuple[Callable[[int, int], Command], ...] = (
     lambda _, kind: public(11 + kind),
     _malformed,
     _conflicting,
+    lambda number, _: add_tier(number, ipv6=True),
 )
 
 
@@ -376,7 +391,8 @@ def cases(
     """
     timing = draw(timings())
     if burst is None:
-        base = [boot(), public(10), *(add_tier(n) for n in sorted(draw(st.sets(st.sampled_from(_TIERS), min_size=1))))]
+        ipv6, tiers = draw(st.sampled_from((False, False, True))), draw(st.sets(st.sampled_from(_TIERS), min_size=1))
+        base = [boot(), public(10), *(add_tier(number, ipv6=ipv6) for number in sorted(tiers))]
         if common_tier:
             base.append(add_tier(8))
         chosen = draw(st.lists(vpc_commands(), max_size=most_commands))

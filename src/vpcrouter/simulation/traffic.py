@@ -20,45 +20,45 @@ class Traffic:
     findings: Findings
     outages: list[Outage] = field(factory=list)
     _up: dict[str, int] = field(factory=dict)
-    """Tiers with service, and since when."""
+    """Ways with service, and since when."""
     _down: dict[str, int] = field(factory=dict)
-    """Tiers that had service and have none, and since when."""
+    """Ways that had service and have none, and since when."""
 
     def look(self) -> None:
         """Something may have changed."""
         now = self.world.now_ns
         gateways = self.ways.gateways()
-        for device in [*self._up, *self._down]:
-            if device not in gateways:
-                self._up.pop(device, None)
-                self._down.pop(device, None)
-        for device, gateway in gateways.items():
+        for way in [*self._up, *self._down]:
+            if way not in gateways:
+                self._up.pop(way, None)
+                self._down.pop(way, None)
+        for way, gateway in gateways.items():
             if self.ways.is_served(gateway):
-                since = self._down.pop(device, None)
+                since = self._down.pop(way, None)
                 if since is not None:
-                    self._outage(device, since, now)
-                    self._up[device] = now
-                self._up.setdefault(device, now)
-            elif device in self._up:
-                del self._up[device]
-                self._down[device] = now
+                    self._outage(way, since, now)
+                    self._up[way] = now
+                self._up.setdefault(way, now)
+            elif way in self._up:
+                del self._up[way]
+                self._down[way] = now
 
     def finish(self) -> None:
         """The end: what goes on now has lasted until now."""
-        for device, since in self._down.items():
-            self._outage(device, since, self.world.now_ns)
+        for way, since in self._down.items():
+            self._outage(way, since, self.world.now_ns)
 
-    def _outage(self, device: str, since_ns: int, until_ns: int) -> None:
+    def _outage(self, way: str, since_ns: int, until_ns: int) -> None:
         if until_ns == since_ns:
             return
-        excused_ns = self.excuses.excused_ns(device, since_ns)
+        excused_ns = self.excuses.excused_ns(way.partition(" ")[0], since_ns)
         length_ms = round((until_ns - since_ns) / MS, 2)
         is_excused = until_ns - since_ns <= excused_ns
         self.outages.append(
-            Outage(tier=device, from_ms=round(since_ns / MS, 2), length_ms=length_ms, is_excused=is_excused)
+            Outage(tier=way, from_ms=round(since_ns / MS, 2), length_ms=length_ms, is_excused=is_excused)
         )
         if not is_excused:
-            what = f"guests of {device} had no way out for {length_ms:g} ms from {since_ns / MS:.1f} ms on"
+            what = f"guests of {way} had no way out for {length_ms:g} ms from {since_ns / MS:.1f} ms on"
             if excused_ns:
                 what += f", and faults excuse {excused_ns / MS:.0f} ms"
             self.findings.violate("traffic", what)

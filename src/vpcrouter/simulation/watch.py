@@ -178,9 +178,9 @@ class Watch:
         if sorted(roles.values()) != ["backup", "master"]:
             said = ", ".join(f"{name} is {role}" for name, role in roles.items())
             self.findings.violate("served", f"one master and one backup are due: {said}")
-        for device, gateway in gateways.items():
+        for way, gateway in gateways.items():
             if not self.ways.is_served(gateway):
-                self.findings.violate("served", f"guests of {device} have no way out")
+                self.findings.violate("served", f"guests of {way} have no way out")
         if len(self.ways.holders()) > 1:
             self.findings.violate("one master", "both routers hold the gateways, and everything is at rest")
 

@@ -13,7 +13,7 @@ from attrs import define, field
 from vpcrouter.simulation.network import Networks
 from vpcrouter.state import State
 from vpcrouter.values.desired import InterfaceAddress
-from vpcrouter.values.networks import prefix_length
+from vpcrouter.values.networks import ROUTER_LINK_LOCAL, is_ipv6, prefix_length
 
 if TYPE_CHECKING:
     from vpcrouter.simulation.machine import Machine
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @define
 class Ways:
-    """Of the tiers that both routers have."""
+    """Of the tiers that both routers have; a tier with IPv6 has two."""
 
     networks: Networks
     owners: dict[InterfaceAddress, Machine] = field(factory=dict)
@@ -36,7 +36,10 @@ class Ways:
         return bool(new)
 
     def gateways(self) -> Mapping[str, InterfaceAddress]:
-        """By device; those of before while an agent is not there, none where a router is not one of a pair."""
+        """By the way's name, `eth2` or `eth2 IPv6`; those of before while an agent is not there.
+
+        None where a router is not one of a pair.
+        """
         states = tuple(state_of(machine) for machine in self.networks.machines)
         if None in states:
             return self._known[1]
@@ -52,12 +55,17 @@ class Ways:
         if gateway not in owner.kernel.addresses:
             return False
         state = state_of(owner)
-        if state is not None and state.public_addresses:
-            ways = {each.route.network for each in owner.kernel.routes if each.route.device.startswith("eth")}
-            if not ("0.0.0.0/0" in ways or {"0.0.0.0/1", "128.0.0.0/1"} <= ways):
-                return False
-            return self.networks.is_linked(owner, "eth1")
-        return True
+        if state is None:
+            return True
+        if is_ipv6(gateway.address):
+            is_public = any(tier.ipv6 is not None and tier.ipv6.public_gateway for tier in state.tiers.values())
+            everything = ("::/0",), ("::/1", "8000::/1")
+        else:
+            is_public, everything = True, (("0.0.0.0/0",), ("0.0.0.0/1", "128.0.0.0/1"))
+        if not (state.public_addresses and is_public):
+            return True
+        led = {each.route.network for each in owner.kernel.routes if each.route.device.startswith("eth")}
+        return any(led.issuperset(each) for each in everything) and self.networks.is_linked(owner, "eth1")
 
     def holders(self) -> list[Machine]:
         """The machines that hold a gateway of a tier that both have."""
@@ -77,7 +85,8 @@ class Ways:
             keepalived = machine.keepalived
             if keepalived is None or keepalived.is_stopped or keepalived.is_dead:
                 return False
-        return any(all(networks.is_linked(machine, device) for machine in machines) for device in self.gateways())
+        devices = {each.device for each in self.gateways().values()}
+        return any(all(networks.is_linked(machine, device) for machine in machines) for device in devices)
 
 
 def state_of(machine: Machine) -> State | None:
@@ -95,11 +104,14 @@ def _shared(states: list[State]) -> dict[str, InterfaceAddress]:
     if not all(is_redundant(state) for state in states):
         return {}
     first, *others = states
-    return {
-        device: InterfaceAddress(device=device, address=f"{tier.gateway}/{prefix_length(tier.network)}")
-        for device, tier in first.tiers.items()
-        if tier.is_gateway and all(_has(other, device, tier.network) for other in others)
-    }
+    found = {}
+    for device, tier in first.tiers.items():
+        if not (tier.is_gateway and all(_has(other, device, tier.network) for other in others)):
+            continue
+        found[device] = InterfaceAddress(device=device, address=f"{tier.gateway}/{prefix_length(tier.network)}")
+        if all(state.tiers[device].ipv6 is not None for state in states):
+            found[f"{device} IPv6"] = InterfaceAddress(device=device, address=f"{ROUTER_LINK_LOCAL}/64")
+    return found
 
 
 def _has(state: State, device: str, network: str) -> bool:
