@@ -24,6 +24,7 @@ from vpcrouter.machines.role import Report
 from vpcrouter.router import Router, replay
 from vpcrouter.state_codec import pack_state
 from vpcrouter.values.fields import device_number
+from vpcrouter.values.role import Role
 
 # The package has functions of these names.
 keepalived: Any = import_module("vpcrouter.materialise.keepalived")
@@ -148,6 +149,17 @@ def ipv6_gateways_are_the_agents(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(keepalived, "instances", instances)
 
 
+def addresses_put_by_the_agent_of_a_new_master(patch: pytest.MonkeyPatch) -> None:
+    """A backup's keepalived has no addresses: they come when its agent has heard of the role."""
+    make = keepalived.instances
+
+    def instances(config: Any, placement: Any, election: Any, role: Role) -> tuple[Any, ...]:
+        made = make(config, placement, election, role)
+        return made if role is not Role.BACKUP else tuple(evolve(each, carried=(), routes=()) for each in made)
+
+    patch.setattr(keepalived, "instances", instances)
+
+
 FAULTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
     each.__name__: each
     for each in (
@@ -163,5 +175,6 @@ FAULTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
         stale_snapshot_accepted,
         ready_without_the_old_connections,
         ipv6_gateways_are_the_agents,
+        addresses_put_by_the_agent_of_a_new_master,
     )
 }

@@ -36,6 +36,7 @@ RULES = {
     "stale_snapshot_accepted": {"replay"},
     "ready_without_the_old_connections": {"connections"},
     "ipv6_gateways_are_the_agents": {"traffic", "served"},
+    "addresses_put_by_the_agent_of_a_new_master": {"traffic"},
 }
 """What each of them breaks; nothing else counts."""
 KINDS = {
@@ -45,6 +46,7 @@ KINDS = {
     "role_restored_from_the_journal": ("power", "crash"),
     "stale_snapshot_accepted": ("snapshot", "agent"),
     "ready_without_the_old_connections": ("power", "crash"),
+    "addresses_put_by_the_agent_of_a_new_master": ("power", "agent"),
 }
 """The faults that are drawn; for the others there are none but the burst."""
 

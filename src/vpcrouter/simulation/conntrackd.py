@@ -37,7 +37,7 @@ class Conntrackd(Process):
         self._source, self._device = ("", "") if found is None else found.groups()
         self._cache: set[int] = set()
         self._unacknowledged: set[int] = set()
-        self._is_sending = False
+        self._is_repeating = False
         self._is_ready = False
         self.world.after(READY_NS, lambda: self.enter(self._start))
 
@@ -74,22 +74,28 @@ class Conntrackd(Process):
     # On the wire --------------------------------------------------------------------------------
 
     def _share(self, connections: Iterable[int]) -> None:
-        self._unacknowledged.update(connections)
-        if not self._is_sending:
-            self._send_all()
+        told = frozenset(connections)
+        self._unacknowledged |= told
+        self._tell(told)
+        if not self._is_repeating:
+            self._is_repeating = True
+            self._later()
 
-    def _send_all(self) -> None:
-        self._is_sending = bool(self._unacknowledged)
-        if not self._is_sending:
-            return
-        told = frozenset(self._unacknowledged)
+    def _repeat(self) -> None:
+        self._is_repeating = bool(self._unacknowledged)
+        if self._is_repeating:
+            self._tell(frozenset(self._unacknowledged))
+            self._later()
 
+    def _later(self) -> None:
+        self.world.after(AGAIN_NS, lambda: self.enter(self._repeat))
+
+    def _tell(self, told: frozenset[int]) -> None:
         def arrived(peer: Conntrackd) -> None:
             peer._machine.connections.update(told)
             self._unacknowledged -= told
 
         self._send(lambda peer: peer.enter(lambda: arrived(peer)))
-        self.world.after(AGAIN_NS, lambda: self.enter(self._send_all))
 
     def _send(self, deliver: Callable[[Conntrackd], None]) -> None:
         sender = place(self._machine, self._device, self._source)

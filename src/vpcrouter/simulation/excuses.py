@@ -15,6 +15,10 @@ from vpcrouter.simulation.world import MS
 
 _EFFECT_NS = 1_000 * MS
 """A command has its effect within this time, unless a fault delays it."""
+_NEAR_NS = 1_000 * MS
+_CALM_NS = 2_000 * MS
+"""What is longer ago than this has no part in an outage."""
+_AT_ONCE_NS = 30 * MS
 _TOUCHED_NS = 3_000 * MS
 """What a command touches may be without service for so long."""
 
@@ -67,8 +71,10 @@ class Excuses:
         """A command was handed in or answered now."""
         self._touched += [(now_ns, device) for device in touched_by(text)]
 
-    def excused_ns(self, device: str, since_ns: int) -> int:
-        """How long an outage that began then may be."""
+    def excused_ns(self, device: str, since_ns: int, fit: frozenset[str] = frozenset()) -> int:
+        """How long an outage that began then may be, when these machines were fit to serve."""
+        if (cause := self._only_cause(since_ns)) is not None and fit - {cause.step.router}:
+            return 7 * self.interval_ns // 2  # three of them and a skew (RFC 9568, 6.1), and no agent takes part
         hindered_ns = sum(
             (_hinders_repair_ms(each.step) * MS + each.until_ns - each.from_ns)
             for each in self.disturbances
@@ -86,6 +92,38 @@ class Excuses:
             if touched in (device, "all") and at_ns - MS <= since_ns <= at_ns + _EFFECT_NS + hindered_ns:
                 allowed = max(allowed, _TOUCHED_NS)
         return allowed
+
+    def _only_cause(self, since_ns: int) -> Disturbance | None:
+        """The crash of a router with which an outage began, if nothing else went on around that."""
+        near = [
+            each
+            for each in self.disturbances
+            if not _is_of_agent(each.step)
+            and each.from_ns <= since_ns + _NEAR_NS
+            and since_ns <= each.until_ns + _CALM_NS
+        ]
+        if any(since_ns - _CALM_NS <= at_ns <= since_ns + _NEAR_NS for at_ns, _ in self._touched) or len(near) != 1:
+            return None
+        (cause,) = near
+        return cause if _is_crash(cause.step) and 0 <= since_ns - cause.from_ns <= _AT_ONCE_NS else None
+
+
+def _is_of_agent(step: Step) -> bool:
+    """What concerns nobody but an agent, and so no failover."""
+    match step:
+        case Crash(process="agent") | Pause(process="agent"):
+            return True
+        case _:
+            return False
+
+
+def _is_crash(step: Step) -> bool:
+    """Whether a router is gone with it at once, for its peer too."""
+    match step:
+        case PowerOff() | Crash(process="keepalived") | CutCable(device="all"):
+            return True
+        case _:
+            return False
 
 
 @lru_cache(maxsize=1024)

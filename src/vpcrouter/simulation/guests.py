@@ -54,8 +54,6 @@ class Guests:
     _next_ns: int = 0
     _by: dict[str, str] = field(factory=dict)
     """The machine that serves each of them."""
-    _ready: frozenset[str] = frozenset()
-    """The machines that said a moment ago that they are ready."""
     _synchronisers: dict[str, object] = field(factory=dict)
     """The conntrackd of each machine."""
     _changed_ns: list[int] = field(factory=list)
@@ -64,7 +62,6 @@ class Guests:
     def tick(self) -> None:
         """Time has passed."""
         self._note_synchronisers()
-        self._ready = frozenset(machine.name for machine in self.ways.networks.machines if _is_ready(machine))
         if self.world.now_ns >= self._next_ns and len(self._open) < _MOST:
             self._next_ns = self.world.now_ns + _EVERY_NS
             for way, gateway in self.ways.gateways().items():
@@ -101,7 +98,7 @@ class Guests:
         gone = [each for each in self._open if each.way == way and each.number not in machine.connections]
         self._open = [each for each in self._open if each not in gone]
         self.lost += len(gone)
-        promised = [each for each in gone if machine.name in self._ready and self._is_promised(each, machine)]
+        promised = [each for each in gone if machine.name in self.ways.ready and self._is_promised(each, machine)]
         if promised:
             ages = ", ".join(f"{(self.world.now_ns - each.opened_ns) / MS:.0f}" for each in promised[:4])
             self.findings.violate(
@@ -112,6 +109,8 @@ class Guests:
 
     def _is_promised(self, connection: _Connection, machine: Machine) -> bool:
         opened_ns = connection.opened_ns
+        if self.world.now_ns - opened_ns < _TOLD_NS:
+            return False
         if self.world.now_ns - max(opened_ns, machine.booted_ns) >= _PROVEN_NS:
             return True
         if machine.booted_ns > opened_ns:
@@ -132,8 +131,3 @@ def _disturbs(disturbance: Disturbance) -> bool:
             return True
         case _:
             return False
-
-
-def _is_ready(machine: Machine) -> bool:
-    agent = machine.agent
-    return agent is not None and agent.agent is not None and agent.agent.lacks() == ()

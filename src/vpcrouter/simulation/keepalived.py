@@ -369,7 +369,7 @@ class Keepalived(Process):
         self._after(self._file.refresh_ns or SECOND, self._refresh)
 
     def _announce_again(self, each: _Running) -> None:
-        if each.state is State.MASTER:
+        if each.state is State.MASTER and not self._is_ending:  # one that ends says nothing more (measured)
             self._announce(each)
 
     def _announce(self, each: _Running) -> None:

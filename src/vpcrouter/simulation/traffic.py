@@ -21,8 +21,8 @@ class Traffic:
     outages: list[Outage] = field(factory=list)
     _up: dict[str, int] = field(factory=dict)
     """Ways with service, and since when."""
-    _down: dict[str, int] = field(factory=dict)
-    """Ways that had service and have none, and since when."""
+    _down: dict[str, tuple[int, frozenset[str]]] = field(factory=dict)
+    """Ways that had service and have none, since when, and which machines were fit to give it then."""
 
     def look(self) -> None:
         """Something may have changed."""
@@ -34,24 +34,24 @@ class Traffic:
                 self._down.pop(way, None)
         for way, gateway in gateways.items():
             if self.ways.is_served(gateway):
-                since = self._down.pop(way, None)
-                if since is not None:
-                    self._outage(way, since, now)
+                began = self._down.pop(way, None)
+                if began is not None:
+                    self._outage(way, *began, now)
                     self._up[way] = now
                 self._up.setdefault(way, now)
             elif way in self._up:
                 del self._up[way]
-                self._down[way] = now
+                self._down[way] = now, self.ways.fit
 
     def finish(self) -> None:
         """The end: what goes on now has lasted until now."""
-        for way, since in self._down.items():
-            self._outage(way, since, self.world.now_ns)
+        for way, began in self._down.items():
+            self._outage(way, *began, self.world.now_ns)
 
-    def _outage(self, way: str, since_ns: int, until_ns: int) -> None:
+    def _outage(self, way: str, since_ns: int, fit: frozenset[str], until_ns: int) -> None:
         if until_ns == since_ns:
             return
-        excused_ns = self.excuses.excused_ns(way.partition(" ")[0], since_ns)
+        excused_ns = self.excuses.excused_ns(way.partition(" ")[0], since_ns, fit)
         length_ms = round((until_ns - since_ns) / MS, 2)
         is_excused = until_ns - since_ns <= excused_ns
         self.outages.append(

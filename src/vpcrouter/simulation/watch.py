@@ -136,6 +136,7 @@ class Watch:
             self.changed_ns = self._world.now_ns
         self._look()
         self.masters.look_at_roles()
+        self.ways.ask()
         self.guests.tick()
         self._world.after(_TICK_NS, self._tick)
 

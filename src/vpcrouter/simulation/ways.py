@@ -26,6 +26,10 @@ class Ways:
     networks: Networks
     owners: dict[InterfaceAddress, Machine] = field(factory=dict)
     """Who has last said to be that address."""
+    ready: frozenset[str] = frozenset()
+    """The machines whose agents said a moment ago that they are ready to take over."""
+    fit: frozenset[str] = frozenset()
+    """Those, and those that were ready when their agent died or was stopped: a failover needs no agent."""
     _known: tuple[tuple[State | None, ...], Mapping[str, InterfaceAddress]] = ((), {})
     """The gateways, and of which states they are."""
 
@@ -34,6 +38,13 @@ class Ways:
         new = [each for each in addresses if self.owners.get(each) is not machine]
         self.owners.update(dict.fromkeys(new, machine))
         return bool(new)
+
+    def ask(self) -> None:
+        """Ask the agents whether they are ready."""
+        machines = self.networks.machines
+        self.ready = frozenset(each.name for each in machines if _is_ready(each))
+        mute = {each.name for each in machines if each.is_on and (each.agent is None or each.agent.is_stopped)}
+        self.fit = self.ready | (self.fit & mute)
 
     def gateways(self) -> Mapping[str, InterfaceAddress]:
         """By the way's name, `eth2` or `eth2 IPv6`; those of before while an agent is not there.
@@ -87,6 +98,11 @@ class Ways:
                 return False
         devices = {each.device for each in self.gateways().values()}
         return any(all(networks.is_linked(machine, device) for machine in machines) for device in devices)
+
+
+def _is_ready(machine: Machine) -> bool:
+    agent = machine.agent
+    return agent is not None and agent.agent is not None and agent.agent.lacks() == ()
 
 
 def state_of(machine: Machine) -> State | None:
