@@ -174,6 +174,10 @@ class Host:
         found = (each for each in self._nftables.elements(table, places) if len(each) == 3 and each[0] in proven)
         return tuple(Place(device=device, address=address, mac=mac) for device, address, mac in found)
 
+    def find_peers(self, table: str, name: str) -> tuple[tuple[str, str], ...]:
+        """Devices and addresses that the loaded ruleset takes for the peer's by unicast; none without that set."""
+        return tuple((each[0], each[1]) for each in self._nftables.elements(table, name) if len(each) == 2)
+
     def wait(self, seconds: float) -> None:
         """Wait until keepalived or the kernel says something, `seconds` at most."""
         self._surroundings.wait_readable([self.notifications.fileno(), self.monitor.fileno()], seconds)

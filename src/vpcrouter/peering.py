@@ -29,15 +29,17 @@ _ANSWER_NS = 20_000_000
 class Peering:
     """The other router, as this one hears it."""
 
-    def __init__(self, surroundings: Surroundings = HERE) -> None:
+    def __init__(self, surroundings: Surroundings = HERE, *, by_unicast: bool = False) -> None:
         self._surroundings = surroundings
+        self._by_unicast = by_unicast
         self._sockets = surroundings.beacons()
         self._peer = PeerMachine(surroundings.random_bytes(_NONCE_BYTES))
-        self._whereabouts = WhereaboutsMachine()
+        self._whereabouts = WhereaboutsMachine(remembers=by_unicast)
         self._is_secret = False
         self._counted = b""
         """The peer's beacon that counted last: its copies come in by the other devices."""
         self._key = b""
+        self._electors: tuple[Elector, ...] = ()
         self._said: Saying | None = None
         self._said_ns = 0
         self._answered_ns = 0
@@ -50,7 +52,25 @@ class Peering:
     def listen(self, electors: Iterable[Elector], key: bytes, *, is_secret: bool) -> None:
         """Talk by these devices, with this key; unless it is secret, anybody may be the peer."""
         self._key, self._is_secret = key, is_secret
-        self._sockets.follow({each.device: each.source for each in electors})
+        self._electors = tuple(electors)
+        self._sockets.follow({each.device: each.source for each in self._electors}, self._addresses())
+
+    def _addresses(self) -> dict[str, tuple[str, ...]] | None:
+        """Whom to speak to, by device: where it was heard, and where it may be."""
+        if not self._by_unicast:
+            return None
+        heard = self.whereabouts.remembered
+        return {
+            each.device: tuple(
+                dict.fromkeys((*(address for device, address in heard if device == each.device), *each.listed))
+            )
+            for each in self._electors
+        }
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Devices on which it would be spoken to by unicast, and nobody knows at which address."""
+        return tuple(device for device, found in (self._addresses() or {}).items() if not found)
 
     def announce(self, saying: Saying) -> None:
         """Send what this router has to say, by every device."""
@@ -105,9 +125,9 @@ class Peering:
         if arrival.is_marked and arrival.datagram == self._counted:
             self._whereabouts.came(arrival.device, now_ns)
 
-    def recall(self, places: Sequence[Place]) -> None:
-        """What an earlier agent had found to be the peer's places."""
-        self._whereabouts.recall(places)
+    def recall(self, places: Sequence[Place], remembered: Sequence[tuple[str, str]] = ()) -> None:
+        """What an earlier agent had found to be the peer's places, and whom it spoke to by unicast."""
+        self._whereabouts.recall(places, remembered)
 
     @property
     def whereabouts(self) -> Whereabouts:

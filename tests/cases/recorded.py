@@ -5,6 +5,7 @@
     01-outcome.txt           one line for each command, and one for what it leaves waiting or takes along
     01-master/FILE           every generated file on the master
     01-backup.diff           how the files of the backup differ from the master's; no file: not at all
+    settings.json            settings of the machine that are others than the defaults, if there are any
     02-commands.jsonl        the next step; its 02-master.diff says what differs from the files of the step before
 
 Every output is compared, and an expectation without an output is a failure as well. Paths inside the files are those of
@@ -13,9 +14,11 @@ a router's own root.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from difflib import unified_diff
 from pathlib import Path
+from typing import Any
 
 from vpcrouter.decide import decide
 from vpcrouter.errors import CallerError
@@ -32,14 +35,14 @@ Files = Mapping[str, str]
 
 def outputs(case: Path) -> dict[str, str]:
     """Everything that comes of the case's commands, by its path in the folder."""
-    state, before = State(), None
+    state, before, settings = State(), None, read_settings(case / "settings.json")
     found: dict[str, str] = {}
     for commands in sorted(case.glob("[0-9][0-9]-commands.jsonl")):
         step = commands.name[:2]
         state, lines = run_commands(state, commands)
         found[f"{step}-outcome.txt"] = "".join(f"{line}\n" for line in lines)
-        master = render_files(materialise(state, Role.MASTER, Settings()))
-        backup = render_files(materialise(state, Role.BACKUP, Settings()))
+        master = render_files(materialise(state, Role.MASTER, settings))
+        backup = render_files(materialise(state, Role.BACKUP, settings))
         if before is None:
             found.update({f"{step}-master/{name}": content for name, content in master.items()})
         else:
@@ -49,12 +52,23 @@ def outputs(case: Path) -> dict[str, str]:
     return {name: content for name, content in found.items() if content}
 
 
+def read_settings(path: Path) -> Settings:
+    """The settings in a file; the defaults without one."""
+    if not path.exists():
+        return Settings()
+    found: dict[str, Any] = json.loads(path.read_text())
+    values: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in found.items()}
+    return Settings(**values)
+
+
 def recorded(case: Path) -> dict[str, str]:
     """What the folder says must come out."""
     return {
         str(path.relative_to(case)): path.read_text()
         for path in sorted(case.rglob("*"))
-        if path.is_file() and path.name != "about.txt" and not path.name.endswith("-commands.jsonl")
+        if path.is_file()
+        and path.name not in ("about.txt", "settings.json")
+        and not path.name.endswith("-commands.jsonl")
     }
 
 

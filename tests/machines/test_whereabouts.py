@@ -116,3 +116,16 @@ def test_whatever_happens_only_what_was_told_last_is_closed_and_only_what_is_clo
         assert set(found.places) == set(told.values())
         assert {told[device] for device in found.closed} == marked
         assert set(found.attended) <= set(found.closed)
+
+
+def test_by_unicast_it_is_spoken_to_where_it_was_last_also_where_it_is_no_more() -> None:
+    machine = WhereaboutsMachine(remembers=True)
+    machine.recall([], [("eth2", "10.1.2.8"), ("eth2", "10.1.2.9"), ("eth4", "10.1.4.3")])
+    known = (("eth2", "10.1.2.8"), ("eth2", "10.1.2.9"), ("eth4", "10.1.4.3"))
+    assert machine.now(NOW).remembered == known
+    machine.told([HERE, NEXT])
+    machine.told([NEXT])
+    told = (("eth2", "10.1.2.3"), ("eth3", "10.1.3.3"), ("eth4", "10.1.4.3"))
+    assert machine.now(NOW).remembered == machine.now(NOW + 2 * SILENT_NS).remembered == told
+    assert machine.now(NOW).places == (NEXT,)
+    assert proven(HERE).now(NOW).remembered == (), "by multicast there is no need"

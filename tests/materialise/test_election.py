@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from attrs import evolve
 
 from tests.materialise import vpc
+from vpcrouter.errors import MalformedInputError
 from vpcrouter.materialise import materialise
 from vpcrouter.values.carriage import Carriage, Elector
 from vpcrouter.values.desired import Desired, InterfaceAddress, Link
@@ -16,10 +18,15 @@ PAIR = vpc.state(tiers=[vpc.tier(2), vpc.tier(3), vpc.tier(4)], addresses=[vpc.p
 LOWEST, NEXT = sorted(PAIR.tiers)[:2]
 
 
-def desired(carriage: Carriage, *, without: str = "", role: Role = Role.MASTER) -> Desired:
+DEFAULTS = Settings()
+
+
+def desired(
+    carriage: Carriage, *, without: str = "", role: Role = Role.MASTER, settings: Settings = DEFAULTS
+) -> Desired:
     tiers = {device: tier for device, tier in PAIR.tiers.items() if device != without}
     released = PAIR.released | ({without} if without else set())
-    return materialise(evolve(PAIR, tiers=tiers, released=frozenset(released)), role, Settings(), carriage)
+    return materialise(evolve(PAIR, tiers=tiers, released=frozenset(released)), role, settings, carriage)
 
 
 def file_of(found: Desired, daemon: str) -> str:
@@ -113,3 +120,45 @@ def test_only_the_peer_s_places_on_devices_with_an_elector_are_in_the_ruleset() 
     assert elements(alone, "closed") == {f'"{device}"' for device in PAIR.tiers}
     assert (elements(alone, "peers"), elements(alone, "attended")) == (set(), set()), "a peer may come any time"
     assert elements(desired(Carriage(carrier=LOWEST)), "closed") == set()
+
+
+BY_UNICAST = Settings(unicast_peers=("10.1.2.2", "10.1.2.3", "10.1.2.1", "10.1.9.3"))
+
+
+def peers(found: Desired) -> dict[str, list[str]]:
+    """By device, whom keepalived speaks to."""
+    return {each.split()[0]: each.partition("unicast_peer {")[2].partition("}")[0].split() for each in instances(found)}
+
+
+def test_by_unicast_it_is_the_listed_addresses_of_other_routers_on_the_tier_and_where_the_peer_was_heard() -> None:
+    found = desired(Carriage(carrier=LOWEST), settings=BY_UNICAST)
+    assert peers(found) == {"eth2": ["10.1.2.3"], "eth3": [], "eth4": []}, "neither its own, nor the gateway"
+    assert all("unicast_fault_no_peer" in each and "mcast_src_ip" not in each for each in instances(found))
+    known = Whereabouts(remembered=(("eth2", "10.1.2.9"), ("eth3", "10.1.3.3")))
+    found = desired(Carriage(carrier=LOWEST, whereabouts=known), settings=BY_UNICAST)
+    assert peers(found) == {"eth2": ["10.1.2.9", "10.1.2.3"], "eth3": ["10.1.3.3"], "eth4": []}
+    assert elements(found, "unicast_peers") == {
+        '"eth2" . 10.1.2.9',
+        '"eth2" . 10.1.2.3',
+        '"eth3" . 10.1.3.3',
+    }
+    assert "IPv4_Destination_Address 10.1.2.9\n" in file_of(found, "conntrackd")
+    assert "Multicast" not in file_of(found, "conntrackd")
+
+
+def test_a_held_elector_goes_on_speaking_to_where_the_peer_was() -> None:
+    gone = Elector(device=LOWEST, source=PAIR.tiers[LOWEST].address)
+    known = Whereabouts(remembered=((LOWEST, "10.1.2.3"),))
+    held = Carriage(carrier=NEXT, link=LOWEST, held=(gone,), whereabouts=known)
+    assert peers(desired(held, without=LOWEST, settings=BY_UNICAST))[LOWEST] == ["10.1.2.3"]
+
+
+def test_connections_wait_until_it_is_known_whom_to_tell() -> None:
+    found = desired(Carriage(carrier=NEXT, link=NEXT), settings=BY_UNICAST)
+    assert "conntrackd" not in {each.name for each in found.daemons}
+
+
+@pytest.mark.parametrize("bad", ["10.1.2", "10.1.2.3 }", "10.1.2.3\n}", "::1", "", "x" * 10_000])
+def test_what_is_no_address_is_no_peer(bad: str) -> None:
+    with pytest.raises(MalformedInputError):
+        Settings(unicast_peers=("10.1.2.3", bad))

@@ -29,6 +29,7 @@ from vpcrouter.values.desired import Daemon, Desired, NftChain
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
+UNICAST_PEERS = tuple(f"10.1.{tier}.{host}" for tier in range(2, 10) for host in range(2, 5))
 NO_MAPPINGS = ("router", "released", "bgp_peerings", "balancer", "monitoring")
 MAPPINGS = [field.name for field in attrs.fields(State) if field.name not in NO_MAPPINGS]
 
@@ -261,18 +262,21 @@ def succeeds(*argv: str, text: str = "") -> None:
 @pytest.mark.lab
 @pytest.mark.slow
 @settings(max_examples=40)
-@given(built)
-def test_nft_loads_every_ruleset(state: State) -> None:
-    succeeds("unshare", "--net", "nft", "-f", "-", text=replace_script(desired(state).ruleset))
+@given(built, st.sampled_from([(), UNICAST_PEERS]))
+def test_nft_loads_every_ruleset(state: State, unicast_peers: tuple[str, ...]) -> None:
+    found = materialise(state, Role.MASTER, Settings(unicast_peers=unicast_peers))
+    succeeds("unshare", "--net", "nft", "-f", "-", text=replace_script(found.ruleset))
 
 
 @pytest.mark.lab
 @pytest.mark.slow
 @settings(max_examples=15)
-@given(built)
-def test_the_daemons_accept_every_file(tmp_path_factory: pytest.TempPathFactory, state: State) -> None:
+@given(built, st.sampled_from([(), UNICAST_PEERS]))
+def test_the_daemons_accept_every_file(
+    tmp_path_factory: pytest.TempPathFactory, state: State, unicast_peers: tuple[str, ...]
+) -> None:
     root = tmp_path_factory.mktemp("root")
-    found = materialise(state, Role.MASTER, Settings(root=str(root)))
+    found = materialise(state, Role.MASTER, Settings(root=str(root), unicast_peers=unicast_peers))
     for file in (file for daemon in found.daemons for file in daemon.files):
         Path(file.path).parent.mkdir(parents=True, exist_ok=True)
         Path(file.path).write_text(file.content)

@@ -24,6 +24,7 @@ from vpcrouter.simulation.search import Plan, search, search_block
 from vpcrouter.simulation.strategies import BASE_MS, FAULTS, Command, Timing, add_tier, boot, cases, public, schedule
 from vpcrouter.submission import read_submission
 from vpcrouter.timeline import draw
+from vpcrouter.values.settings import Settings
 
 CASES, KNOWN = Path(__file__).parent / "cases", Path(__file__).parent / "known"
 BUDGET_S = 25.0
@@ -166,3 +167,16 @@ def test_a_case_that_breaks_a_rule_is_drawn() -> None:
     assert "broken: one master" in picture
     assert "both serve" in picture
     assert all(f">{router}<" in picture for router in ROUTERS)
+
+
+def test_a_pair_by_unicast_is_as_sound() -> None:
+    settings = Settings(unicast_peers=tuple(f"10.1.{tier}.{own}" for tier in range(2, 10) for own in (2, 3)))
+    found = search(cases(faults=FAULTS), bursts=20, seed=17, judge=lambda case: run(case, settings=settings))
+    assert found.finding is None, found.finding
+    assert sum(figures.role_changes for figures in found.figures) > 0
+
+
+def test_a_pair_by_unicast_without_a_known_peer_has_no_master() -> None:
+    report = run(case(), settings=Settings(unicast_peers=("10.1.77.3",)))
+    assert report.master is None
+    assert report.double_master_ms == 0

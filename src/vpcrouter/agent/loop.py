@@ -54,7 +54,7 @@ from vpcrouter.machines.handover import HandoverMachine
 from vpcrouter.machines.peer import derive_key
 from vpcrouter.machines.role import Intent, RoleChange
 from vpcrouter.materialise.nftables import TABLE
-from vpcrouter.materialise.peer_guard import CLOSED, PEERS
+from vpcrouter.materialise.peer_guard import CLOSED, PEERS, UNICAST_PEERS
 from vpcrouter.materialise.usage import describe_usage
 from vpcrouter.peering import Peering
 from vpcrouter.projections.effective import effective, pending
@@ -110,7 +110,7 @@ class Agent:
         self._patience = Backoff(first_ms=50, cap_ms=1_000)
         self._doubt: set[str] = {"all"}
         self._settlements = Settlements(self._surroundings)
-        self._peering = Peering(self._surroundings)
+        self._peering = Peering(self._surroundings, by_unicast=bool(self._settings.unicast_peers))
         self._standby = Standby(self._surroundings)
         self._disagreement = Disagreement(self._settings.disagreement_s, self._surroundings)
         self._role_since_ns = self._surroundings.time_ns()
@@ -414,13 +414,13 @@ class Agent:
     async def _learn_places(self) -> None:
         """Go on listening where an agent before this one has found the peer."""
         try:
-            found = await asyncio.get_running_loop().run_in_executor(
-                self._worker, self._host.find_places, TABLE, PEERS, CLOSED
-            )
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(self._worker, self._host.find_places, TABLE, PEERS, CLOSED)
+            spoken_to = await loop.run_in_executor(self._worker, self._host.find_peers, TABLE, UNICAST_PEERS)
         except HostError as error:
             LOG.warning("%s", error)
             return
-        self._peering.recall(found)
+        self._peering.recall(found, spoken_to)
 
     def _announce(self) -> None:
         """Tell the peer what this router is, and see whether time alone has changed what is to be done."""
@@ -455,7 +455,8 @@ class Agent:
         if config is None:
             return
         is_secret = config.password is not None
-        self._peering.listen((*electors(self._router.state), *carriage.held), _pair_key(config), is_secret=is_secret)
+        tiers = electors(self._router.state, self._settings.unicast_peers)
+        self._peering.listen((*tiers, *carriage.held), _pair_key(config), is_secret=is_secret)
         self._peering.announce(self._saying())
 
     async def _compare(self) -> None:
@@ -668,6 +669,10 @@ class Agent:
             "faults": [
                 *([] if journal_fault is None else [f"journal: {journal_fault}"]),
                 *([] if settled or settlements.outcome is None else settlements.differences),
+                *(
+                    f"{each}: the peer has no known address to be spoken to by unicast; this elector stays in fault"
+                    for each in self._peering.unknown
+                ),
             ],
             "journal_reserve": router.journal.has_reserve,
             "drift": list(settlements.drift),

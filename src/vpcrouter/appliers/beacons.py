@@ -1,4 +1,4 @@
-"""The sockets that beacons go out and come in by: one on each device, multicast, one hop.
+"""The sockets that beacons go out and come in by: one on each device, multicast or to known addresses, one hop.
 
 Used by `peering`; what a datagram says is not known here. A socket is bound to its device, so that it hears only
 what came in there, and is made again when the device was taken away and put back.
@@ -15,7 +15,7 @@ import fcntl
 import select
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from attrs import frozen
@@ -48,6 +48,7 @@ class _Door:
     index: int
     source: str
     mac: str
+    is_unicast: bool
 
 
 class BeaconSockets:
@@ -56,16 +57,22 @@ class BeaconSockets:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._doors: dict[str, _Door] = {}
+        self._peers: Mapping[str, Sequence[str]] | None = None
 
     def fileno(self) -> int:
         """Readable when something was heard."""
         return self._epoll.fileno()
 
-    def follow(self, sources: Mapping[str, str]) -> None:
-        """Listen on these devices and no others; by device, the own address to send from."""
+    def follow(self, sources: Mapping[str, str], peers: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Listen on these devices and no others; by device, the own address to send from.
+
+        `peers`: speak to these addresses and listen to what is sent to the own one, instead of to the group.
+        """
+        self._peers = peers
         indexes = {name: index for index, name in socket.if_nameindex()}
         for device, door in list(self._doors.items()):
-            is_same = (door.index, door.source) == (indexes.get(device), sources.get(device))
+            wanted = (indexes.get(device), sources.get(device), peers is not None)
+            is_same = (door.index, door.source, door.is_unicast) == wanted
             if not is_same or door.mac != _mac(door.socket, device):
                 del self._doors[device]
                 self._epoll.unregister(door.socket)
@@ -86,9 +93,10 @@ class BeaconSockets:
 
     def send(self, datagram: bytes) -> None:
         """Send it by every device."""
-        for door in self._doors.values():
-            with suppress(OSError):
-                door.socket.sendto(datagram, (BEACON_GROUP, BEACON_PORT))
+        for device, door in self._doors.items():
+            for address in (BEACON_GROUP,) if self._peers is None else self._peers.get(device, ()):
+                with suppress(OSError):
+                    door.socket.sendto(datagram, (address, BEACON_PORT))
 
     def read(self) -> list[Arrival]:
         """What was heard since the last call; never waits."""
@@ -112,18 +120,26 @@ class BeaconSockets:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
             with suppress(OSError):  # an older kernel: then nothing is ever proven to come from the peer's place
                 sock.setsockopt(socket.SOL_SOCKET, _SO_RCVMARK, 1)
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
-            # struct ip_mreqn: group, address to send from, device (ip(7)).
-            chosen = struct.pack("=4s4si", socket.inet_aton(BEACON_GROUP), socket.inet_aton(source), index)
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, chosen)
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, chosen)
-            sock.bind((BEACON_GROUP, BEACON_PORT))
+            if self._peers is None:
+                _join(sock, source, index)
+                sock.bind((BEACON_GROUP, BEACON_PORT))
+            else:
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
+                sock.bind((source, BEACON_PORT))
             self._epoll.register(sock, select.EPOLLIN)
-            self._doors[device] = _Door(sock, index, source, _mac(sock, device))
+            self._doors[device] = _Door(sock, index, source, _mac(sock, device), self._peers is not None)
         except OSError:
             sock.close()
             raise
+
+
+def _join(sock: socket.socket, source: str, index: int) -> None:
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+    # struct ip_mreqn: group, address to send from, device (ip(7)).
+    chosen = struct.pack("=4s4si", socket.inet_aton(BEACON_GROUP), socket.inet_aton(source), index)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, chosen)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, chosen)
 
 
 def _mac(sock: socket.socket, device: str) -> str:

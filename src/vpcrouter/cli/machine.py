@@ -12,7 +12,8 @@ import typer
 from vpcrouter.cli.history import existing
 from vpcrouter.cli.output import fail, note, options, say, say_json
 from vpcrouter.client import AgentClient, find_agent
-from vpcrouter.errors import HostError
+from vpcrouter.errors import HostError, MalformedInputError
+from vpcrouter.values import fields
 
 if TYPE_CHECKING:
     from vpcrouter.host import Host
@@ -32,10 +33,31 @@ class RoleName(Enum):
 
 
 Root = Annotated[Path, typer.Option("--root", metavar="DIR", help="Where generated files, sockets and pid files go.")]
+
+
+def _check_peers(addresses: list[str] | None) -> list[str] | None:
+    for each in addresses or ():
+        try:
+            fields.ipv4(each, "--unicast-peer")
+        except MalformedInputError as error:
+            raise typer.BadParameter(str(error)) from None
+    return addresses
+
+
 Interval = Annotated[
     int,
     typer.Option(
         "--advertisement-ms", min=10, max=40950, help="VRRP advertisement interval; the same on both routers."
+    ),
+]
+UnicastPeers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--unicast-peer",
+        metavar="ADDRESS",
+        callback=_check_peers,
+        help="An own address of a router of the pair on a tier; again for each. VRRP, beacons and conntrackd go by"
+        " unicast to those, and to where the peer says that it is. The same on both routers.",
     ),
 ]
 
@@ -176,6 +198,7 @@ def run(
     reserve_kib: Annotated[
         int, typer.Option(min=0, max=1024**2, help="Disk space kept for essential records when the disk is full.")
     ] = 1024,
+    unicast_peer: UnicastPeers = None,
 ) -> None:
     """Run the agent in the foreground: serve the socket, keep the machine equal to the journal, follow keepalived.
 
@@ -202,6 +225,7 @@ def run(
         watch_gateway=watch_gateway,
         metrics_file=None if metrics_file is None else str(metrics_file.absolute()),
         journal_reserve_bytes=reserve_kib * 1024,
+        unicast_peers=tuple(unicast_peer or ()),
     )
     owner = {"socket": str(settings.agent_socket)}
     run_agent(lambda: Router.open(options(ctx).journal, settings=settings, owner=owner))

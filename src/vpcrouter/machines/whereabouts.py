@@ -23,25 +23,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vpcrouter.machines.peer import SILENT_NS
-from vpcrouter.values.whereabouts import UNKNOWN, Place, Whereabouts
+from vpcrouter.values.whereabouts import Place, Whereabouts
 
 ALONE_NS = 10_000_000_000
 """A peer whose agent is dead is heard by its VRRP long before that, and then this router does not serve."""
 
 
 class WhereaboutsMachine:
-    """The places of one peer."""
+    """The places of one peer. `remembers`: as it is spoken to by unicast."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, remembers: bool = False) -> None:
+        self._remembers = remembers
         self._places: dict[str, Place] = {}
         self._in_order: tuple[Place, ...] = ()
         self._proven: set[str] = set()
+        self._remembered: dict[str, tuple[str, ...]] = {}
+        """By device, where it spoke from last: a tier that it has lost is no reason to fall silent there."""
         self._heard_ns: dict[str, int] = {}
         self._serves_since_ns: int | None = None
         self._is_met = False
 
-    def recall(self, places: Iterable[Place]) -> None:
-        """What an earlier agent had proven, as the kernel has it."""
+    def recall(self, places: Iterable[Place], remembered: Iterable[tuple[str, str]] = ()) -> None:
+        """What an earlier agent had proven, and whom it spoke to by unicast, as the kernel has it."""
+        for device, address in remembered:
+            self._remembered[device] = (*self._remembered.get(device, ()), address)
         for each in places:
             self._is_met = True
             self._places[each.device] = each
@@ -52,6 +57,8 @@ class WhereaboutsMachine:
         """A beacon that counts says where its router is."""
         now = {each.device: each for each in places}
         self._is_met = True
+        if self._remembers:
+            self._remembered.update({device: (place.address,) for device, place in now.items()})
         if now == self._places:
             return
         self._proven = {device for device in self._proven if now.get(device) == self._places.get(device)}
@@ -76,11 +83,18 @@ class WhereaboutsMachine:
         """What is known."""
         if not self._is_met:
             since_ns = self._serves_since_ns
-            return Whereabouts(is_alone=True) if since_ns is not None and now_ns - since_ns >= ALONE_NS else UNKNOWN
+            is_alone = since_ns is not None and now_ns - since_ns >= ALONE_NS
+            return Whereabouts(is_alone=is_alone, remembered=self._spoken_to())
         return Whereabouts(
             places=self._in_order,
             closed=tuple(sorted(self._proven)),
+            remembered=self._spoken_to(),
             attended=tuple(
                 sorted(device for device, heard_ns in self._heard_ns.items() if now_ns - heard_ns < SILENT_NS)
             ),
         )
+
+    def _spoken_to(self) -> tuple[tuple[str, str], ...]:
+        if not self._remembers:
+            return ()
+        return tuple((device, address) for device, found in sorted(self._remembered.items()) for address in found)

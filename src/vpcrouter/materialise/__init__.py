@@ -55,7 +55,7 @@ def materialise(state: State, role: Role, settings: Settings, carriage: Carriage
         bare = tuple(Link(name=device, up=False) for device in found.released)
         return Desired(kernel=Kernel(links=bare), ruleset=ruleset(found, role))
     placement = _PLACED.of(found)
-    election = elect(found, carriage)
+    election = elect(found, carriage, settings.unicast_peers)
     return Desired(
         kernel=kernel(found, placement, election, role),
         ruleset=ruleset(found, role, election),
@@ -72,8 +72,8 @@ def _daemons(
     config = found.config
     if config is None or not found.tiers:
         return
-    if election is not None:
-        yield conntrackd(election, settings)
+    if election is not None and (synchronises := conntrackd(election, settings)) is not None:
+        yield synchronises
     yield dnsmasq(found, config, settings)
     if (advertiser := radvd(found, config, settings)) is not None:
         yield advertiser

@@ -15,8 +15,13 @@ GROUP = "225.0.0.50"
 PORT = 3780
 
 
-def conntrackd(election: Election, settings: Settings) -> Daemon:
-    """The daemon."""
-    content = render("conntrackd.conf.j2", settings=settings, link=election.link, group=GROUP, port=PORT)
+def conntrackd(election: Election, settings: Settings) -> Daemon | None:
+    """The daemon; None where it would speak by unicast, and to whom is not known yet. It can to one peer only."""
+    peer = None
+    if election.peers is not None:
+        peer = next(iter(election.peers[election.link.device]), None)
+        if peer is None:
+            return None
+    content = render("conntrackd.conf.j2", settings=settings, link=election.link, group=GROUP, port=PORT, peer=peer)
     path = str(settings.config_dir / "conntrackd.conf")
     return Daemon(name="conntrackd", restart_files=(File(path=path, content=content),))

@@ -7,9 +7,12 @@ tier has its elector, and the lowest one carries.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from attrs import frozen
 
 from vpcrouter.projections.effective import Effective
+from vpcrouter.projections.electors import elector
 from vpcrouter.values.carriage import Carriage, Elector
 from vpcrouter.values.desired import InterfaceAddress
 from vpcrouter.values.fields import device_number
@@ -34,14 +37,20 @@ class Election:
     generation: int
     takes_over: bool
     whereabouts: Whereabouts
+    peers: Mapping[str, tuple[str, ...]] | None
+    """By device, where the peer is spoken to, and heard from; None: by multicast, and by whoever may speak there."""
 
 
-def elect(effective: Effective, carriage: Carriage | None) -> Election | None:
-    """The election; None where there is no redundancy or no tier."""
+def elect(effective: Effective, carriage: Carriage | None, unicast_peers: Iterable[str] = ()) -> Election | None:
+    """The election; None where there is no redundancy or no tier.
+
+    With unicast peers, an elector without a known one is kept in fault: it would be master beside a peer that it
+    does not hear, and only the listed ones are known of a router that has never been heard.
+    """
     config = effective.config
     if config is None or not config.redundant or not effective.tiers:
         return None
-    tiers = {tier.device: Elector(device=tier.device, source=tier.address) for tier in effective.tiers}
+    tiers = {tier.device: elector(tier, unicast_peers) for tier in effective.tiers}
     if carriage is None:
         carriage = Carriage(carrier=effective.tiers[0].device)
     held = tuple(each for each in carriage.held if each.device not in tiers)
@@ -58,7 +67,14 @@ def elect(effective: Effective, carriage: Carriage | None) -> Election | None:
         generation=carriage.generation,
         takes_over=carriage.takes_over,
         whereabouts=carriage.whereabouts,
+        peers={each.device: _peers(each, carriage.whereabouts) for each in electors} if unicast_peers else None,
     )
+
+
+def _peers(each: Elector, known: Whereabouts) -> tuple[str, ...]:
+    """Where it was heard comes first: that is where it is."""
+    heard = (address for device, address in known.remembered if device == each.device and address != each.source)
+    return tuple(dict.fromkeys((*heard, *each.listed)))
 
 
 def marker(device: str) -> InterfaceAddress:

@@ -41,6 +41,8 @@ class Instance:
     device: str
     source: str
     """The own address that advertisements come from. Named in the file, it may change its prefix length unnoticed."""
+    peers: tuple[str, ...] | None
+    """Where its advertisements go to and come from; None: multicast. Without one it is in fault."""
     virtual_router_id: int
     priority: int
     preempts: bool
@@ -78,6 +80,7 @@ def instances(config: RouterConfig, placement: Placement, election: Election, ro
             name=each.device,
             device=each.device,
             source=each.source,
+            peers=None if election.peers is None else election.peers[each.device],
             virtual_router_id=VIRTUAL_ROUTER_ID,
             priority=HANDOVER_PRIORITY if election.takes_over else _priority(config, role, election),
             preempts=election.carrier is not None,

@@ -25,7 +25,15 @@ from vpcrouter.materialise.firewall import guard_chains, guard_sets, ipv6_filter
 from vpcrouter.materialise.guestweb import PAGES_PORT, PASSWORD_PORT
 from vpcrouter.materialise.haproxy import balanced_set
 from vpcrouter.materialise.nat import nat_chains, nat_sets
-from vpcrouter.materialise.peer_guard import NOT_THE_PEER, VRRP_GROUP, peer_guard_chain, peer_guard_sets
+from vpcrouter.materialise.peer_guard import (
+    FROM_PEER,
+    NOT_THE_PEER,
+    TO_US,
+    VRRP,
+    VRRP_GROUP,
+    peer_guard_chains,
+    peer_guard_sets,
+)
 from vpcrouter.materialise.placement import ipv6_devices, private_gateways, public_devices
 from vpcrouter.materialise.rendering import word
 from vpcrouter.materialise.reply import reply_chains, reply_sets
@@ -50,7 +58,6 @@ from vpcrouter.values.networks import is_ipv6, network_of, split_prefix
 from vpcrouter.values.role import Role
 
 TABLE = "vpcrouter"
-_VRRP_PROTOCOL = 112
 _KNOWN_CONNECTIONS = ("ct state established,related accept", "ct state invalid drop")
 """Without a set: in a transaction a rule is there before the elements of its new sets are."""
 
@@ -83,7 +90,7 @@ def ruleset(effective: Effective, role: Role, election: Election | None = None) 
             *nat_chains(untranslated_rules(effective)),
             *reply_chains(),
             *usage_chains(),
-            *(() if election is None else (peer_guard_chain(),)),
+            *(() if election is None else peer_guard_chains(election)),
         ),
     )
 
@@ -202,15 +209,9 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
         "meta l4proto tcp ip saddr . ip daddr . tcp dport @balanced accept",
     ]
     if election is not None:
-        from_guest.append("ip daddr 224.0.0.0/4 jump from_peer")
-        yield NftChain(
-            name="from_peer",
-            rules=(
-                f"ip daddr {VRRP_GROUP} meta l4proto {_VRRP_PROTOCOL} accept",
-                f"ip daddr {BEACON_GROUP} udp dport {BEACON_PORT} accept",
-                f'iifname "{word(election.link.device)}" ip daddr {GROUP} udp dport {PORT} accept',
-            ),
-        )
+        to_peers = "ip daddr 224.0.0.0/4" if election.peers is None else TO_US
+        from_guest.append(f"{to_peers} jump from_peer")
+        yield NftChain(name="from_peer", rules=_from_peer(election))
     yield NftChain(name="from_guest", rules=tuple(from_guest))
     rules = [
         'iifname "lo" accept',
@@ -254,8 +255,23 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
     ]
     if election is not None:
         # Of a tier that is gone, the network is not known any more.
-        rules.append("iifname @held ip daddr 224.0.0.0/4 jump from_peer")
+        rules.append(f"iifname @held {to_peers} jump from_peer")
     yield NftChain(name="input", hook="type filter hook input priority filter; policy drop;", rules=tuple(rules))
+
+
+def _from_peer(election: Election) -> tuple[str, ...]:
+    link = f'iifname "{word(election.link.device)}"'
+    if election.peers is None:
+        return (
+            f"ip daddr {VRRP_GROUP} {VRRP} accept",
+            f"ip daddr {BEACON_GROUP} udp dport {BEACON_PORT} accept",
+            f"{link} ip daddr {GROUP} udp dport {PORT} accept",
+        )
+    return (
+        f"{VRRP} {FROM_PEER} accept",
+        f"udp dport {BEACON_PORT} accept",
+        f"{link} udp dport {PORT} {FROM_PEER} accept",
+    )
 
 
 def _forward_chains(effective: Effective, config: RouterConfig) -> Iterator[NftChain]:

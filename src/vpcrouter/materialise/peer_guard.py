@@ -1,27 +1,40 @@
 """Election → what keeps others than the peer from its daemons: sets, a counter and a chain of the one table. Pure.
 
-VRRP, beacons and conntrackd's messages are multicast on the tiers, where guests are. What is known of the peer's places
+VRRP, beacons and conntrackd's messages pass over the tiers, where guests are. What is known of the peer's places
 (`machines.whereabouts`) is held against each such packet before anything else is done with it, connection tracking
 included: no socket gets it, raw ones neither. Who may speak on a device of which nothing is known is the input chain's
 to say: the tier's network.
+
+By unicast, VRRP and conntrackd are taken from the known addresses alone, on their device, to the own address there, and
+VRRP with the hop limit that nothing has which was routed. None of it is tracked: each such packet is judged by itself,
+and the two routers' talk is none of the connections that they share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from vpcrouter.materialise.conntrackd import GROUP
+from vpcrouter.materialise.conntrackd import GROUP, PORT
 from vpcrouter.materialise.election import Election
 from vpcrouter.materialise.rendering import word
-from vpcrouter.values.beacon import BEACON_GROUP, BEACON_MARK
+from vpcrouter.values.beacon import BEACON_GROUP, BEACON_MARK, BEACON_PORT
 from vpcrouter.values.desired import NftChain, NftSet
 
 VRRP_GROUP = "224.0.0.18"
+VRRP = "meta l4proto 112"
 PEERS, CLOSED, ATTENDED = "peers", "closed", "attended"
 """Of the sets; the first two are read back by an agent that starts (`Host.find_places`)."""
+UNICAST_PEERS = "unicast_peers"
+"""Of the set of addresses that are spoken to by unicast; read back too."""
+_OWN = "unicast_own"
+TO_US = f"iifname . ip daddr @{_OWN}"
+"""What is meant for this router alone."""
+FROM_PEER = f"iifname . ip saddr @{UNICAST_PEERS}"
 NOT_THE_PEER = "not_the_peer"
 """The counter of what was dropped here."""
 _DROP = f"counter name {NOT_THE_PEER} drop"
+_OF_PEER = f"iifname . ip saddr . ether saddr @{PEERS}"
+_OF_ANOTHER = _OF_PEER.replace("@", "!= @")
 
 
 def peer_guard_sets(election: Election) -> Iterator[NftSet]:
@@ -41,20 +54,50 @@ def peer_guard_sets(election: Election) -> Iterator[NftSet]:
     )
     yield _devices(CLOSED, devices if known.is_alone else devices.intersection(known.closed))
     yield _devices(ATTENDED, devices.intersection(known.attended))
+    if election.peers is not None:
+        yield _places(_OWN, ((each.device, each.source) for each in election.electors))
+        yield _places(UNICAST_PEERS, ((device, each) for device, found in election.peers.items() for each in found))
 
 
-def peer_guard_chain() -> NftChain:
-    """The chain; before connections are tracked, since a packet of one that is known is taken without a look."""
-    of_peer = f"iifname . ip saddr . ether saddr @{PEERS}"
-    return NftChain(
+def peer_guard_chains(election: Election) -> Iterator[NftChain]:
+    """The chains; before connections are tracked, since a packet of one that is known is taken without a look."""
+    yield NftChain(
         name="peer_guard",
         hook="type filter hook prerouting priority raw; policy accept;",
         rules=(
-            f"ip daddr {BEACON_GROUP} {of_peer} meta mark set {BEACON_MARK:#010x} accept",
+            f"ip daddr {BEACON_GROUP} {_OF_PEER} meta mark set {BEACON_MARK:#010x} accept",
             f"ip daddr {BEACON_GROUP} iifname @{ATTENDED} {_DROP}",
-            f"ip daddr {{ {VRRP_GROUP}, {GROUP} }} iifname @{CLOSED} {of_peer.replace('@', '!= @')} {_DROP}",
-        ),
+            f"ip daddr {{ {VRRP_GROUP}, {GROUP} }} iifname @{CLOSED} {_OF_ANOTHER} {_DROP}",
+        )
+        if election.peers is None
+        else tuple(_unicast_rules()),
     )
+    if election.peers is not None:
+        yield NftChain(
+            name="peer_talk",
+            hook="type filter hook output priority raw; policy accept;",
+            rules=(
+                f"oifname . ip saddr @{_OWN} {VRRP} notrack",
+                f"oifname . ip saddr @{_OWN} udp dport {{ {PORT}, {BEACON_PORT} }} notrack",
+            ),
+        )
+
+
+def _unicast_rules() -> Iterator[str]:
+    beacon = f"{TO_US} udp dport {BEACON_PORT}"
+    yield f"{beacon} {_OF_PEER} meta mark set {BEACON_MARK:#010x} notrack accept"
+    yield f"{beacon} iifname @{ATTENDED} {_DROP}"
+    yield f"{beacon} notrack accept"
+    yield f"{TO_US} {VRRP} ip ttl != 255 {_DROP}"
+    for what in (f"{TO_US} {VRRP}", f"{TO_US} udp dport {PORT}"):
+        yield f"{what} {FROM_PEER.replace('@', '!= @')} {_DROP}"
+        yield f"{what} iifname @{CLOSED} {_OF_ANOTHER} {_DROP}"
+        yield f"{what} notrack"
+
+
+def _places(name: str, places: Iterable[tuple[str, str]]) -> NftSet:
+    elements = tuple(sorted((f'"{word(device)}" . {word(address)}', "") for device, address in places))
+    return NftSet(name=name, kind="set", spec="type ifname . ipv4_addr;", elements=elements)
 
 
 def _devices(name: str, devices: Iterable[str]) -> NftSet:

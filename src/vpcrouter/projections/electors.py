@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from vpcrouter.state import StateView
 from vpcrouter.values.carriage import Elector
+from vpcrouter.values.config import Tier
 from vpcrouter.values.fields import device_number
+from vpcrouter.values.networks import usable
 
 
-def electors(view: StateView) -> tuple[Elector, ...]:
+def electors(view: StateView, unicast_peers: Iterable[str] = ()) -> tuple[Elector, ...]:
     """By number; none without boot parameters, a pair or a tier."""
     if view.router is None or not view.router.redundant:
         return ()
-    return tuple(
-        Elector(device=device, source=view.tiers[device].address) for device in sorted(view.tiers, key=device_number)
-    )
+    return tuple(elector(view.tiers[device], unicast_peers) for device in sorted(view.tiers, key=device_number))
+
+
+def elector(tier: Tier, unicast_peers: Iterable[str] = ()) -> Elector:
+    """The elector of a tier; of the addresses that are listed, those of other routers in its network are its peer's."""
+    listed = (each for each in unicast_peers if usable(tier.network, each) and each not in (tier.address, tier.gateway))
+    return Elector(device=tier.device, source=tier.address, listed=tuple(listed))

@@ -65,6 +65,8 @@ class Advertisement:
     interval_ns: int
     addresses: frozenset[str]
     source: str
+    to: tuple[str, ...] | None = None
+    """The addresses that it is sent to; None: the group."""
 
 
 @define(eq=False)
@@ -172,6 +174,8 @@ class Keepalived(Process):
     def _hear_as(self, each: _Running, heard: Advertisement) -> None:
         if heard.addresses != frozenset(address.address for address in each.file.advertised):
             return  # finding 2: "address list mismatch", and it is as if nothing had come
+        if not _is_meant(heard, each.file):
+            return
         own = self._priority(each)
         if each.state is State.BACKUP:
             if heard.priority == PRIORITY_STOP:
@@ -295,6 +299,8 @@ class Keepalived(Process):
         kernel, file = self._machine.kernel, each.file
         if any(self._tracked_weight(name, weight) == -254 for name, weight in file.tracked_files):
             return False
+        if file.unicast_peers == ():
+            return False  # unicast_fault_no_peer
         if file.device not in kernel.links:
             return not any(device in kernel.links and not self._is_up(device) for device in file.tracked)
         own = any(
@@ -356,6 +362,7 @@ class Keepalived(Process):
             interval_ns=each.file.interval_ns,
             addresses=frozenset(address.address for address in each.file.advertised),
             source=each.file.source,
+            to=each.file.unicast_peers,
         )
         device = each.file.device
         sender = place(self._machine, device, each.file.source)
@@ -472,6 +479,13 @@ class Keepalived(Process):
 def addresses_of(file: KeepalivedFile) -> frozenset[InterfaceAddress]:
     """All that is this keepalived's to set."""
     return frozenset(address for each in file.instances for address in (*each.advertised, *each.carried))
+
+
+def _is_meant(heard: Advertisement, file: Instance) -> bool:
+    """By the group, for who has no peers; else to the own address, and from a peer (check_unicast_src)."""
+    if heard.to is None or file.unicast_peers is None:
+        return heard.to is file.unicast_peers
+    return file.source in heard.to and heard.source in file.unicast_peers
 
 
 def _cancel(each: _Running) -> None:

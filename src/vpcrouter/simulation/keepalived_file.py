@@ -22,7 +22,7 @@ _GLOBAL = frozenset({
 _INSTANCE = frozenset({
     "interface", "mcast_src_ip", "unicast_src_ip", "state", "nopreempt", "notify_deleted", "virtual_router_id",
     "priority", "advert_int", "virtual_ipaddress", "virtual_ipaddress_excluded", "virtual_routes", "track_interface",
-    "track_file", "unicast_peer",
+    "track_file", "unicast_peer", "unicast_fault_no_peer", "check_unicast_src",
 })  # fmt: skip
 _TRACK_FILE = frozenset({"file", "weight", "init_file"})
 
@@ -47,11 +47,13 @@ class Instance:
     """Names, and the weight if one is given here."""
     owns_state: bool = False
     """`state MASTER`."""
+    unicast_peers: tuple[str, ...] | None = None
+    """None: multicast. None of them: in fault, with `unicast_fault_no_peer`."""
 
     @property
-    def key(self) -> tuple[int, str]:
+    def key(self) -> tuple[int, str, bool]:
         """What makes it the same instance after a reload (vrrp_exist in keepalived's vrrp_data.c)."""
-        return self.virtual_router_id, self.device
+        return self.virtual_router_id, self.device, bool(self.unicast_peers)
 
 
 @frozen(kw_only=True)
@@ -164,6 +166,7 @@ def _instance(name: str, block: _Block) -> Instance:
         tracked=tuple(each.words[0] for each in inner("track_interface")),
         tracked_files=tuple((each.words[0], _weight(each)) for each in inner("track_file")),
         owns_state=one("state") == "MASTER",
+        unicast_peers=tuple(each.words[0] for each in inner("unicast_peer")) if "unicast_peer" in values else None,
     )
 
 

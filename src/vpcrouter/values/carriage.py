@@ -23,6 +23,8 @@ class Elector:
 
     device: str
     source: str
+    listed: tuple[str, ...] = ()
+    """Where the peer may be on that device, as the settings have it."""
 
 
 @frozen(kw_only=True)

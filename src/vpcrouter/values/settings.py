@@ -8,6 +8,14 @@ from pathlib import PurePosixPath
 from attrs import field, frozen
 from attrs.validators import ge, le
 
+from vpcrouter.values import fields
+
+
+def _addresses(value: object) -> tuple[str, ...]:
+    """Unicast IPv4 addresses, each once, sorted."""
+    found = value if isinstance(value, tuple) else ()
+    return tuple(sorted({fields.ipv4(each, "unicast_peers") for each in found}))
+
 
 @frozen(kw_only=True)
 class Settings:
@@ -17,6 +25,9 @@ class Settings:
     """Everything generated lies below: configuration in etc/vpcrouter, sockets and pid files in run/vpcrouter."""
     advertisement_interval_ms: int = field(default=100, validator=[ge(10), le(40950)])
     """Both routers should have the same. RFC 9568: 10 ms to 40.95 s in steps of 10 ms. See findings in docs/."""
+    unicast_peers: tuple[str, ...] = field(default=(), converter=_addresses)
+    """Own addresses of the pair's routers on their tiers, this router's included or not. If there is one, VRRP, beacons
+    and conntrackd go by unicast alone. Both routers must have the same kind. See docs/redundancy.md."""
     quiet_ms: int = field(default=20, validator=[ge(0), le(10_000)])
     """A burst is over when no command came for so long; then the machine is settled once."""
     max_delay_ms: int = field(default=150, validator=[ge(0), le(60_000)])

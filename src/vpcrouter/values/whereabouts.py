@@ -24,6 +24,8 @@ class Whereabouts:
     """Devices on which VRRP and conntrackd are taken from its place alone."""
     attended: tuple[str, ...] = ()
     """Those of them on which it is heard now: its agent too is listened to in its place alone."""
+    remembered: tuple[tuple[str, str], ...] = ()
+    """Devices and addresses by which it was there, also where it is no more: whom to speak to by unicast."""
     is_alone: bool = False
     """There is no other router: VRRP and conntrackd are taken from nobody."""
 
