@@ -68,6 +68,21 @@ def test_ipv6_addresses_and_routes(kernel: RealKernel) -> None:
 
 
 @pytest.mark.lab
+def test_a_device_that_has_the_number_of_one_before_it_has_its_own_routes(kernel: RealKernel) -> None:
+    """The kernel describes their routes in the same bytes."""
+    run = kernel.network.run
+    for name in ("first", "second"):
+        run("ip", "link", "add", name, "index", "900", "type", "veth", "peer", "name", f"{name}-peer")
+        run("ip", "link", "set", name, "up")
+        run("ip", "address", "add", "192.0.2.1/24", "dev", name)
+        run("ip", "route", "add", "198.51.100.0/24", "via", "192.0.2.9", "proto", "77")
+        for _ in range(2):
+            assert [each.route.device for each in kernel.observe(Kernel()).routes] == [name]
+        run("ip", "link", "delete", name)
+    assert kernel.observe(Kernel()).routes == ()
+
+
+@pytest.mark.lab
 def test_an_ipv6_address_changes_its_prefix_length(kernel: RealKernel) -> None:
     assert settle(kernel, _on_eth2("2001:db8::2/64")).is_settled
     assert settle(kernel, _on_eth2("2001:db8::2/56")).is_settled

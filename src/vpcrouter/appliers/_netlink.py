@@ -220,17 +220,16 @@ def addresses(dump: list[tuple[int, bytes]]) -> Iterator[AddressRecord]:
             yield record
 
 
-def routes(dump: list[tuple[int, bytes]]) -> Iterator[RouteRecord]:
-    """The unicast routes of a dump that have one next hop; of those that the kernel made by itself, IPv4's."""
-    for _, payload in dump:
-        # A glance at the fixed fields (linux/rtnetlink.h, struct rtmsg) spares most messages the decoding.
-        family, tos, table, protocol, kind = payload[0], payload[3], payload[4], payload[5], payload[7]
-        if protocol == _RTPROT_KERNEL and family != _AF_INET:
-            continue
-        if kind == _RTN_UNICAST and table != _RT_TABLE_LOCAL and tos == 0:
-            record = _route(payload)
-            if record is not None:
-                yield record
+def route(payload: bytes) -> RouteRecord | None:
+    """A unicast route of a dump that has one next hop; of those that the kernel made by itself, IPv4's; else None.
+
+    Remembers nothing: there may be tens of thousands of them, and who asks knows which it will ask about again.
+    """
+    # A glance at the fixed fields (linux/rtnetlink.h, struct rtmsg) spares most messages the decoding.
+    family, tos, table, protocol, kind = payload[0], payload[3], payload[4], payload[5], payload[7]
+    if protocol == _RTPROT_KERNEL and family != _AF_INET:
+        return None
+    return _route(payload) if kind == _RTN_UNICAST and table != _RT_TABLE_LOCAL and tos == 0 else None
 
 
 def rules(dump: list[tuple[int, bytes]]) -> Iterator[RuleRecord]:
@@ -291,7 +290,6 @@ def _address(payload: bytes) -> AddressRecord | None:
     return AddressRecord(index=message["index"], address=f"{address}/{message['prefixlen']}")
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def _route(payload: bytes) -> RouteRecord | None:
     message = _decoded(rtmsg, payload)
     index = message.get("RTA_OIF")

@@ -41,6 +41,8 @@ _GONE = {errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENOENT}
 _ALREADY_TRUE = {"add": {errno.EEXIST, errno.ENODEV}, "set": {errno.ENODEV}, "remove": _GONE}
 
 _Message = tuple[int, int, bytes]
+_SeenRoute = RouteEntry | tuple[str, str] | None
+"""One that somebody made; a network that the kernel routes, with its device; or nothing that counts."""
 
 
 class KernelApplier:
@@ -49,6 +51,10 @@ class KernelApplier:
     def __init__(self, *, sysctl_root: Path = Path("/proc/sys")) -> None:
         self._sysctl_root = sysctl_root
         self._socket: NetlinkSocket | None = None
+        self._known_names: dict[int, str] = {}
+        self._known_routes: dict[bytes, _SeenRoute] = {}
+        """What the last dump of the routes meant, message by message: the kernel says the same of what did not change,
+        and the same objects are compared without looking into them."""
 
     def close(self) -> None:
         """Close the netlink socket; a later call opens it again."""
@@ -100,18 +106,13 @@ class KernelApplier:
 
     def _routes(self, names: dict[int, str]) -> tuple[tuple[RouteEntry, ...], frozenset[tuple[str, str]]]:
         """The routes that somebody made, and the networks that the kernel routes for its addresses, with the device."""
-        entries, connected = [], set()
+        before, now = self._known_routes if self._known_names == names else {}, {}
         for version in (4, 6):
-            dump = self._dump(_netlink.RTM_GETROUTE, _netlink.route_query(version))
-            for record in _netlink.routes(dump):
-                if (device := names.get(record.index)) is None:
-                    continue
-                if record.is_connected:
-                    connected.add((record.network, device))
-                    continue
-                route = Route(network=record.network, gateway=record.gateway, device=device, table=record.table)
-                entries.append(RouteEntry(route=route, protocol=record.protocol, metric=record.metric))
-        return tuple(entries), frozenset(connected)
+            for _, payload in self._dump(_netlink.RTM_GETROUTE, _netlink.route_query(version)):
+                now[payload] = before[payload] if payload in before else _seen_route(payload, names)
+        self._known_names, self._known_routes = names, now
+        entries = tuple([each for each in now.values() if type(each) is RouteEntry])
+        return entries, frozenset(each for each in now.values() if type(each) is tuple)
 
     def _rules(self) -> Iterator[RuleEntry]:
         for record in _netlink.rules(self._dump(_netlink.RTM_GETRULE, _netlink.rule_query())):
@@ -165,6 +166,16 @@ class KernelApplier:
             pass  # its device was unplugged meanwhile
         except OSError as error:
             refused.append(f"{operation.action} {operation.subject}: {error.strerror}")
+
+
+def _seen_route(payload: bytes, names: dict[int, str]) -> _SeenRoute:
+    record = _netlink.route(payload)
+    if record is None or (device := names.get(record.index)) is None:
+        return None
+    if record.is_connected:
+        return record.network, device
+    route = Route(network=record.network, gateway=record.gateway, device=device, table=record.table)
+    return RouteEntry(route=route, protocol=record.protocol, metric=record.metric)
 
 
 def _message(

@@ -45,7 +45,7 @@ FOREIGN_PROTOCOLS = frozenset({1, CONNECTED_PROTOCOL, 9, KEEPALIVED_PROTOCOL})
 MAIN_TABLE = 254
 
 
-@frozen(kw_only=True, order=True)
+@frozen(kw_only=True, order=True, cache_hash=True)
 class RouteEntry:
     """A route as it stands in the kernel: who made it, and its metric (0: none given)."""
 
@@ -297,27 +297,31 @@ def _ipv6_key(address: InterfaceAddress) -> tuple[str, str]:
 def _routes(
     desired: Kernel, observed: ObservedKernel, up: set[str]
 ) -> tuple[list[KernelOperation], list[KernelOperation]]:
-    wanted = {RouteEntry(route=route, protocol=OUR_PROTOCOL): None for route in desired.routes if route.device in up}
+    wanted = _wanted_routes(desired.routes, frozenset(up))
     actual = set(observed.routes)
+    missing = [entry for entry in wanted if entry not in actual]
+    has_surplus = len(actual) > len(wanted) - len(missing)
+    surplus = [entry for entry in observed.routes if entry not in wanted] if has_surplus else []
     # The kernel replaces the first route of the same network, table and metric.
     first: dict[tuple[str, int], RouteEntry] = {}
-    for entry in observed.routes:
+    for entry in surplus:
         if entry.metric == 0:
             first.setdefault((entry.route.network, entry.route.table), entry)
     replaced = set()
     early = []
-    for entry in wanted:
-        if entry not in actual:
-            old = first.get((entry.route.network, entry.route.table))
-            early.append(_route("add" if old is None else "set", entry))
-            replaced.add(old)
+    for entry in missing:
+        old = first.get((entry.route.network, entry.route.table))
+        early.append(_route("add" if old is None else "set", entry))
+        replaced.add(old)
     is_ours = _our_routes(desired)
-    late = [
-        _route("remove", entry)
-        for entry in observed.routes
-        if entry not in wanted and entry not in replaced and is_ours(entry)
-    ]
+    late = [_route("remove", entry) for entry in surplus if entry not in replaced and is_ours(entry)]
     return early, late
+
+
+@lru_cache(maxsize=4)
+def _wanted_routes(routes: tuple[Route, ...], up: frozenset[str]) -> dict[RouteEntry, None]:
+    """In order. A pass asks about the same ones several times."""
+    return {RouteEntry(route=route, protocol=OUR_PROTOCOL): None for route in routes if route.device in up}
 
 
 def _our_routes(desired: Kernel) -> Callable[[RouteEntry], bool]:

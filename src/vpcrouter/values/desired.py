@@ -30,7 +30,7 @@ class InterfaceAddress:
     address: str
 
 
-@frozen(kw_only=True, order=True)
+@frozen(kw_only=True, order=True, cache_hash=True)
 class Route:
     """A unicast route. `table` is a kernel table number; 254 is the main table."""
 
