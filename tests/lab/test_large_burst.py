@@ -18,6 +18,8 @@ from vpcrouter.lab.probing import Probe, Target
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timed]
 
 COMMANDS = 1000
+LONG_DELAY_MS = 2000
+"""Of the default settings. A quiet machine takes the burst in 1.2 s."""
 
 
 @pytest.fixture
@@ -39,7 +41,8 @@ def test_a_thousand_commands_are_two_reloads_and_no_lost_packet(routers: Laborat
         lost = [lowest.stop().lost, other.stop().lost]
     for router, part in report.routers.items():
         assert (part.accepted, part.settled) == (COMMANDS, True), (router, part.rejections, part.differences)
-        assert part.keepalived_reloads <= 2
+        # Two, and one more each time that a command has waited for as long as a setting lets it.
+        assert part.keepalived_reloads <= 2 + part.from_first.durable_ms // LONG_DELAY_MS
         assert (part.keepalived_starts, part.role_changes) == (0, 0)
     assert lost == [0, 0]
     again = run_burst(routers, files)
