@@ -213,6 +213,20 @@ def test_processes_are_found_by_their_whole_command_line(spawn: Spawn) -> None:
         process.close()
 
 
+def test_the_oldest_is_first_though_process_numbers_began_anew(spawn: Spawn) -> None:
+    older = spawn("sleep", "60", "0.375")
+    time.sleep(0.05)
+    try:
+        Path("/proc/sys/kernel/ns_last_pid").write_text(str(older.pid - 50))
+    except PermissionError:
+        pytest.skip("needs root, to choose the next process number")
+    younger = spawn("sleep", "60", "0.375")
+    found = _process.find_processes(["sleep", "60", "0.375"])
+    assert [each.pid for each in found] == [older.pid, younger.pid]
+    for process in found:
+        process.close()
+
+
 def test_a_name_with_spaces_and_parentheses_does_not_hide_the_start_time(spawn: Spawn, tmp_path: Path) -> None:
     program = tmp_path / "a) b (c"
     program.symlink_to("/bin/sleep")

@@ -166,11 +166,7 @@ def holds_gateway(pair: Laboratory, router: str) -> bool:
 
 def pids_of(pair: Laboratory, router: str, name: str) -> list[int]:
     """The processes of that name in the router's namespace, oldest first."""
-    listed = subprocess.run(
-        ["ip", "netns", "pids", pair.names.namespace(router)], check=True, capture_output=True, text=True
-    )
-    pids = [int(pid) for pid in listed.stdout.split()]
-    return [pid for pid in sorted(pids) if Path(f"/proc/{pid}/comm").read_text().strip() == name]
+    return pair.machines[router].pids(name)
 
 
 def pid_of(pair: Laboratory, router: str, name: str) -> int:

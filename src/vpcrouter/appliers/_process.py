@@ -231,7 +231,9 @@ def _find(program: str, is_it: Callable[[list[str]], bool]) -> tuple[Process, ..
             continue
         if (process := open_process(int(directory.name))) is not None:
             found.append(process)
-    return tuple(sorted(found, key=lambda process: (process.start_time, process.pid)))
+    # A child may have started in the same tick as its parent, and have the lower number where numbers begin anew.
+    pids = {process.pid for process in found}
+    return tuple(sorted(found, key=lambda each: (each.start_time, _parent(each.pid) in pids, each.pid)))
 
 
 def _inheritable() -> list[int]:
@@ -247,6 +249,11 @@ def _inheritable() -> list[int]:
 def _start_time(pid: int) -> int | None:
     fields = _stat(pid)
     return int(fields[19]) if fields else None
+
+
+def _parent(pid: int) -> int | None:
+    fields = _stat(pid)
+    return int(fields[1]) if fields else None
 
 
 def _state(pid: int) -> bytes:

@@ -119,7 +119,8 @@ class Machine:
             listed = _process.run(["ip", "netns", "pids", self.namespace]).split()
         except ApplierError:
             return []  # there is no such namespace at this moment
-        pids = sorted(int(pid) for pid in listed)
+        ages = {int(pid): _age(int(pid)) for pid in listed}
+        pids = sorted(ages, key=lambda pid: (ages[pid][1], ages[pid][0] in ages, pid))
         if daemon == "agent":
             return [pid for pid in pids if _is_agent(pid)]
         return [pid for pid in pids if _read(pid, "comm").strip() == daemon.encode()]
@@ -163,6 +164,12 @@ def _mentions(pid: int, directory: Path) -> bool:
 def _is_agent(pid: int) -> bool:
     words = _read(pid, "cmdline").split(b"\0")
     return b"vpcrouter" in words and b"run" in words
+
+
+def _age(pid: int) -> tuple[int, int]:
+    """Its parent, and when it started, in ticks since boot (proc(5)): numbers begin anew at 32768."""
+    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    return (int(fields[1]), int(fields[19])) if fields else (0, 0)
 
 
 def _read(pid: int, name: str) -> bytes:
