@@ -21,6 +21,7 @@ from vpcrouter.journal import Journal, Snapshot
 from vpcrouter.machines.carriage import CarriageMachine
 from vpcrouter.machines.readiness import ConnectionComparison
 from vpcrouter.machines.role import Report
+from vpcrouter.materialise.nftables import TABLE
 from vpcrouter.router import Router, replay
 from vpcrouter.state_codec import pack_state
 from vpcrouter.values.fields import device_number
@@ -160,6 +161,17 @@ def addresses_put_by_the_agent_of_a_new_master(patch: pytest.MonkeyPatch) -> Non
     patch.setattr(keepalived, "instances", instances)
 
 
+def rules_flushed_at_the_start(patch: pytest.MonkeyPatch) -> None:
+    """An agent that starts removes all rules before it loads its own, whoever serves."""
+    begin = Host.__init__
+
+    def flush(host: Host, *args: Any) -> None:
+        begin(host, *args)
+        host._nftables.remove(TABLE)
+
+    patch.setattr(Host, "__init__", flush)
+
+
 FAULTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
     each.__name__: each
     for each in (
@@ -176,5 +188,6 @@ FAULTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
         ready_without_the_old_connections,
         ipv6_gateways_are_the_agents,
         addresses_put_by_the_agent_of_a_new_master,
+        rules_flushed_at_the_start,
     )
 }

@@ -37,6 +37,7 @@ RULES = {
     "ready_without_the_old_connections": {"connections"},
     "ipv6_gateways_are_the_agents": {"traffic", "served"},
     "addresses_put_by_the_agent_of_a_new_master": {"traffic"},
+    "rules_flushed_at_the_start": {"traffic"},
 }
 """What each of them breaks; nothing else counts."""
 KINDS = {
@@ -47,6 +48,7 @@ KINDS = {
     "stale_snapshot_accepted": ("snapshot", "agent"),
     "ready_without_the_old_connections": ("power", "crash"),
     "addresses_put_by_the_agent_of_a_new_master": ("power", "agent"),
+    "rules_flushed_at_the_start": ("agent",),
 }
 """The faults that are drawn; for the others there are none but the burst."""
 

@@ -25,6 +25,7 @@ from vpcrouter.simulation.kernel_model import KernelModel, RefusedError
 from vpcrouter.simulation.loop import Descriptors, Readable
 from vpcrouter.simulation.network import Networks
 from vpcrouter.simulation.peer_guard import takes_vrrp
+from vpcrouter.simulation.ruleset import lets_out
 from vpcrouter.simulation.world import MS, Process, World
 from vpcrouter.values.desired import InterfaceAddress, Link, NftSet, Ruleset, digest
 from vpcrouter.values.whereabouts import Place
@@ -270,6 +271,8 @@ class Machine:
         self.kernel = MachineKernel(self._kernel_changed)
         self.ruleset: Ruleset | None = None
         self._sets: dict[str, NftSet] = {}
+        self._verdicts: dict[tuple[str, str], bool] = {}
+        """What the ruleset says of packets, as far as somebody asked."""
         self.connections: set[int] = set()
         """The kernel's connection table: those that have seen traffic both ways."""
         self.generation = 1
@@ -303,6 +306,7 @@ class Machine:
             self.agent.kill()
         self.kernel.forget()
         self.ruleset, self._sets, self.generation = None, {}, 1
+        self._verdicts.clear()
         self.connections.clear()
         self.records.clear()
         self.files.clear()
@@ -395,13 +399,21 @@ class Machine:
         found = self._sets.get(name)
         return frozenset() if found is None else _keys(found)
 
+    def lets_out(self, device: str, way: str) -> bool:
+        """Whether the loaded ruleset lets what enters by one device leave by the other."""
+        if (device, way) not in self._verdicts:
+            self._verdicts[device, way] = self.ruleset is not None and lets_out(self.ruleset, device, way)
+        return self._verdicts[device, way]
+
     def load_ruleset(self, ruleset: Ruleset | None) -> None:
         """One transaction of nftables."""
         self.ruleset = ruleset
         self._sets = {} if ruleset is None else {each.name: each for each in ruleset.sets}
+        self._verdicts.clear()
         self.generation += 1
         for watcher in list(self._monitors):
             watcher("nftables")
+        self.on_change()
 
     def _kernel_changed(self, device: str) -> None:
         for watcher in list(self._monitors):

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from vpcrouter.simulation.machine import Machine
 
 
+PUBLIC = "eth1"
+"""The device by which a packet gets out."""
+
+
 @define
 class Ways:
     """Of the tiers that both routers have; a tier with IPv6 has two."""
@@ -30,6 +34,8 @@ class Ways:
     """The machines whose agents said a moment ago that they are ready to take over."""
     fit: frozenset[str] = frozenset()
     """Those, and those that were ready when their agent died or was stopped: a failover needs no agent."""
+    _states: dict[str, State] = field(factory=dict)
+    """What each machine was last known to have in its journal, whether its agent lives or not."""
     _known: tuple[tuple[State | None, ...], Mapping[str, InterfaceAddress]] = ((), {})
     """The gateways, and of which states they are."""
 
@@ -52,6 +58,9 @@ class Ways:
         None where a router is not one of a pair.
         """
         states = tuple(state_of(machine) for machine in self.networks.machines)
+        for machine, state in zip(self.networks.machines, states, strict=True):
+            if state is not None:
+                self._states[machine.name] = state
         if None in states:
             return self._known[1]
         if len(states) != len(self._known[0]) or any(one is not other for one, other in zip(states, self._known[0])):  # noqa: B905
@@ -65,7 +74,7 @@ class Ways:
             return False
         if gateway not in owner.kernel.addresses:
             return False
-        state = state_of(owner)
+        state = self._states.get(owner.name)
         if state is None:
             return True
         if is_ipv6(gateway.address):
@@ -76,7 +85,11 @@ class Ways:
         if not (state.public_addresses and is_public):
             return True
         led = {each.route.network for each in owner.kernel.routes if each.route.device.startswith("eth")}
-        return any(led.issuperset(each) for each in everything) and self.networks.is_linked(owner, "eth1")
+        return (
+            any(led.issuperset(each) for each in everything)
+            and self.networks.is_linked(owner, PUBLIC)
+            and owner.lets_out(gateway.device, PUBLIC)
+        )
 
     def holders(self) -> list[Machine]:
         """The machines that hold a gateway of a tier that both have."""
