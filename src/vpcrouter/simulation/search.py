@@ -25,6 +25,8 @@ BLOCK = 20
 """Cases of one block: a second or two."""
 SHRINKS = 400
 """Cases that are tried to make one smaller."""
+_ROUNDS, _ROUND, _TWICE = 4, 1_000_000_007, 3
+"""What hypothesis draws twice is run once; so it is asked for a few more, and again with another seed."""
 
 
 @frozen(kw_only=True)
@@ -92,21 +94,10 @@ def search(
     wanted: list[str] = []
     tried = 0
 
-    @with_seed(seed)
-    @hypothesis_settings(
-        max_examples=bursts,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-        print_blob=False,
-        report_multiple_bugs=False,
-    )
-    @given(strategy)
     def attempt(case: Case) -> None:
         nonlocal tried
         if case not in known:
-            if wanted and len(known) - tried > shrinks:
+            if len(known) - tried > shrinks if wanted else tried >= bursts:
                 return
             report = judge(case)
             known[case] = report
@@ -120,8 +111,21 @@ def search(
             found.finding = Finding(case=case, violations=broken, report=known[case], tried=tried)
             raise _BrokenError
 
-    with suppress(_BrokenError):
-        attempt()
+    for number in range(_ROUNDS):
+        missing = bursts - len(found.figures)
+        if found.finding is not None or missing <= 0:
+            break
+        attempts = hypothesis_settings(
+            max_examples=missing + _TWICE,
+            database=None,
+            deadline=None,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+            report_multiple_bugs=False,
+        )(given(strategy)(attempt))
+        with suppress(_BrokenError):
+            with_seed(seed + number * _ROUND)(attempts)()
     return found
 
 
