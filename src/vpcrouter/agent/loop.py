@@ -56,6 +56,7 @@ from vpcrouter.machines.role import Intent, RoleChange
 from vpcrouter.materialise.nftables import TABLE
 from vpcrouter.materialise.peer_guard import CLOSED, PEERS, UNICAST_PEERS
 from vpcrouter.materialise.usage import describe_usage
+from vpcrouter.materialise.vrrp_authentication import settings_without_effect
 from vpcrouter.peering import Peering
 from vpcrouter.projections.effective import effective, pending
 from vpcrouter.projections.electors import electors
@@ -674,6 +675,7 @@ class Agent:
                     for each in self._peering.unknown
                 ),
             ],
+            "without_effect": settings_without_effect(self._settings, router.state.router),
             "journal_reserve": router.journal.has_reserve,
             "drift": list(settlements.drift),
             "health": self._checkup.describe(),

@@ -14,6 +14,7 @@ import json
 import time
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from attrs import frozen
@@ -77,6 +78,33 @@ def write_penalty(path: Path, penalty: int) -> None:
     """Tell keepalived what to take from its priority; it hears of it from the kernel, without a reload."""
     _files.make_directory(path.parent)
     _files.write_atomically(path, f"{-penalty}\n".encode())
+
+
+def understands(lines: str) -> bool:
+    """Whether the installed keepalived knows what these lines of an instance say. Its own judgement, in 30 ms.
+
+    A version tells less: a distribution builds it with or without (`VRRP_AUTH`). One that takes nonsense as well has
+    not judged. Raises ApplierError if there is none.
+    """
+    _process.find_program("keepalived")
+    return _accepts(lines) and not _accepts("    vpcrouter_nonsense\n")
+
+
+def _accepts(lines: str) -> bool:
+    # The device need not be there, since devices are dynamic; without the lines this file is good.
+    text = (
+        "global_defs {\n    dynamic_interfaces\n}\nvrrp_instance probe {\n    interface probe0\n    state BACKUP\n"
+        f"    virtual_router_id 51\n    priority 100\n    advert_int 1\n{lines}"
+        "    virtual_ipaddress {\n        169.254.255.1/32\n    }\n}\n"
+    )
+    with TemporaryDirectory(prefix="vpcrouter-") as directory:
+        path = Path(directory) / "keepalived.conf"
+        _files.write_atomically(path, text.encode(), 0o600)
+        try:
+            _process.run(["keepalived", "--config-test", "--use-file", str(path)])
+        except ApplierError:
+            return False
+    return True
 
 
 def parse_answer(content: bytes) -> tuple[InstanceReport, ...] | None:

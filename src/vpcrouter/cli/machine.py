@@ -35,6 +35,14 @@ class RoleName(Enum):
 Root = Annotated[Path, typer.Option("--root", metavar="DIR", help="Where generated files, sockets and pid files go.")]
 
 
+class Authentication(Enum):
+    """Of VRRP, on the command line."""
+
+    none = "none"
+    ah = "ah"
+    hmac = "hmac"
+
+
 def _check_peers(addresses: list[str] | None) -> list[str] | None:
     for each in addresses or ():
         try:
@@ -48,6 +56,14 @@ Interval = Annotated[
     int,
     typer.Option(
         "--advertisement-ms", min=10, max=40950, help="VRRP advertisement interval; the same on both routers."
+    ),
+]
+Proof = Annotated[
+    Authentication,
+    typer.Option(
+        "--vrrp-authentication",
+        help="Prove advertisements by a secret of the router password: ah (VRRPv2, whole seconds) or hmac (keepalived"
+        " 2.4). The same on both routers.",
     ),
 ]
 UnicastPeers = Annotated[
@@ -104,6 +120,8 @@ def render(
     role: Annotated[RoleName, typer.Option("--role", help="The role to render for.")],
     root: Root = Path("/"),
     advertisement_ms: Interval = 100,
+    unicast_peer: UnicastPeers = None,
+    vrrp_authentication: Proof = Authentication.none,
 ) -> None:
     """Write every generated file, and kernel.json, into DIR. Needs no privileges.
 
@@ -115,7 +133,7 @@ def render(
     from vpcrouter.router import replay
     from vpcrouter.values.role import Role
 
-    settings = _settings(root, advertisement_ms)
+    settings = _settings(root, advertisement_ms, unicast_peer, vrrp_authentication)
     desired = materialise(replay(existing(options(ctx).journal)).state, Role(role.value), settings)
     directory.mkdir(parents=True, exist_ok=True)
     for name, content in render_files(desired).items():
@@ -128,6 +146,8 @@ def apply(
     timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Give up after so long.")] = 10.0,
     root: Root = Path("/"),
     advertisement_ms: Interval = 100,
+    unicast_peer: UnicastPeers = None,
+    vrrp_authentication: Proof = Authentication.none,
 ) -> None:
     """Settle the machine once: through the agent where one runs, else directly. Needs root."""
     agent = _agent(existing(options(ctx).journal))
@@ -137,15 +157,23 @@ def apply(
             if not answer["settled"]:
                 fail("; ".join(answer["differences"]))
     else:
+        from vpcrouter.capabilities import feasible
         from vpcrouter.router import Router
 
-        with Router.open(options(ctx).journal, settings=_settings(root, advertisement_ms)) as router:
+        settings = feasible(_settings(root, advertisement_ms, unicast_peer, vrrp_authentication))
+        with Router.open(options(ctx).journal, settings=settings) as router:
             for operation in router.settle(timeout).operations:
                 note(f"{operation.target:<12} {operation.action:<8} {operation.subject}")
     say_json({"settled": True}) if options(ctx).json else say("settled")
 
 
-def verify(ctx: typer.Context, root: Root = Path("/"), advertisement_ms: Interval = 100) -> None:
+def verify(
+    ctx: typer.Context,
+    root: Root = Path("/"),
+    advertisement_ms: Interval = 100,
+    unicast_peer: UnicastPeers = None,
+    vrrp_authentication: Proof = Authentication.none,
+) -> None:
     """Compare the machine with the state, all of it. Prints what differs and ends with 1 if anything does."""
     journal = options(ctx).journal
     agent = _agent(existing(journal))
@@ -153,11 +181,12 @@ def verify(ctx: typer.Context, root: Root = Path("/"), advertisement_ms: Interva
         with agent:
             differences = agent.call({"op": "verify"})["differences"]
     else:
+        from vpcrouter.capabilities import feasible
         from vpcrouter.host import Host
         from vpcrouter.materialise import materialise
         from vpcrouter.router import replay
 
-        settings = _settings(root, advertisement_ms)
+        settings = feasible(_settings(root, advertisement_ms, unicast_peer, vrrp_authentication))
         state = replay(journal).state
         with Host(settings) as host:
             differences = list(host.verify(materialise(state, *_present(host, state, None, settings))))
@@ -199,6 +228,7 @@ def run(
         int, typer.Option(min=0, max=1024**2, help="Disk space kept for essential records when the disk is full.")
     ] = 1024,
     unicast_peer: UnicastPeers = None,
+    vrrp_authentication: Proof = Authentication.none,
 ) -> None:
     """Run the agent in the foreground: serve the socket, keep the machine equal to the journal, follow keepalived.
 
@@ -207,6 +237,7 @@ def run(
     import logging
 
     from vpcrouter.agent import run_agent
+    from vpcrouter.capabilities import feasible
     from vpcrouter.router import Router
     from vpcrouter.values.settings import Settings
 
@@ -226,7 +257,9 @@ def run(
         metrics_file=None if metrics_file is None else str(metrics_file.absolute()),
         journal_reserve_bytes=reserve_kib * 1024,
         unicast_peers=tuple(unicast_peer or ()),
+        vrrp_authentication=vrrp_authentication.value,
     )
+    settings = feasible(settings)
     owner = {"socket": str(settings.agent_socket)}
     run_agent(lambda: Router.open(options(ctx).journal, settings=settings, owner=owner))
 
@@ -305,10 +338,14 @@ def boot(
     cmdline: Annotated[Path, typer.Option("--cmdline", metavar="FILE", help="The boot command line (key=value …).")],
     root: Root = Path("/"),
     advertisement_ms: Interval = 100,
+    unicast_peer: UnicastPeers = None,
+    vrrp_authentication: Proof = Authentication.none,
     timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Give up after so long.")] = 30.0,
 ) -> None:
     """First boot or reboot: take in the boot command line, replay the journal, settle the machine once."""
+    from vpcrouter.capabilities import feasible
     from vpcrouter.cloudstack.bootline import parse_boot_line
+    from vpcrouter.materialise.vrrp_authentication import settings_without_effect
     from vpcrouter.router import Router
     from vpcrouter.values.boot_keys import without_effect
 
@@ -316,7 +353,8 @@ def boot(
         text = cmdline.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{cmdline}: {error}")
-    with Router.open(options(ctx).journal, settings=_settings(root, advertisement_ms)) as router:
+    settings = feasible(_settings(root, advertisement_ms, unicast_peer, vrrp_authentication))
+    with Router.open(options(ctx).journal, settings=settings) as router:
         command = parse_boot_line(text)
         receipt = router.submit(command, origin="boot")
         router.settle(timeout)
@@ -325,7 +363,10 @@ def boot(
                 **receipt.as_dict(),
                 "role": router.role.value,
                 "digest": router.digest,
-                "without_effect": without_effect(command.config),
+                "without_effect": {
+                    **without_effect(command.config),
+                    **settings_without_effect(settings, command.config),
+                },
             }
         )
 
@@ -340,10 +381,20 @@ def _words(value: Any) -> str:
     return str(value)
 
 
-def _settings(root: Path, advertisement_ms: int = 100) -> Settings:
+def _settings(
+    root: Path,
+    advertisement_ms: int = 100,
+    unicast_peers: list[str] | None = None,
+    vrrp_authentication: Authentication = Authentication.none,
+) -> Settings:
     from vpcrouter.values.settings import Settings
 
-    return Settings(root=str(root.absolute()), advertisement_interval_ms=advertisement_ms)
+    return Settings(
+        root=str(root.absolute()),
+        advertisement_interval_ms=advertisement_ms,
+        unicast_peers=tuple(unicast_peers or ()),
+        vrrp_authentication=vrrp_authentication.value,
+    )
 
 
 def _present(

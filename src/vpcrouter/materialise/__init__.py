@@ -55,7 +55,7 @@ def materialise(state: State, role: Role, settings: Settings, carriage: Carriage
         bare = tuple(Link(name=device, up=False) for device in found.released)
         return Desired(kernel=Kernel(links=bare), ruleset=ruleset(found, role))
     placement = _PLACED.of(found)
-    election = elect(found, carriage, settings.unicast_peers)
+    election = elect(found, carriage, settings)
     return Desired(
         kernel=kernel(found, placement, election, role),
         ruleset=ruleset(found, role, election),

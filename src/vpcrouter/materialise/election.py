@@ -7,15 +7,17 @@ tier has its elector, and the lowest one carries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from attrs import frozen
 
+from vpcrouter.materialise.vrrp_authentication import Authentication, authentication
 from vpcrouter.projections.effective import Effective
 from vpcrouter.projections.electors import elector
 from vpcrouter.values.carriage import Carriage, Elector
 from vpcrouter.values.desired import InterfaceAddress
 from vpcrouter.values.fields import device_number
+from vpcrouter.values.settings import Settings
 from vpcrouter.values.whereabouts import Whereabouts
 
 _MARKERS = "169.254.255"
@@ -39,9 +41,10 @@ class Election:
     whereabouts: Whereabouts
     peers: Mapping[str, tuple[str, ...]] | None
     """By device, where the peer is spoken to, and heard from; None: by multicast, and by whoever may speak there."""
+    authentication: Authentication | None
 
 
-def elect(effective: Effective, carriage: Carriage | None, unicast_peers: Iterable[str] = ()) -> Election | None:
+def elect(effective: Effective, carriage: Carriage | None, settings: Settings) -> Election | None:
     """The election; None where there is no redundancy or no tier.
 
     With unicast peers, an elector without a known one is kept in fault: it would be master beside a peer that it
@@ -50,6 +53,7 @@ def elect(effective: Effective, carriage: Carriage | None, unicast_peers: Iterab
     config = effective.config
     if config is None or not config.redundant or not effective.tiers:
         return None
+    unicast_peers = settings.unicast_peers
     tiers = {tier.device: elector(tier, unicast_peers) for tier in effective.tiers}
     if carriage is None:
         carriage = Carriage(carrier=effective.tiers[0].device)
@@ -68,6 +72,7 @@ def elect(effective: Effective, carriage: Carriage | None, unicast_peers: Iterab
         takes_over=carriage.takes_over,
         whereabouts=carriage.whereabouts,
         peers={each.device: _peers(each, carriage.whereabouts) for each in electors} if unicast_peers else None,
+        authentication=authentication(config, settings),
     )
 
 

@@ -60,17 +60,22 @@ def keepalived(
     settings: Settings,
 ) -> Daemon:
     """The daemon."""
+    proof = election.authentication
     content = render(
         "keepalived.conf.j2",
         config=config,
         settings=settings,
-        # In hundredths of a second: RFC 9568 counts in nothing finer.
+        version=3 if proof is None else proof.version,
+        authentication=proof,
+        # In hundredths of a second: RFC 9568 counts in nothing finer. VRRPv2 in seconds.
         interval=f"{settings.advertisement_interval_ms // 10 / 100:.2f}",
         refresh_s=REFRESH_S,
         instances=instances(config, placement, election, role),
     )
     path = str(settings.config_dir / "keepalived.conf")
-    return Daemon(name="keepalived", reload_files=(File(path=path, content=content),))
+    return Daemon(
+        name="keepalived", reload_files=(File(path=path, content=content, mode=0o644 if proof is None else 0o600),)
+    )
 
 
 def instances(config: RouterConfig, placement: Placement, election: Election, role: Role) -> tuple[Instance, ...]:

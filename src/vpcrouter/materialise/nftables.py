@@ -29,8 +29,8 @@ from vpcrouter.materialise.peer_guard import (
     FROM_PEER,
     NOT_THE_PEER,
     TO_US,
-    VRRP,
     VRRP_GROUP,
+    is_vrrp,
     peer_guard_chains,
     peer_guard_sets,
 )
@@ -263,12 +263,12 @@ def _from_peer(election: Election) -> tuple[str, ...]:
     link = f'iifname "{word(election.link.device)}"'
     if election.peers is None:
         return (
-            f"ip daddr {VRRP_GROUP} {VRRP} accept",
+            f"ip daddr {VRRP_GROUP} {is_vrrp(election)} accept",
             f"ip daddr {BEACON_GROUP} udp dport {BEACON_PORT} accept",
             f"{link} ip daddr {GROUP} udp dport {PORT} accept",
         )
     return (
-        f"{VRRP} {FROM_PEER} accept",
+        f"{is_vrrp(election)} {FROM_PEER} accept",
         f"udp dport {BEACON_PORT} accept",
         f"{link} udp dport {PORT} {FROM_PEER} accept",
     )

@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator
 from vpcrouter.materialise.conntrackd import GROUP, PORT
 from vpcrouter.materialise.election import Election
 from vpcrouter.materialise.rendering import word
+from vpcrouter.materialise.vrrp_authentication import protocol
 from vpcrouter.values.beacon import BEACON_GROUP, BEACON_MARK, BEACON_PORT
 from vpcrouter.values.desired import NftChain, NftSet
 
 VRRP_GROUP = "224.0.0.18"
-VRRP = "meta l4proto 112"
 PEERS, CLOSED, ATTENDED = "peers", "closed", "attended"
 """Of the sets; the first two are read back by an agent that starts (`Host.find_places`)."""
 UNICAST_PEERS = "unicast_peers"
@@ -35,6 +35,11 @@ NOT_THE_PEER = "not_the_peer"
 _DROP = f"counter name {NOT_THE_PEER} drop"
 _OF_PEER = f"iifname . ip saddr . ether saddr @{PEERS}"
 _OF_ANOTHER = _OF_PEER.replace("@", "!= @")
+
+
+def is_vrrp(election: Election) -> str:
+    """The match of an advertisement."""
+    return f"meta l4proto {protocol(election.authentication)}"
 
 
 def peer_guard_sets(election: Election) -> Iterator[NftSet]:
@@ -70,26 +75,26 @@ def peer_guard_chains(election: Election) -> Iterator[NftChain]:
             f"ip daddr {{ {VRRP_GROUP}, {GROUP} }} iifname @{CLOSED} {_OF_ANOTHER} {_DROP}",
         )
         if election.peers is None
-        else tuple(_unicast_rules()),
+        else tuple(_unicast_rules(is_vrrp(election))),
     )
     if election.peers is not None:
         yield NftChain(
             name="peer_talk",
             hook="type filter hook output priority raw; policy accept;",
             rules=(
-                f"oifname . ip saddr @{_OWN} {VRRP} notrack",
+                f"oifname . ip saddr @{_OWN} {is_vrrp(election)} notrack",
                 f"oifname . ip saddr @{_OWN} udp dport {{ {PORT}, {BEACON_PORT} }} notrack",
             ),
         )
 
 
-def _unicast_rules() -> Iterator[str]:
+def _unicast_rules(vrrp: str) -> Iterator[str]:
     beacon = f"{TO_US} udp dport {BEACON_PORT}"
     yield f"{beacon} {_OF_PEER} meta mark set {BEACON_MARK:#010x} notrack accept"
     yield f"{beacon} iifname @{ATTENDED} {_DROP}"
     yield f"{beacon} notrack accept"
-    yield f"{TO_US} {VRRP} ip ttl != 255 {_DROP}"
-    for what in (f"{TO_US} {VRRP}", f"{TO_US} udp dport {PORT}"):
+    yield f"{TO_US} {vrrp} ip ttl != 255 {_DROP}"
+    for what in (f"{TO_US} {vrrp}", f"{TO_US} udp dport {PORT}"):
         yield f"{what} {FROM_PEER.replace('@', '!= @')} {_DROP}"
         yield f"{what} iifname @{CLOSED} {_OF_ANOTHER} {_DROP}"
         yield f"{what} notrack"

@@ -6,9 +6,12 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from attrs import field, frozen
-from attrs.validators import ge, le
+from attrs.validators import ge, in_, le
 
+from vpcrouter.errors import MalformedInputError
 from vpcrouter.values import fields
+
+NO_AUTHENTICATION, AH, HMAC = AUTHENTICATIONS = ("none", "ah", "hmac")
 
 
 def _addresses(value: object) -> tuple[str, ...]:
@@ -28,6 +31,10 @@ class Settings:
     unicast_peers: tuple[str, ...] = field(default=(), converter=_addresses)
     """Own addresses of the pair's routers on their tiers, this router's included or not. If there is one, VRRP, beacons
     and conntrackd go by unicast alone. Both routers must have the same kind. See docs/redundancy.md."""
+    vrrp_authentication: str = field(default=NO_AUTHENTICATION, validator=in_(AUTHENTICATIONS))
+    """With a secret of the router password. `ah`: VRRPv2, in seconds. `hmac`: keepalived 2.4. The same on both."""
+    without_effect: tuple[tuple[str, str], ...] = ()
+    """What was asked for and is not in here, since this machine cannot do it: names, and why. See `capabilities`."""
     quiet_ms: int = field(default=20, validator=[ge(0), le(10_000)])
     """A burst is over when no command came for so long; then the machine is settled once."""
     max_delay_ms: int = field(default=150, validator=[ge(0), le(60_000)])
@@ -49,6 +56,17 @@ class Settings:
     """Prometheus metrics are written here, every ten seconds."""
     journal_reserve_bytes: int = field(default=1024 * 1024, validator=[ge(0), le(1024**3)])
     """Room on the disk that is kept for records that must not wait when it is full; 0: none."""
+
+    def __attrs_post_init__(self) -> None:
+        """VRRPv2 counts in seconds (RFC 3768, 5.3.7: 1 to 255)."""
+        if self.vrrp_authentication == AH and (
+            self.advertisement_interval_ms % 1000 or self.advertisement_interval_ms > 255_000
+        ):
+            raise MalformedInputError(
+                f"{self.advertisement_interval_ms} ms is no interval of VRRPv2, which AH is for",
+                where="advertisement_interval_ms",
+                hint="whole seconds; a failover takes three and some more",
+            )
 
     @cached_property
     def config_dir(self) -> PurePosixPath:
