@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
 from attrs import evolve
 
 from tests.materialise import vpc
-from tests.materialise.namespaces import Host, Network, run
+from tests.materialise.namespaces import Host, Network, inside, run
 from tests.materialise.vpc import APP, OTHER, WEB
 from vpcrouter.materialise import materialise
 from vpcrouter.state import State
@@ -70,10 +71,25 @@ def test_the_server_s_network_reaches_the_router(net: tuple[Network, bool]) -> N
     assert network.succeeds([*ping, "2001:db8:0:ffff::21"]) is is_there
 
 
+def test_the_server_manages_the_router_by_ipv6(net: tuple[Network, bool]) -> None:
+    network, is_there = net
+    for port, is_open in ((3922, is_there), (3923, False)):
+        with inside(network.name("router")):
+            there = socket.create_server(("::", port), family=socket.AF_INET6)
+        with there, inside(network.name("ext")):
+            try:
+                socket.create_connection(("2001:db8:0:ffff::21", port), timeout=0.4).close()
+                found = True
+            except OSError:
+                found = False
+        assert found is is_open, port
+
+
 def test_dns_is_open_to_what_is_behind_a_guest(net: tuple[Network, bool]) -> None:
     network, is_open = net
     assert network.reach(WEB, "10.1.2.1", 53, "router", 53) == WEB
-    assert network.reach(OTHER, "10.1.2.1", 53, "router", 53, source=BEHIND) == (BEHIND if is_open else None)
+    for address in ("10.1.2.1", "10.1.2.2"):
+        assert network.reach(OTHER, address, 53, "router", 53, source=BEHIND) == (BEHIND if is_open else None)
 
 
 def test_what_is_routed_by_another_tier_may_come_from_this_one(net: tuple[Network, bool]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
+from attrs import evolve
 
 from tests.materialise import vpc
 from tests.materialise.namespaces import Host, Network, inside
@@ -19,9 +21,13 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 FORWARDED, TRANSLATED = "203.0.113.11", "203.0.113.12"
 GRE, ESP = 47, 50
+ECHO, TIMESTAMP = 8, 13
 STATE = vpc.state(
-    tiers=[vpc.tier(2), vpc.tier(3)],
-    addresses=[*(vpc.public(last) for last in (10, 11, 12)), vpc.private_gateway(source_nat=True)],
+    tiers=[vpc.tier(2), evolve(vpc.tier(3), mtu=1300)],
+    addresses=[
+        *(vpc.public(last) for last in (10, 11, 12)),
+        evolve(vpc.private_gateway(source_nat=True), mtu=1400),
+    ],
     acls=[
         Acl(
             device="eth2",
@@ -95,10 +101,40 @@ def test_an_acl_tells_protocols_apart_by_number(net: Network) -> None:
     assert arrives(net, WEB, APP, ESP)
 
 
+def icmp_arrives(net: Network, sender: str, receiver: str, kind: int, code: int) -> bool:
+    """Whether an ICMP message of that type and code arrives."""
+    message = struct.pack("!BBHHH", kind, code, 0, 7, 1) + bytes(12)
+    total = sum(struct.unpack("!10H", message))
+    message = struct.pack("!BBHHH", kind, code, ~(total + (total >> 16)) & 0xFFFF, 7, 1) + bytes(12)
+    with inside(net.name(receiver)):
+        there = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    with inside(net.name(sender)):
+        here = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    with there, here:
+        there.settimeout(0.25)
+        here.sendto(message, (receiver, 0))
+        try:
+            return there.recv(64)[20:22] == bytes((kind, code))
+        except TimeoutError:
+            return False
+
+
 def test_an_acl_tells_icmp_types_and_codes_apart(net: Network) -> None:
+    assert icmp_arrives(net, APP, WEB, ECHO, 0)
+    assert not icmp_arrives(net, APP, WEB, ECHO, 1), "another code"
+    assert not icmp_arrives(net, APP, WEB, TIMESTAMP, 0), "another type"
+    assert icmp_arrives(net, WEB, APP, TIMESTAMP, 0), "its egress denies echo alone"
     assert net.pings(APP, WEB)
     assert not net.pings(WEB, APP), "its egress denies it there"
     assert net.pings(WEB, PARTNER)
+
+
+@pytest.mark.parametrize(("sender", "receiver", "mtu"), [(APP, WEB, 1300), (WEB, PARTNER, 1400)])
+def test_a_network_has_its_own_mtu(net: Network, sender: str, receiver: str, mtu: int) -> None:
+    """Pings that must not be taken apart: IP and ICMP add 28 bytes. What comes may be longer by a VLAN's 4."""
+    ping = ["ip", "netns", "exec", net.name(sender), "ping", "-c1", "-W1", "-q", "-M", "do"]
+    assert net.succeeds([*ping, "-s", str(mtu - 28), receiver])
+    assert not net.succeeds([*ping, "-s", str(mtu - 23), receiver])
 
 
 def test_static_nat_is_for_every_protocol(net: Network) -> None:

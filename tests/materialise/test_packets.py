@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from attrs import evolve
 
 from tests.materialise import vpc
 from tests.materialise.namespaces import Host, Network
@@ -39,6 +40,7 @@ STATE = vpc.state(
         vpc.forward(5000, WEB, 5000, last=5005),
         vpc.forward(9000, WEB, 5000, last=9009),
         vpc.forward(6000, WEB, 6000, sources=("198.51.100.0/24",)),
+        vpc.forward(9100, WEB, 5000, last=9105, sources=("198.51.100.0/24",)),
         vpc.forward(4000, WEB, 4000),
     ],
     static_nats=[
@@ -108,6 +110,20 @@ def test_source_nat_hides_the_tiers_behind_the_true_address(net: Network) -> Non
     assert net.connect(WEB, "203.0.113.1", 80, "ext", 80) == "203.0.113.10"
 
 
+def test_a_routed_vpc_lets_out_what_a_rule_allows_and_translates_nothing(net: Network) -> None:
+    open_port = Acl(device="eth2", ingress=(vpc.udp(5000, 5010),), egress=(vpc.udp(7003),))
+    routed = evolve(STATE, router=vpc.config(routed=True), acls={**STATE.acls, "eth2": open_port})
+    net.add_route("ext", "10.1.0.0/16", "203.0.113.10")
+    net.load(materialise(routed, Role.MASTER, Settings()))
+    try:
+        assert net.reach(WEB, APP, 7003, APP, 7003) == WEB
+        assert net.reach(WEB, APP, 7004, APP, 7004) is None
+        assert net.reach(WEB, "198.51.100.1", 7003, "ext", 7003) == WEB
+        assert net.reach(WEB, "198.51.100.1", 7004, "ext", 7004) is None
+    finally:
+        net.load(materialise(STATE, Role.MASTER, Settings()))
+
+
 def test_nobody_comes_in_from_outside_without_a_translation(net: Network) -> None:
     net.add_route("ext", "10.1.0.0/16", "203.0.113.10")
     assert net.reach("ext", WEB, 5011, WEB, 5011) is None
@@ -130,6 +146,8 @@ def test_a_forwarding_with_shifted_ports(net: Network) -> None:
 def test_a_forwarding_serves_only_its_clients(net: Network) -> None:
     assert net.reach("ext", "203.0.113.11", 6000, WEB, 6000, source="198.51.100.1") == "198.51.100.1"
     assert net.reach("ext", "203.0.113.11", 6000, WEB, 6000, source="203.0.113.1") is None
+    assert net.reach("ext", "203.0.113.11", 9105, WEB, 5005, source="198.51.100.1") == "198.51.100.1", "shifted"
+    assert net.reach("ext", "203.0.113.11", 9105, WEB, 5005, source="203.0.113.1") is None
 
 
 def test_behind_a_forwarding_the_tiers_acl_still_decides(net: Network) -> None:
