@@ -80,6 +80,7 @@ class Peering:
         self._said, self._said_ns = saying, now_ns
         self._whereabouts.serves(saying.serves, now_ns)
         nonce = self._surroundings.random_bytes(_NONCE_BYTES)
+        self._pin(self.whereabouts)
         self._sockets.send(self._peer.beacon(saying, self._key, nonce, now_ns, self._sockets.places))
 
     def says(self, saying: Saying) -> bool:
@@ -119,7 +120,14 @@ class Peering:
             if heard is Heard.GREETING and self._said is not None and now_ns - self._answered_ns >= _ANSWER_NS:
                 self._answered_ns = now_ns
                 self.announce(self._said)
-        return is_news or self.whereabouts != before
+        after = self.whereabouts
+        self._pin(after)
+        return is_news or after != before
+
+    def _pin(self, known: Whereabouts) -> None:
+        """While it is heard, its MACs are what it says. One that is silent may come back with others."""
+        if self._by_unicast:
+            self._sockets.pin(each for each in known.places if each.device in known.attended)
 
     def _came(self, arrival: Arrival, now_ns: int) -> None:
         if arrival.is_marked and arrival.datagram == self._counted:

@@ -15,7 +15,7 @@ import fcntl
 import select
 import socket
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from attrs import frozen
@@ -28,7 +28,9 @@ _AT_ONCE = 256
 """So many datagrams of one device are read in one go; a guest that floods must not keep the agent busy."""
 _SO_RCVMARK = 75
 """Linux 5.19; the message that brings the mark has the type SO_MARK."""
-_SIOCGIFHWADDR = 0x8927
+_SIOCGIFHWADDR, _SIOCDARP, _SIOCSARP = 0x8927, 0x8953, 0x8955
+_ATF_COM, _ATF_PERM = 0x02, 0x04
+_ARPHRD_ETHER = 1
 _MARKED = (socket.SOL_SOCKET, socket.SO_MARK, struct.pack("=I", BEACON_MARK))
 _ANCILLARY_BYTES = socket.CMSG_SPACE(4)
 
@@ -58,6 +60,7 @@ class BeaconSockets:
         self._epoll = select.epoll()
         self._doors: dict[str, _Door] = {}
         self._peers: Mapping[str, Sequence[str]] | None = None
+        self._pinned: dict[str, Place] = {}
 
     def fileno(self) -> int:
         """Readable when something was heard."""
@@ -90,6 +93,20 @@ class BeaconSockets:
             for device, door in sorted(self._doors.items())
             if door.mac
         )
+
+    def pin(self, places: Iterable[Place]) -> None:
+        """Have the kernel know the MACs of these places for certain: no ARP of a guest changes them.
+
+        At most one for each device; what was pinned there and is not named any more is found by ARP again.
+        """
+        wanted = {each.device: each for each in places if each.device in self._doors}
+        for device, place in self._pinned.items():
+            if wanted.get(device) != place:
+                _set_neighbour(place, is_known=False)
+        for device, place in wanted.items():
+            if self._pinned.get(device) != place:
+                _set_neighbour(place, is_known=True)
+        self._pinned = wanted
 
     def send(self, datagram: bytes) -> None:
         """Send it by every device."""
@@ -140,6 +157,16 @@ def _join(sock: socket.socket, source: str, index: int) -> None:
     chosen = struct.pack("=4s4si", socket.inet_aton(BEACON_GROUP), socket.inet_aton(source), index)
     sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, chosen)
     sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, chosen)
+
+
+def _set_neighbour(place: Place, *, is_known: bool) -> None:
+    """A permanent entry of the ARP table, or none (arp(7)). A device that is gone has none either."""
+    address = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton(place.address))
+    hardware = struct.pack("=H6s8x", _ARPHRD_ETHER, bytes.fromhex(place.mac.replace(":", "")))
+    flags = _ATF_COM | _ATF_PERM if is_known else 0
+    request = address + hardware + struct.pack("=i16s16s", flags, b"", place.device.encode())
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        fcntl.ioctl(sock, _SIOCSARP if is_known else _SIOCDARP, request)
 
 
 def _mac(sock: socket.socket, device: str) -> str:

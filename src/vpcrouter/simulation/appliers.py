@@ -463,6 +463,9 @@ class SimulatedBeacons(BeaconSockets):
     def follow(self, sources: Mapping[str, str], peers: Mapping[str, Sequence[str]] | None = None) -> None:
         self._devices, self._peers = dict(sources), peers
 
+    def pin(self, places: Iterable[Place]) -> None:
+        pass
+
     def send(self, datagram: bytes) -> None:
         die_if_dead()
         for each in self.places:
