@@ -13,7 +13,7 @@ from tests.materialise.namespaces import Host, Network, inside, run
 from tests.materialise.vpc import APP, OTHER, WEB
 from vpcrouter.materialise import materialise
 from vpcrouter.state import State
-from vpcrouter.values.config import StaticRoute
+from vpcrouter.values.config import Acl, StaticRoute
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
@@ -99,3 +99,26 @@ def test_what_is_routed_by_another_tier_may_come_from_this_one(net: tuple[Networ
         return
     with pytest.raises(TimeoutError):  # it came, and the answer went the way that the route says
         network.reach(OTHER, "10.1.2.1", 53, "router", 53, source=ELSEWHERE)
+
+
+@pytest.mark.parametrize("is_public", ["true", "false"])
+def test_without_a_public_network_the_way_out_leads_by_the_lowest_tier(is_public: str) -> None:
+    """The gateway of eth2 is another machine, OTHER, which knows the way to `away`."""
+    away, state = (
+        "198.18.0.1",
+        vpc.state(
+            tiers=[evolve(vpc.tier(2, is_gateway=False), gateway=OTHER), vpc.tier(3)],
+            acls=[Acl(device="eth2", ingress=(vpc.udp(5000),), egress=())],
+        ),
+    )
+    network = Network(("eth2", "eth3"), [Host(OTHER, "eth2", "10.1.2.2"), Host(APP, "eth3", "10.1.3.1")])
+    try:
+        network.add_address(OTHER, away)
+        desired = materialise(with_keys(state, (("has_public_network", is_public),)), Role.MASTER, Settings())
+        network.configure(desired)
+        assert network.reach(APP, OTHER, 5000, OTHER, 5000) == APP
+        seen = network.reach(APP, away, 5000, OTHER, 5000)
+        assert seen == (APP if is_public == "false" else None), "with its own address: there is no source NAT"
+        assert network.reach(APP, away, 5001, OTHER, 5001) is None, "what goes there is the tier's ACL to decide"
+    finally:
+        network.close()

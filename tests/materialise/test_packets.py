@@ -219,10 +219,15 @@ def test_the_router_answers_guests_and_pings_only(net: Network) -> None:
     assert net.connect(WEB, "10.1.2.1", 22, "router", 22) is None
 
 
-def test_only_the_master_is_asked_for_names_by_its_own_address(net: Network) -> None:
+def test_only_the_master_is_asked_for_names_and_pages_by_its_own_address(net: Network) -> None:
+    for port in (80, 8080):
+        assert net.connect(WEB, "10.1.2.2", port, "router", port) == WEB
     net.load(materialise(STATE, Role.BACKUP, Settings()))
     try:
         assert net.reach(WEB, "10.1.2.2", 53, "router", 53) is None
         assert net.reach(WEB, "10.1.2.1", 53, "router", 53) == WEB, "the gateway's address is only on the master"
+        for port in (80, 8080):
+            assert net.connect(WEB, "10.1.2.2", port, "router", port) is None
+            assert net.connect(WEB, "10.1.2.1", port, "router", port) == WEB, "at once, before `serving` says so"
     finally:
         net.load(materialise(STATE, Role.MASTER, Settings()))

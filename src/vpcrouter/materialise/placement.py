@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 from attrs import frozen
 
 from vpcrouter.projections.effective import Effective
-from vpcrouter.values.boot_keys import control_ipv6, management
+from vpcrouter.values.boot_keys import control_ipv6, has_public_network, management
 from vpcrouter.values.config import PublicAddress, Tier, TierIpv6
 from vpcrouter.values.desired import InterfaceAddress, PolicyRule, Route
 from vpcrouter.values.fields import device_number
@@ -87,6 +87,8 @@ def place(effective: Effective) -> Placement:
     if (uplink := way_out(effective)) is not None:
         default = Route(network=ANYWHERE, gateway=uplink.gateway, device=uplink.device)
         (shared_routes if redundant else own_routes).insert(0, default)
+    elif (outer := tier_out(effective)) is not None:
+        own_routes.insert(0, Route(network=ANYWHERE, gateway=outer.gateway, device=outer.device))
     if (gateway := ipv6_way_out(effective)) is not None:
         default = Route(network=ANYWHERE_IPV6, gateway=gateway, device=_PUBLIC_IPV6_DEVICE)
         (shared_routes if redundant else own_routes).append(default)
@@ -129,6 +131,13 @@ def way_out(effective: Effective) -> PublicAddress | None:
         if each.address == effective.source_nat_address:
             return each
     return public[0] if public else None
+
+
+def tier_out(effective: Effective) -> Tier | None:
+    """The lowest tier with another gateway, where there is no public network; both routers have an address in it."""
+    if effective.config is None or has_public_network(effective.config):
+        return None
+    return next((tier for tier in effective.tiers if not tier.is_gateway), None)
 
 
 def ipv6_way_out(effective: Effective) -> str | None:

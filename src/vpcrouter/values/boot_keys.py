@@ -87,6 +87,11 @@ def filters_reverse_path(config: RouterConfig) -> bool:
     return ("disable_rp_filter", "true") not in config.parameters
 
 
+def has_public_network(config: RouterConfig) -> bool:
+    """Not `has_public_network=false`: then the way out leads by the lowest tier, whose gateway is somebody else."""
+    return ("has_public_network", "false") not in config.parameters
+
+
 def without_effect(config: RouterConfig) -> dict[str, str]:
     """The kept keys that nothing acts on, sorted, and why."""
     return dict(sorted(_without_effect(config)))
@@ -96,8 +101,6 @@ def _without_effect(config: RouterConfig) -> Iterator[tuple[str, str]]:
     kept = {key for key, _ in (*config.parameters, *config.secret_parameters)}
     for key in kept & REASONS.keys():
         yield key, REASONS[key]
-    if ("has_public_network", "false") in config.parameters:
-        yield "has_public_network", "there is no way out by a tier here"
     if management(config) is None:
         for key in kept & {"mgmtcidr", "localgw"}:
             yield key, "a route needs both, and a next hop in the control network"
