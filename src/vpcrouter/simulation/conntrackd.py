@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from vpcrouter.simulation.peer_guard import place, takes_vrrp
-from vpcrouter.simulation.world import MS, Process
+from vpcrouter.simulation.world import MS, Process, SimulationError
 from vpcrouter.values.whereabouts import Place
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 READY_NS = 25 * MS
 AGAIN_NS = 100 * MS
 """Until what was not acknowledged is sent again."""
-_LINK = re.compile(r"IPv4_interface (\S+)\s+Interface (\S+)")
+_LINK = re.compile(
+    r"Multicast \{[^}]*?IPv4_interface (?P<group>\S+)\s+Interface (?P<device>\S+)"
+    r"|UDP \{\s+IPv4_address (?P<own>\S+)\s+IPv4_Destination_Address (?P<to>\S+)\s+Port \S+\s+Interface (?P<by>\S+)"
+)
 
 
 class Conntrackd(Process):
@@ -34,7 +37,11 @@ class Conntrackd(Process):
         super().__init__(machine.world, f"{machine.name}/conntrackd")
         self._machine = machine
         found = _LINK.search(read())
-        self._source, self._device = ("", "") if found is None else found.groups()
+        if found is None:
+            raise SimulationError("names no link", where="conntrackd.conf")
+        self._source, self._device = found["group"] or found["own"], found["device"] or found["by"]
+        self._to: str | None = found["to"]
+        """The one address that it speaks to; None: the group."""
         self._cache: set[int] = set()
         self._unacknowledged: set[int] = set()
         self._is_repeating = False
@@ -99,10 +106,13 @@ class Conntrackd(Process):
 
     def _send(self, deliver: Callable[[Conntrackd], None]) -> None:
         sender = place(self._machine, self._device, self._source)
-        self._machine.networks.send(self._machine, self._device, lambda other: _deliver(other, sender, deliver))
+        to = self._to
+        self._machine.networks.send(self._machine, self._device, lambda other: _deliver(other, sender, to, deliver))
 
 
-def _deliver(machine: Machine, sender: Place, deliver: Callable[[Conntrackd], None]) -> None:
+def _deliver(machine: Machine, sender: Place, to: str | None, deliver: Callable[[Conntrackd], None]) -> None:
     peer = machine.conntrackd
-    if peer is not None and peer._is_ready and peer._device == sender.device and takes_vrrp(machine, sender):
+    if peer is None or not peer._is_ready or peer._device != sender.device or not takes_vrrp(machine, sender):
+        return
+    if (to is None and peer._to is None) or (peer._to is not None and to == peer._source):
         deliver(peer)
