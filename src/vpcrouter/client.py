@@ -80,6 +80,11 @@ class AgentClient:
         unconfirmed: list[dict[str, Any]] = self.call({"op": "unconfirmed"})["unconfirmed"]
         return unconfirmed
 
+    def unconfirmed_by_peer(self) -> list[str]:
+        """The names of changes that wait on the other router of the pair, as far as it is heard."""
+        peer = self.status()["peer"]
+        return [] if peer is None or peer["silent"] else peer.get("unconfirmed", [])
+
     def revert(self, seq: int) -> list[dict[str, Any]]:
         """Bring back the state as it was after the event `seq`; one receipt for each new event."""
         results: list[dict[str, Any]] = self.call({"op": "revert", "seq": seq})["results"]

@@ -115,7 +115,7 @@ def test_a_condition_confirms_what_works_and_not_what_cuts_off(pair: Laboratory)
 
 
 def test_confirm_on_the_command_line(pair: Laboratory, tmp_path: Path) -> None:
-    router = roles(pair)["backup"]
+    router, other = roles(pair)["backup"], roles(pair)["master"]
     file = tmp_path / "acl.json"
     file.write_text(CUT_OFF)
     journal = str(pair.directory / router / "journal")
@@ -123,12 +123,19 @@ def test_confirm_on_the_command_line(pair: Laboratory, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     line = json.loads(done.stdout)
     assert line["confirmation"] == "tf-9"
+    assert "unless `vpcrouter confirm tf-9` comes in time; of a pair, on each router" in done.stderr
+    assert pair.wait(lambda status: status[other]["peer"]["unconfirmed"] == ["tf-9"], SETTLED_S)
     again = vpcrouter("--journal", journal, "submit", str(file), "--confirm-within", "60s", "--command-id", "tf-9")
     assert json.loads(again.stdout) == line
     stale = vpcrouter("--journal", journal, "submit", str(file), "--expect-seq", "1")
     assert (stale.returncode, json.loads(stale.stdout)["status"]) == (1, "rejected")
+    also = ("--journal", str(pair.directory / other / "journal"))
+    assert vpcrouter(*also, "submit", str(file), "--confirm-within", "60s", "--command-id", "tf-9").returncode == 0
+    assert pair.wait(lambda status: status[router]["peer"]["unconfirmed"] == ["tf-9"], SETTLED_S)
     taken_back = vpcrouter("--journal", journal, "confirm", "--take-back")
     assert json.loads(taken_back.stdout)["event"] == "change-reverted"
+    assert "the other router still waits for `vpcrouter confirm tf-9`" in taken_back.stderr
+    assert vpcrouter(*also, "confirm", "--take-back").returncode == 0
     nothing = vpcrouter("--journal", journal, "confirm")
     assert (nothing.returncode, "no change waits" in nothing.stderr) == (1, True)
     assert pair.wait(is_over, SETTLED_S), pair.status()

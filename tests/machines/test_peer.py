@@ -169,6 +169,7 @@ def test_the_longest_beacon_fits() -> None:
         digest="f" * 64,
         sample=sample,
         roles=tuple((device, Role.MASTER) for device in devices),
+        unconfirmed=("tf-" * 100,) * 10,
     )
     one, other, nonce = met()
     assert other.hear(one.beacon(saying, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
@@ -268,6 +269,14 @@ def test_a_name_that_is_not_known_yet_does_no_harm() -> None:
     fields = msgpack.unpackb(beacon[:-32])
     body: bytes = msgpack.packb({**{k: v for k, v in fields.items() if k != "generation"}, "later": [1]})
     assert other.hear(body + hmac.new(KEY, body, hashlib.sha256).digest(), KEY, NOW) is Heard.NEWS
+
+
+def test_a_status_tells_what_waits_for_confirmation_at_the_peer() -> None:
+    one, other, nonce = met()
+    assert other.hear(one.beacon(Saying(unconfirmed=("tf-17", "42")), KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
+    described = other.describe(NOW)
+    assert described is not None
+    assert described["unconfirmed"] == ["tf-17", "42"]
 
 
 def test_a_window_of_things_arrives_as_it_was() -> None:

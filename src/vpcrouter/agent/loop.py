@@ -530,6 +530,7 @@ class Agent:
             fetched_passwords=self._guests.fetched(said),
             lost=tuple(each.reason for each in self._fitness.losses),
             reaches_gateway=self._fitness.reaches_gateway,
+            unconfirmed=tuple(router.state.confirmations),
         )
 
     def _on_beacon(self) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from vpcrouter.cli.history import existing
-from vpcrouter.cli.output import fail, options, say_json
+from vpcrouter.cli.output import fail, note, options, say_json
 from vpcrouter.client import AgentClient, find_agent, read_command_file
 from vpcrouter.errors import HostError
 
@@ -70,7 +70,7 @@ def submit(
     Prints one JSON line for each command: {"seq", "status", "event", "error"}, status being accepted, unchanged
     or rejected. What is accepted is durable. Ends with 1 if any command was rejected.
     """
-    rejected, seq = False, 0
+    rejected, seq, waits_for = False, 0, ""
     asked = _asked(command_id, expect_seq, confirm_within, confirm_if)
     contents = list(_read(files))  # all of them before the first is stored
     with open_door(options(ctx).journal) as door:
@@ -79,6 +79,9 @@ def submit(
             say_json(line)
             rejected |= line["status"] == "rejected"
             seq = max(seq, line["seq"] or 0)
+            waits_for = line.get("confirmation", waits_for)
+        if waits_for:
+            note(f"taken back unless `vpcrouter confirm {waits_for}` comes in time; of a pair, on each router")
         if wait > 0 and not door.settled(seq, wait)["settled"]:
             fail(f"not settled after {wait:g} s; see `vpcrouter status`")
     if rejected:
@@ -102,6 +105,8 @@ def confirm(
         for name in reversed(chosen) if take_back else chosen:
             for line in door.take_back(name) if take_back else door.confirm(name):
                 say_json({**line, "confirmation": name})
+        for name in door.unconfirmed_by_peer():
+            note(f"the other router still waits for `vpcrouter confirm {name}`: each takes its own back")
 
 
 def _asked(
@@ -170,6 +175,10 @@ class JournalDoor:
         from vpcrouter.confirming import describe
 
         return describe(self._router)
+
+    def unconfirmed_by_peer(self) -> list[str]:
+        """Nobody hears the peer without an agent."""
+        return []
 
     def revert(self, seq: int) -> list[dict[str, Any]]:
         """One receipt for each event that it took."""

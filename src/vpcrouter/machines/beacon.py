@@ -28,6 +28,7 @@ _T = TypeVar("_T")
 _VERSION = 2
 _MAC_BYTES = 32
 _MAX_WORDS = 100
+_MOST_WAITING, _MAX_NAME = 3, 64
 _PLACE_BYTES = 4 + 6
 _MAX_BYTES = 4096
 """Ten tiers and a sample make a packet; 64 tiers are two fragments."""
@@ -76,6 +77,7 @@ class Beacon:
             "fetched_passwords": list(saying.fetched_passwords),
             "lost": [each[:_MAX_WORDS] for each in saying.lost],
             "reaches_gateway": saying.reaches_gateway,
+            "unconfirmed": [each[:_MAX_NAME] for each in saying.unconfirmed[:_MOST_WAITING]],
             "served_ms_ago": None if self.served_ms_ago is None else list(self.served_ms_ago),
             "places": [[each.device, _pack_place(each)] for each in self.places],
         }
@@ -123,6 +125,7 @@ def _read(fields: dict[str, Any]) -> Beacon:
             fetched_passwords=_tags(fields.get("fetched_passwords", [])),
             lost=_texts(fields.get("lost", [])),
             reaches_gateway=None if fields.get("reaches_gateway") is None else _is(bool, fields["reaches_gateway"]),
+            unconfirmed=_texts(fields.get("unconfirmed", [])),
         ),
         served_ms_ago=None if served is None else _two(served),
         places=tuple(_unpack_place(*_is(list, each)) for each in _is(list, fields.get("places", []))),

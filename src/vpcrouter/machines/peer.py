@@ -201,6 +201,7 @@ class PeerMachine:
             "connections": None if saying.sample is None else saying.sample.total,
             "heard_ms_ago": (now_ns - self._heard_ns) // _NS_PER_MS,
             "lost": list(saying.lost),
+            "unconfirmed": list(saying.unconfirmed),
             "silent": self._is_silent(now_ns),
         }
 
