@@ -5,6 +5,9 @@ Called by everything that replays: the router when it opens, looks at the past, 
 
 from __future__ import annotations
 
+import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -12,12 +15,15 @@ from attrs import frozen
 from vpcrouter.beginnings import unpack_history
 from vpcrouter.errors import MalformedInputError
 from vpcrouter.events.sealing import Sealer
-from vpcrouter.journal import LASTING, Snapshot, read_batches
+from vpcrouter.journal import LASTING, Keys, Snapshot, joints, read_batches
 from vpcrouter.state import Draft, State
 from vpcrouter.state_codec import unpack_state
 
 FEW = 500
 """As long as no more records come in a row than this, they are not worth the 15 ms that `folding` takes to be there."""
+MOST_HANDS = 4
+LEAST_PART_BYTES = 8 * 1024 * 1024
+"""Less is not worth another process: 0.1 s for this one, 0.03 s until another one has begun and has told all."""
 
 
 def state_of(snapshot: Snapshot) -> State:
@@ -42,11 +48,20 @@ def replay_journal(
     until: int | None = None,
     sealer: Sealer | None = None,
     few: int = FEW,
+    hands: int | None = None,
+    least_part_bytes: int = LEAST_PART_BYTES,
 ) -> Replayed:
     """The state after record `until`, or after the last one; `start` is what it was after record `after`.
 
+    A long journal is read by `hands` processes, each a part of it of `least_part_bytes` (None: as many as may be).
     Raises JournalError if the journal is damaged or cannot be read.
     """
+    if until is None and (parts := joints(directory, after, hands or most_hands(), least_part_bytes)):
+        from vpcrouter.sharing import PartsError, fold_parts
+
+        with suppress(PartsError):
+            state, seq = fold_parts(directory, start, after, parts, sealer or Keys.beside(directory))
+            return Replayed(state=state, seq=seq, is_end=True)
     draft, fold = Draft(start), None
     seq, is_end = after, True
     try:
@@ -72,3 +87,8 @@ def replay_journal(
             batch.check()
         raise
     return Replayed(state=state, seq=seq, is_end=is_end)
+
+
+def most_hands() -> int:
+    """How many processes may read at once. One beside other threads, whose locks a child would inherit."""
+    return 1 if threading.active_count() > 1 else min(len(os.sched_getaffinity(0)), MOST_HANDS)

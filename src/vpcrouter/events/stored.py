@@ -99,10 +99,13 @@ def _event(name: str, version: int, record: Record) -> Any:
 
 
 _NEWEST = {name: (version, record) for (name, version), record in sorted(EVENTS.items())}
-_STRUCTS = {record.cls: _event(name, version, record) for name, (version, record) in _NEWEST.items()}
+STRUCTS: Mapping[type, type] = {
+    record.cls: _event(name, version, record) for name, (version, record) in _NEWEST.items()
+}
+"""What `load` makes of each kind of event."""
 
-LATER: Mapping[type, type] = {kind: _STRUCTS[kind] for kind in _KINDS}
+LATER: Mapping[type, type] = {kind: STRUCTS[kind] for kind in _KINDS}
 """The struct of each kind of event whose things are made later."""
 
-load: Callable[[bytes], Any] = msgspec.msgpack.Decoder(Union[tuple(_STRUCTS.values())]).decode  # noqa: UP007
+load: Callable[[bytes], Any] = msgspec.msgpack.Decoder(Union[tuple(STRUCTS.values())]).decode  # noqa: UP007
 """The event of a record's bytes."""

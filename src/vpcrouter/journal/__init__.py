@@ -22,7 +22,7 @@ from vpcrouter.journal.archive import Archiving, archive
 from vpcrouter.journal.exchange import export_lines, import_lines
 from vpcrouter.journal.keys import Keys
 from vpcrouter.journal.manifest import read_archive, readable_after
-from vpcrouter.journal.reader import Batch, first_at, read_batches, read_events, read_journal
+from vpcrouter.journal.reader import Batch, first_at, joints, read_batches, read_events, read_journal
 from vpcrouter.journal.records import Entry, JournalRecord, TornTail
 from vpcrouter.journal.repair import Repair, repair
 from vpcrouter.journal.reserve import reserve_bytes
@@ -61,6 +61,7 @@ __all__ = [
     "find_snapshot",
     "first_at",
     "import_lines",
+    "joints",
     "lock_owner",
     "proven_seq",
     "read_archive",

@@ -8,6 +8,7 @@ that it is safe. Called by the writer for its own replay, and by whoever looks w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ from vpcrouter.journal.keys import Keys
 from vpcrouter.journal.layout import FIRST_CHAIN, HEADER_BYTES, Frame, Header
 from vpcrouter.journal.manifest import read_archive, readable_after
 from vpcrouter.journal.records import JournalRecord
-from vpcrouter.journal.segments import Segment, gap, list_segments, missing
+from vpcrouter.journal.segments import Segment, checked_header, gap, list_segments, missing
 from vpcrouter.journal.tail import is_unfinished, judge
 from vpcrouter.journal.walk import Walk, refusal
 
@@ -72,10 +73,15 @@ class Batch:
         return len(self.bodies)
 
 
-def read_batches(directory: Path, after: int = 0, sealer: Sealer | None = None) -> Iterator[Batch]:
-    """As `read_journal`, for replays: no labels, no times, and the events are still bytes."""
+def read_batches(
+    directory: Path, after: int = 0, sealer: Sealer | None = None, *, before: int | None = None
+) -> Iterator[Batch]:
+    """As `read_journal`, for replays: no labels, no times, and the events are still bytes.
+
+    Only until the segment that begins with record `before`, whose header has to go on from there.
+    """
     sealer = sealer or Keys.beside(directory)
-    for walk, found in _walked(directory, after, Walk.bodies):
+    for walk, found in _walked(directory, after, Walk.bodies, before):
         first = walk.next_seq - len(found)
         if first <= after:
             found = found[after + 1 - first :]
@@ -91,6 +97,25 @@ def read_events(directory: Path, after: int = 0, sealer: Sealer | None = None) -
             yield batch.first_seq + index, batch.event(index)
 
 
+def joints(directory: Path, after: int, parts: int, least_bytes: int) -> list[int]:
+    """Where the journal after record `after` can be divided: the first records of all parts but the first.
+
+    As many parts of about one size as there can be of `least_bytes`, `parts` at most. A part ends before a segment.
+    """
+    segments, _ = _segments(directory, after)
+    try:
+        sizes = [each.path.stat().st_size for each in segments]
+    except OSError:  # archived since it was listed
+        return []
+    whole = sum(sizes)
+    parts = min(parts, whole // least_bytes)
+    found: list[int] = []
+    for each, start in zip(segments[1:], accumulate(sizes), strict=False):
+        if len(found) + 1 < parts and start * parts >= whole * (len(found) + 1):
+            found.append(each.first_seq)
+    return found
+
+
 def walk_journal(directory: Path, after: int = 0) -> Iterator[tuple[Walk, list[Frame]]]:
     """All sound frames from the segment of record `after` + 1 on, batch by batch, with the walk that found them.
 
@@ -104,12 +129,15 @@ _Item = TypeVar("_Item")
 
 
 def _walked(
-    directory: Path, after: int, batches: Callable[[Walk], Iterator[list[_Item]]]
+    directory: Path, after: int, batches: Callable[[Walk], Iterator[list[_Item]]], before: int | None = None
 ) -> Iterator[tuple[Walk, list[_Item]]]:
     """See `walk_journal`; `batches` takes what it wants of a walk."""
     segments, chain_before = _segments(directory, after)
     for segment, following in zip(segments, (*segments[1:], None), strict=False):
         data = _bytes_of(directory, segment)
+        if segment.first_seq == before:
+            checked_header(segment, data, chain_before)
+            return
         if following is None and is_unfinished(data):
             return
         walk = Walk(segment, data, chain_before)
