@@ -86,6 +86,7 @@ def test_a_guest_gets_its_own_pages_and_nobody_elses(told: Laboratory) -> None:
     assert get(told, "vm2", "10.1.2.1/latest/meta-data/instance-id") == (200, b"i-vm2")
     assert get(told, "vm2", "10.1.2.1/latest/instance-id") == (200, b"i-vm2")
     assert get(told, "vm3", "10.1.3.1/latest/meta-data/instance-id") == (200, b"i-vm3")
+    assert get(told, "vm2", "10.1.3.1/latest/meta-data/instance-id") == (200, b"i-vm2"), "by any tier's gateway"
     # Whatever a guest says of itself, its address decides.
     for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
         found = get(told, "vm2", "10.1.2.1/latest/meta-data/instance-id", "-H", f"{header}: {VM3}")

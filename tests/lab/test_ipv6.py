@@ -190,6 +190,39 @@ def test_a_guest_that_asks_by_dhcpv6_is_told_the_resolvers(dual: Laboratory) -> 
     assert told.split() == [GATEWAY, "2001:db8::53"]
 
 
+LOOK_UP = """
+import socket, sys
+guest = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+guest.settimeout(2)
+question = b"".join(bytes((len(part),)) + part.encode() for part in sys.argv[2].split(".")) + b"\\0\\0\\1\\0\\1"
+guest.sendto(b"\\x2a\\x2a\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0" + question, (sys.argv[1], 53))
+print(socket.inet_ntoa(guest.recv(512)[-4:]))
+"""
+
+
+def test_the_gateway_answers_questions_for_names_by_ipv6(dual: Laboratory) -> None:
+    """By IPv4 the answer is the gateway of the guest's own tier, by IPv6 any tier's: each serves everybody."""
+    assert re.fullmatch(r"10\.1\.\d\.1\n", run_in(dual, "vm2", sys.executable, "-c", LOOK_UP, GATEWAY, "data-server"))
+
+
+def test_nobody_outside_can_pretend_to_be_a_guest(dual: Laboratory) -> None:
+    """The ACL lets every ping in; what counts is whether one with a guest's address gets as far as to vm2."""
+    address, forged = guest_address(dual), f"{NETWORK}dead"
+    rules = "".join(f" ip6 saddr {each} icmpv6 type echo-request counter\n" for each in (forged, NEXT_HOP))
+    table = f"table ip6 watch {{\n chain in {{\n type filter hook prerouting priority -300;\n{rules} }}\n}}\n"
+    argv = inside(dual.names.namespace("vm2"), ["nft", "-f", "-"])
+    subprocess.run(argv, input=table.encode(), check=True)
+    run_in(dual, "ext", "ip", "address", "add", f"{forged}/128", "dev", "eth0", "nodad")
+    try:
+        for source in (NEXT_HOP, forged):
+            pings(dual, "ext", address, "-c2", "-i0.2", "-W1", "-I", source)
+        counted = re.findall(r"packets (\d+)", run_in(dual, "vm2", "nft", "list", "table", "ip6", "watch"))
+        assert counted == ["0", "2"]
+    finally:
+        run_in(dual, "ext", "ip", "address", "del", f"{forged}/128", "dev", "eth0")
+        run_in(dual, "vm2", "nft", "delete", "table", "ip6", "watch")
+
+
 def test_a_backup_has_nothing_to_say_on_the_public_side(dual: Laboratory) -> None:
     backup = roles(dual)["backup"]
     listed = run_in(dual, backup, "ip", "-6", "-o", "address", "show", "dev", "eth1")
