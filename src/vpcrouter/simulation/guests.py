@@ -1,8 +1,8 @@
-"""`connections`: what guests have opened goes on when another router serves that said it was ready to.
+"""`connections`: a router that says that it is ready to serve knows what guests have opened by way of the other one.
 
 Guests open a connection now and then on each tier with a way out, and keep it. When another machine serves their tier,
-their packets find a connection there or are dropped (`nf_conntrack_tcp_loose=0`). Whoever said that it was ready has
-promised those of which it can have known:
+their packets find a connection there or are dropped (`nf_conntrack_tcp_loose=0`). Whoever says that it is ready
+promises those of which it can know:
 
     opened while nothing disturbed what the two tell each other, or long ago (docs/redundancy.md: within 5 s)
 """
@@ -37,6 +37,8 @@ class _Connection:
     number: int
     way: str
     opened_ns: int
+    is_seen: bool
+    """The conntrackd of the router that served then was at work."""
 
 
 @define
@@ -62,6 +64,9 @@ class Guests:
     def tick(self) -> None:
         """Time has passed."""
         self._note_synchronisers()
+        for machine in self.ways.networks.machines:
+            if machine.name in self.ways.ready:
+                self._compare(machine, self._open)
         if self.world.now_ns >= self._next_ns and len(self._open) < _MOST:
             self._next_ns = self.world.now_ns + _EVERY_NS
             for way, gateway in self.ways.gateways().items():
@@ -70,7 +75,13 @@ class Guests:
 
     def _connect(self, machine: Machine, way: str) -> None:
         self._opened += 1
-        connection = _Connection(number=self._opened * _SPREAD & 0xFFFFFFFF, way=way, opened_ns=self.world.now_ns)
+        conntrackd = machine.conntrackd
+        connection = _Connection(
+            number=self._opened * _SPREAD & 0xFFFFFFFF,
+            way=way,
+            opened_ns=self.world.now_ns,
+            is_seen=conntrackd is not None and not conntrackd.is_stopped,
+        )
         self._open.append(connection)
         machine.connect(connection.number)
 
@@ -98,14 +109,18 @@ class Guests:
         gone = [each for each in self._open if each.way == way and each.number not in machine.connections]
         self._open = [each for each in self._open if each not in gone]
         self.lost += len(gone)
-        promised = [each for each in gone if machine.name in self.ways.ready and self._is_promised(each, machine)]
-        if promised:
-            ages = ", ".join(f"{(self.world.now_ns - each.opened_ns) / MS:.0f}" for each in promised[:4])
-            self.findings.violate(
-                "connections",
-                f"{machine.name} was ready, serves {way} since {self.world.now_ns / MS:.0f} ms and does not know"
-                f" connections of {ages} ms",
-            )
+        if machine.name in self.ways.ready:
+            self._compare(machine, gone)
+
+    def _compare(self, machine: Machine, connections: list[_Connection]) -> None:
+        """It says that it is ready."""
+        missing = [
+            each for each in connections if each.number not in machine.connections and self._is_promised(each, machine)
+        ]
+        if missing:
+            ages = ", ".join(f"{(self.world.now_ns - each.opened_ns) / MS:.0f}" for each in missing[:4])
+            words = f"{machine.name} is ready since {self.world.now_ns / MS:.0f} ms, and does not know connections of"
+            self.findings.violate("connections", f"{words} {ages} ms")
 
     def _is_promised(self, connection: _Connection, machine: Machine) -> bool:
         opened_ns = connection.opened_ns
@@ -113,7 +128,7 @@ class Guests:
             return False
         if self.world.now_ns - max(opened_ns, machine.booted_ns) >= _PROVEN_NS:
             return True
-        if machine.booted_ns > opened_ns:
+        if machine.booted_ns > opened_ns or not connection.is_seen:
             return False
         until_ns = opened_ns + _TOLD_NS
         is_disturbed = any(
