@@ -77,6 +77,18 @@ def running() -> Iterator[Laboratory]:
         laboratory.down()
 
 
+@pytest.fixture(scope="module")
+def routers() -> Iterator[Laboratory]:
+    """A laboratory for the tests of one module, with the example burst on both routers."""
+    laboratory = new_laboratory()
+    try:
+        laboratory.up()
+        assert run_burst(laboratory, burst_files(BURST)).is_good
+        yield laboratory
+    finally:
+        laboratory.down()
+
+
 @pytest.fixture(scope="session")
 def example_digest() -> str:
     """What a router's digest is after the example burst and nothing else."""

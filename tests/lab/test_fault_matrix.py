@@ -10,9 +10,8 @@ from collections.abc import Collection, Iterator
 
 import pytest
 
-from tests.lab.conftest import SETTLED_S, new_laboratory
+from tests.lab.conftest import SETTLED_S
 from tests.lab.test_drift import differences
-from vpcrouter.lab.burst import burst_files, run_burst
 from vpcrouter.lab.demo import find_burst
 from vpcrouter.lab.drill import is_ready
 from vpcrouter.lab.laboratory import Laboratory
@@ -40,17 +39,6 @@ ELECTIONS = {
 }
 WHEN = {"at rest": "{}", "in mid-burst": "burst:30+{}@0.05", "in mid-move": "move:rA:0+{}@0.3"}
 """A move lasts about a second: 0.3 s after the commands the carrier is on its way."""
-
-
-@pytest.fixture(scope="module")
-def routers() -> Iterator[Laboratory]:
-    laboratory = new_laboratory()
-    try:
-        laboratory.up()
-        assert run_burst(laboratory, burst_files(find_burst(None))).is_good
-        yield laboratory
-    finally:
-        laboratory.down()
 
 
 @pytest.fixture(scope="module")

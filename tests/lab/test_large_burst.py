@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import new_laboratory
-from vpcrouter.lab.burst import burst_files, run_burst
-from vpcrouter.lab.demo import find_burst
+from vpcrouter.lab.burst import run_burst
 from vpcrouter.lab.drill import READY_S, is_ready
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.load import burst_of, write_files
@@ -22,20 +19,9 @@ LONG_DELAY_MS = 2000
 """Of the default settings. A quiet machine takes the burst in 1.2 s."""
 
 
-@pytest.fixture
-def routers() -> Iterator[Laboratory]:
-    laboratory = new_laboratory()
-    try:
-        laboratory.up()
-        assert run_burst(laboratory, burst_files(find_burst(None))).is_good
-        assert laboratory.wait(is_ready, READY_S), laboratory.status()
-        yield laboratory
-    finally:
-        laboratory.down()
-
-
 def test_a_thousand_commands_are_two_reloads_and_no_lost_packet(routers: Laboratory, tmp_path: Path) -> None:
     files = write_files(burst_of(COMMANDS), tmp_path)
+    assert routers.wait(is_ready, READY_S), routers.status()
     with Probe(routers, "vm2", Target.parse("ext")) as lowest, Probe(routers, "vm4", Target.parse("ext")) as other:
         report = run_burst(routers, files)
         lost = [lowest.stop().lost, other.stop().lost]

@@ -10,14 +10,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from tests.lab.conftest import SETTLED_S, new_laboratory
+from tests.lab.conftest import SETTLED_S
 from tests.lab.test_drift import differences, pid_of, within
-from vpcrouter.lab.burst import burst_files, run_burst
 from vpcrouter.lab.demo import find_burst
 from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
@@ -33,17 +32,6 @@ MOVED_S = 5.0
 SKEW_S = 10.0
 """How far apart the two may hear of a change."""
 OTHER = {"rA": "rB", "rB": "rA"}
-
-
-@pytest.fixture(scope="module")
-def routers() -> Iterator[Laboratory]:
-    laboratory = new_laboratory()
-    try:
-        laboratory.up()
-        assert run_burst(laboratory, burst_files(find_burst(None))).is_good
-        yield laboratory
-    finally:
-        laboratory.down()
 
 
 @pytest.fixture(params=ROUTERS, ids=["rA-serves", "rB-serves"])

@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.lab.conftest import SETTLED_S, new_laboratory
+from tests.lab.conftest import SETTLED_S
 from tests.lab.hand_made import run_in
 from tests.lab.outside_daemons import Neighbour
 from tests.lab.test_drift import differences, roles, within
 from tests.lab.test_ipv6 import NETWORK, NEXT_HOP, PUBLIC, make_dual
-from vpcrouter.lab.burst import burst_files, run_burst
-from vpcrouter.lab.demo import find_burst
 from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import ROUTERS
@@ -77,17 +75,6 @@ def peerings6() -> dict[str, Any]:
     del peer["ip4_address"], peer["guest_ip4_cidr"]
     peer |= {"ip6_address": NEXT_HOP, "guest_ip6_cidr": f"{NETWORK}/64"}
     return {**peerings(), "peers": [peer]}
-
-
-@pytest.fixture(scope="module")
-def routers() -> Iterator[Laboratory]:
-    laboratory = new_laboratory()
-    try:
-        laboratory.up()
-        assert run_burst(laboratory, burst_files(find_burst(None))).is_good
-        yield laboratory
-    finally:
-        laboratory.down()
 
 
 @pytest.fixture
