@@ -8,6 +8,7 @@ is learnt of the peer's addresses on the way (`machines.whereabouts`) keeps gues
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from vpcrouter.values.whereabouts import UNKNOWN, Place, Whereabouts
 if TYPE_CHECKING:
     from vpcrouter.appliers.beacons import Arrival
 
+LOG = logging.getLogger("vpcrouter.peering")
 _NONCE_BYTES = 8
 _ANSWER_NS = 20_000_000
 """Greetings are answered no more often: whoever sends them must not decide how much we send."""
@@ -44,6 +46,7 @@ class Peering:
         self._said_ns = 0
         self._answered_ns = 0
         self._latest = b""
+        self._others: list[str] = []
 
     def fileno(self) -> int:
         """Readable when `hear` has something to do."""
@@ -120,9 +123,22 @@ class Peering:
             if heard is Heard.GREETING and self._said is not None and now_ns - self._answered_ns >= _ANSWER_NS:
                 self._answered_ns = now_ns
                 self.announce(self._said)
+        self._tell_others()
         after = self.whereabouts
         self._pin(after)
         return is_news or after != before
+
+    def _tell_others(self) -> None:
+        others = self.others
+        if others and not self._others:
+            LOG.error("more routers than a pair has are heard; these are not taken for the peer: %s", ", ".join(others))
+        self._others = others
+
+    @property
+    def others(self) -> list[str]:
+        """Where more routers than a pair has speak from: device, address, MAC."""
+        found = self._peer.others(self._surroundings.monotonic_ns())
+        return [f"{each.device} {each.address} {each.mac}" for each in found]
 
     def _pin(self, known: Whereabouts) -> None:
         """While it is heard, its MACs are what it says. One that is silent may come back with others."""
@@ -140,7 +156,13 @@ class Peering:
     @property
     def whereabouts(self) -> Whereabouts:
         """From where the peer is to be listened to."""
-        return self._whereabouts.now(self._surroundings.monotonic_ns()) if self._is_secret else UNKNOWN
+        if not self._is_secret:
+            return UNKNOWN
+        now_ns = self._surroundings.monotonic_ns()
+        known = self._whereabouts.now(now_ns)
+        serves = self._said is not None and self._said.serves
+        # A third router must hear whichever of the two serves, or it would serve beside it.
+        return Whereabouts(remembered=known.remembered) if not serves and self._peer.is_surplus(now_ns) else known
 
     @property
     def carriage(self) -> PeerCarriage | None:

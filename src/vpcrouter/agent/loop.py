@@ -664,6 +664,7 @@ class Agent:
             "lost": [each.reason for each in self._fitness.losses],
             "held": [each.device for each in runs.held],
             "peer": self._peering.describe(),
+            "other_routers": self._peering.others,
             "differs": self._disagreement.describe(),
             "tunnels": self._sites.describe(),
             "pending": [str(each) for each in pending(router.state)],

@@ -9,9 +9,11 @@ The echo also tells what the peer had heard when it spoke. So two that both serv
 over and still remembers the other's last word: they *contest* the service while each says "master" in answer to a
 beacon in which the other said so.
 
-Known holes: it is written for a pair; of three routers, each would follow the one that it heard last. A guest that
-repeats the peer's old beacons faster than the peer sends new ones can keep the two from hearing each other, which
-holds moves up and nothing else.
+It is written for a pair. A third router with the same key is not taken in as long as the peer is heard, and is told of
+(`others`); a router whose peer falls silent takes the next one.
+
+Known hole: a guest that repeats the peer's old beacons faster than the peer sends new ones can keep the two from
+hearing each other, which holds moves up and nothing else.
 """
 
 from __future__ import annotations
@@ -44,6 +46,10 @@ _FRESH_NS = 300_000_000
 """Two that contest the service speak every few hundredths of a second."""
 
 
+_OTHERS_NS = 10_000_000_000
+_MOST_ROUTERS = 8
+
+
 class Heard(Enum):
     """What a datagram was."""
 
@@ -53,6 +59,8 @@ class Heard(Enum):
     """The peer's, but no proof yet that it is of today: answer, so that its next one is."""
     SAME = "same"
     NEWS = "news"
+    ANOTHER = "another"
+    """A third router's, with the pair's key: not taken in while the peer is heard."""
 
 
 @frozen(kw_only=True)
@@ -70,6 +78,12 @@ def _served_by(beacon: Beacon, now_ns: int) -> _Served | None:
         return None
     began, ended = (now_ns - ago * _NS_PER_MS for ago in beacon.served_ms_ago)
     return _Served(start_ns=began, end_ns=None if beacon.saying.serves else ended)
+
+
+def _are_two(one: Beacon, other: Beacon) -> bool:
+    """Whether two beacons are of different routers, and not of one whose agent was started again."""
+    is_told = one.places and other.places
+    return one.instance != other.instance and bool(is_told) and set(one.places).isdisjoint(other.places)
 
 
 def derive_key(password: str | None, network: str) -> bytes:
@@ -97,6 +111,8 @@ class PeerMachine:
         self._counted: tuple[int, int] = (0, 0)
         """When the times as master began that were counted last as times of two masters."""
         self._stirred_ns: int | None = None
+        self._routers: dict[bytes, tuple[tuple[Place, ...], int]] = {}
+        """Where those that say that they are of the pair speak from, by instance, and when they did last."""
 
     def beacon(self, saying: Saying, key: bytes, nonce: bytes, now_ns: int, places: tuple[Place, ...] = ()) -> bytes:
         """The next beacon, by way of these places; the nonce is eight random bytes."""
@@ -131,6 +147,9 @@ class PeerMachine:
         if beacon is None or beacon.instance == self._instance:
             return Heard.NOTHING
         last = self._last
+        self._note_router(beacon, now_ns)
+        if last is not None and not self._is_silent(now_ns) and _are_two(last, beacon):
+            return Heard.ANOTHER
         answered = next((saying for nonce, saying in self._said if nonce == beacon.echo), None)
         if answered is None:
             # Of a peer that was heard a moment ago it is late, or somebody else's copy. But if it is its newest
@@ -182,6 +201,30 @@ class PeerMachine:
         """Where its frames come from, as it has said last."""
         return () if self._last is None else self._last.places
 
+    def others(self, now_ns: int) -> tuple[Place, ...]:
+        """Where more routers than a pair has speak from: a place of each but the peer. Copies of old beacons count.
+
+        Of two that are heard while neither has answered, nobody knows which is the peer: both are told.
+        """
+        found, is_met = self._others(now_ns)
+        return found if is_met or len(found) > 1 else ()
+
+    def is_surplus(self, now_ns: int) -> bool:
+        """Whether two others are heard and neither answers: they are the pair, and this is the third."""
+        found, is_met = self._others(now_ns)
+        return not is_met and len(found) > 1
+
+    def _others(self, now_ns: int) -> tuple[tuple[Place, ...], bool]:
+        """A place of each router but the peer, and whether there is a peer."""
+        last = None if self._last is None or self._is_silent(now_ns) else self._last
+        found: list[tuple[Place, ...]] = []
+        for places, heard_ns in self._routers.values():
+            is_peer = last is not None and not set(places).isdisjoint(last.places)
+            is_known = any(not set(places).isdisjoint(each) for each in found)
+            if places and now_ns - heard_ns < _OTHERS_NS and not is_peer and not is_known:
+                found.append(places)
+        return tuple(sorted(min(each) for each in found)), last is not None
+
     def saying(self, now_ns: int) -> Saying | None:
         """What it said last; None if it is silent, or was never heard."""
         return None if self._last is None or self._is_silent(now_ns) else self._last.saying
@@ -226,6 +269,12 @@ class PeerMachine:
                 self._served = evolve(self._served, end_ns=now_ns)
         elif self._served is None or self._served.end_ns is not None:
             self._served = _Served(start_ns=now_ns)
+
+    def _note_router(self, beacon: Beacon, now_ns: int) -> None:
+        self._routers.pop(beacon.instance, None)
+        self._routers[beacon.instance] = (beacon.places, now_ns)
+        while len(self._routers) > _MOST_ROUTERS:
+            del self._routers[next(iter(self._routers))]
 
     def _count_both(self, beacon: Beacon, now_ns: int) -> None:
         """Neither need have known of the other while both served: so each tells when it did, and compares."""
