@@ -70,7 +70,7 @@ class Guests:
         if self.world.now_ns >= self._next_ns and len(self._open) < _MOST:
             self._next_ns = self.world.now_ns + _EVERY_NS
             for way, gateway in self.ways.gateways().items():
-                if way in self._by and self.ways.is_served(gateway):
+                if way in self._by and self.ways.served.get(way):
                     self._connect(self.ways.owners[gateway], way)
 
     def _connect(self, machine: Machine, way: str) -> None:
@@ -88,14 +88,15 @@ class Guests:
     def look(self) -> None:
         """Somebody else may serve."""
         self._note_synchronisers()
-        for way, gateway in self.ways.gateways().items():
-            if not self.ways.is_served(gateway):
+        gateways = self.ways.gateways()
+        for way, gateway in gateways.items():
+            if not self.ways.served.get(way):
                 continue
             machine = self.ways.owners[gateway]
             if self._by.get(way, machine.name) != machine.name:
                 self._judge(machine, way)
             self._by[way] = machine.name
-        self._open = [each for each in self._open if each.way in self.ways.gateways()]
+        self._open = [each for each in self._open if each.way in gateways]
 
     def _note_synchronisers(self) -> None:
         for machine in self.ways.networks.machines:

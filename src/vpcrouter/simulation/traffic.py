@@ -27,13 +27,13 @@ class Traffic:
     def look(self) -> None:
         """Something may have changed."""
         now = self.world.now_ns
-        gateways = self.ways.gateways()
+        served = self.ways.served
         for way in [*self._up, *self._down]:
-            if way not in gateways:
+            if way not in served:
                 self._up.pop(way, None)
                 self._down.pop(way, None)
-        for way, gateway in gateways.items():
-            if self.ways.is_served(gateway):
+        for way, is_served in served.items():
+            if is_served:
                 began = self._down.pop(way, None)
                 if began is not None:
                     self._outage(way, *began, now)

@@ -142,6 +142,7 @@ class Watch:
 
     def _look(self) -> None:
         self._is_due = False
+        self.ways.look()
         self.traffic.look()
         self.masters.look()
         self.guests.look()

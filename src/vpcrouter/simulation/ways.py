@@ -30,6 +30,8 @@ class Ways:
     networks: Networks
     owners: dict[InterfaceAddress, Machine] = field(factory=dict)
     """Who has last said to be that address."""
+    served: Mapping[str, bool] = {}
+    """By the way's name: whether a packet got out there at the last look."""
     ready: frozenset[str] = frozenset()
     """The machines whose agents said a moment ago that they are ready to take over."""
     fit: frozenset[str] = frozenset()
@@ -44,6 +46,10 @@ class Ways:
         new = [each for each in addresses if self.owners.get(each) is not machine]
         self.owners.update(dict.fromkeys(new, machine))
         return bool(new)
+
+    def look(self) -> None:
+        """See by which of them a packet gets out now."""
+        self.served = {way: self.is_served(gateway) for way, gateway in self.gateways().items()}
 
     def ask(self) -> None:
         """Ask the agents whether they are ready."""
