@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +95,15 @@ def submit(laboratory: Laboratory, command: dict[str, Any]) -> None:
             assert outcome["status"] in ("accepted", "unchanged"), outcome
 
 
+def known(laboratory: Laboratory, router: str, family: str) -> set[str]:
+    """The networks that the router's own bgpd knows, and so tells."""
+    socket = laboratory.machines[router].root / "run/vpcrouter/bgpd"
+    argv = ["vtysh", "--vty_socket", str(socket), "-c", f"show bgp {family} unicast json"]
+    return set(
+        json.loads(subprocess.run(argv, capture_output=True, text=True, check=True, timeout=10).stdout)["routes"]
+    )
+
+
 def told(*tiers: int) -> dict[str, str]:
     return {"192.0.2.0/24": ITS_OWN, **{f"10.1.{tier}.0/24": ROUTER for tier in tiers}}
 
@@ -105,6 +115,7 @@ def test_the_neighbour_learns_the_tiers_and_nothing_is_learned_from_it(
     assert within(LEARNED_S, lambda: neighbour.routes() == told(2, 3)), neighbour.log()
     for router in ROUTERS:
         assert "192.0.2.0" not in run_in(routers, router, "ip", "route", "show", "table", "all")
+        assert known(routers, router, "ipv4") == {"10.1.2.0/24", "10.1.3.0/24"}, "or other neighbours would be told"
         assert differences(routers, router) == []
     files = [path for path in routers.directory.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
     assert {path.name for path in files} == {"bgpd.conf"}
@@ -162,6 +173,7 @@ def test_a_neighbour_by_ipv6_learns_the_tier_and_loses_nothing_with_the_master(
     assert neighbour.routes() == told(), "nothing was asked of IPv4"
     for router in ROUTERS:
         assert "2001:db8:9:" not in run_in(dual, router, "ip", "-6", "route", "show", "table", "all")
+        assert known(dual, router, "ipv6") == {f"{NETWORK}/64"}
         assert differences(dual, router) == []
     before = int(neighbour.session(PUBLIC, "ipv6")["connectionsEstablished"])
     seen: list[dict[str, str]] = []
