@@ -11,6 +11,7 @@ from tests.materialise import vpc
 from tests.materialise.namespaces import Host, Network
 from tests.materialise.vpc import ANY, APP, OTHER, PARTNER, REMOTE, WEB
 from vpcrouter.materialise import materialise
+from vpcrouter.values.bgp import BgpPeering
 from vpcrouter.values.config import Acl, AclRule, StaticNat, StaticRoute
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
@@ -231,3 +232,21 @@ def test_only_the_master_is_asked_for_names_and_pages_by_its_own_address(net: Ne
             assert net.connect(WEB, "10.1.2.1", port, "router", port) == WEB, "at once, before `serving` says so"
     finally:
         net.load(materialise(STATE, Role.MASTER, Settings()))
+
+
+def test_a_bgp_neighbour_may_begin_the_session_and_nobody_else(net: Network) -> None:
+    peering = BgpPeering(
+        peer_id=1,
+        as_number=64501,
+        network_id=202,
+        own_as_number=64496,
+        network4="10.1.2.0/24",
+        ipv4="203.0.113.1",
+    )
+    for peerings, seen in (((peering,), "203.0.113.1"), ((), None)):
+        net.load(materialise(evolve(STATE, bgp_peerings=peerings), Role.MASTER, Settings()))
+        try:
+            assert net.connect("ext", "203.0.113.10", 179, "router", 179) == seen
+            assert net.connect(WEB, "203.0.113.10", 179, "router", 179) is None
+        finally:
+            net.load(materialise(STATE, Role.MASTER, Settings()))
