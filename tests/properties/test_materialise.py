@@ -271,12 +271,15 @@ def test_nft_loads_every_ruleset(state: State, unicast_peers: tuple[str, ...]) -
 @pytest.mark.lab
 @pytest.mark.slow
 @settings(max_examples=15)
-@given(built, st.sampled_from([(), UNICAST_PEERS]))
+@given(built, st.sampled_from([(), UNICAST_PEERS]), st.sampled_from(["none", "ah"]))
 def test_the_daemons_accept_every_file(
-    tmp_path_factory: pytest.TempPathFactory, state: State, unicast_peers: tuple[str, ...]
+    tmp_path_factory: pytest.TempPathFactory, state: State, unicast_peers: tuple[str, ...], proof: str
 ) -> None:
     root = tmp_path_factory.mktemp("root")
-    found = materialise(state, Role.MASTER, Settings(root=str(root), unicast_peers=unicast_peers))
+    settings = Settings(
+        root=str(root), unicast_peers=unicast_peers, vrrp_authentication=proof, advertisement_interval_ms=1000
+    )
+    found = materialise(state, Role.MASTER, settings)
     for file in (file for daemon in found.daemons for file in daemon.files):
         Path(file.path).parent.mkdir(parents=True, exist_ok=True)
         Path(file.path).write_text(file.content)
