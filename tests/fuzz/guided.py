@@ -85,7 +85,7 @@ def state(data: bytes) -> None:
 
 def exported(data: bytes) -> None:
     """Lines to be imported."""
-    with TemporaryDirectory(dir="/dev/shm") as name, Journal.open(Path(name)) as journal:
+    with TemporaryDirectory(dir="/dev/shm") as name, Journal.open(Path(name) / "journal") as journal:
         import_lines(journal, data.decode(errors="surrogateescape").splitlines())
 
 
