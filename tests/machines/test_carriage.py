@@ -214,6 +214,13 @@ def test_a_second_master_steps_back_to_an_elector_on_which_it_obeys() -> None:
         assert machine.next(tiers(2, 3, 4), claim, LATER + later * MS).carrier == "eth3", "and stays there"
 
 
+def test_where_all_tiers_in_common_are_split_it_goes_to_none_that_the_peer_lacks() -> None:
+    machine = running(2, M, 2, 3)
+    split = peer(2, 2, role=M)
+    machine.next(tiers(2, 3), split, LATER)
+    assert machine.next(tiers(2, 3), split, 2 * LATER).carrier == "eth2"
+
+
 def test_the_first_master_leaves_the_tier_that_is_split() -> None:
     machine = running(2, M, 2, 3, 4)
     other = peer(2, 2, 3, 4, role=M, contested_ns=300 * MS, eth3=B, eth4=B)

@@ -146,6 +146,8 @@ class Agent:
         self._look: asyncio.TimerHandle | None = None
         self._last_full = 0.0
         self._said = 0
+        self._is_new_master = False
+        """Whether nothing was heard of the peer since this router became master."""
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -440,8 +442,12 @@ class Agent:
             self._pacing.urgent()  # finds a keepalived that is stopped
         # One that was paused says that it serves before it hears that it does not, and guests believe it. keepalived
         # answers that where it carries, which may be another elector than the one that was woken.
-        has_ended = verdict is Verdict.ENDED or both_served_ms
-        if has_ended and self._router.role is Role.MASTER and (planned := self._planning.planned):
+        if verdict is Verdict.ENDED or both_served_ms:
+            self._tell_guests()
+
+    def _tell_guests(self) -> None:
+        """Gratuitous ARP for all virtual addresses, if this router serves."""
+        if self._router.role is Role.MASTER and (planned := self._planning.planned):
             self._fitness.announce(planned[1].kernel)
 
     def _await_turn(self) -> None:
@@ -544,6 +550,10 @@ class Agent:
         if self._guests.learn(self._peering.heard):
             self._pacing.notice()
         self._judge_contest()
+        if self._is_new_master:
+            # Where this router was cut off when it became master, nobody has heard keepalived say so.
+            self._is_new_master = False
+            self._tell_guests()
         self._consider()
         self._await_turn()
 
@@ -601,6 +611,7 @@ class Agent:
         LOG.info("role %s → %s: %s", change.previous.value, change.role.value, change.reason)
         self._counters["role_changes"] += 1
         self._role_since_ns = self._surroundings.time_ns()
+        self._is_new_master = change.role is Role.MASTER
         for intent in change.intents:
             match intent:
                 case Intent.SETTLE:

@@ -193,8 +193,9 @@ class CarriageMachine:
     def _next_carrier(self, own: Sequence[str], peer: PeerCarriage | None, now_ns: int) -> str | None:
         current = self._carrier if self._carrier in own or self._carrier in self._sources else None
         usable = [device for device in own if self._can_carry(device, peer, now_ns)]
-        shared = [device for device in usable if peer is not None and device in peer.tiers]
-        candidates = shared or usable or own
+        common = [d for d in own if peer is not None and d in peer.tiers and self._role(d) is not Role.FAULT]
+        # Where all are split one of them is better than a tier that only this router has: the peer will hear it again.
+        candidates = [device for device in common if device in usable] or common or usable or own
         if current is None:
             return self._first_carrier(own, candidates, peer, now_ns)
         if peer is None and current in own and self._role(current) is not Role.FAULT:
