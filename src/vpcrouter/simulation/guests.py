@@ -127,6 +127,8 @@ class Guests:
         opened_ns = connection.opened_ns
         if self.world.now_ns - opened_ns < _TOLD_NS:
             return False
+        if all(each.booted_ns > opened_ns for each in self.ways.networks.machines):
+            return False  # it may have been in no kernel any more
         if self.world.now_ns - max(opened_ns, machine.booted_ns) >= _PROVEN_NS:
             return True
         if machine.booted_ns > opened_ns or not connection.is_seen:
