@@ -124,12 +124,12 @@ class Checkup:
         """Make the checks of these kinds; `in_full`: compare everything (advanced ones do, unless told otherwise)."""
         async with self._lock:
             monitoring = self._examined.monitoring
+            self._seen = (monitoring, self._examined.faults())  # what comes up from here on may be missed by this run
             start_ns, begun_ns = self._surroundings.time_ns(), self._surroundings.monotonic_ns()
             differences = await self._differences(in_full=ADVANCED in kinds if in_full is None else in_full)
             facts = await self._facts(monitoring or Monitoring(), differences)
             results = judge(facts, monitoring or Monitoring())
             end_ns = self._surroundings.time_ns()
-            self._seen = (monitoring, self._examined.faults())
             for kind in kinds:
                 found = tuple(each for each in results if each.kind == kind)
                 self._alert(self._runs.get(kind), found)
