@@ -168,6 +168,7 @@ class Agent:
         self._spawn(self._intake.serve())
         await self._learn_places()  # a role that is learnt makes a settle, which would forget them
         await self._learn_role()
+        self._deaths.look()  # what was learnt of one holds for as long as it lives, and the first settle takes its time
         self._pacing.urgent()
         self._spawn(self._glance())
         self._announce()
