@@ -115,8 +115,21 @@ class Ways:
             keepalived = machine.keepalived
             if keepalived is None or keepalived.is_stopped or keepalived.is_dead:
                 return False
-        devices = {each.device for each in self.gateways().values()}
-        return any(all(networks.is_linked(machine, device) for machine in machines) for device in devices)
+        return any(self._common())
+
+    def can_agree(self) -> bool:
+        """Whether VRRP alone, or an agent on each of the two, can see to it that one of them serves."""
+        return all(self._common()) or all(_is_led(machine) for machine in self.networks.machines)
+
+    def _common(self) -> list[bool]:
+        """For each tier, whether nothing keeps the two from hearing each other there."""
+        devices = sorted({each.device for each in self.gateways().values()})
+        return [all(self.networks.is_linked(each, device) for each in self.networks.machines) for device in devices]
+
+
+def _is_led(machine: Machine) -> bool:
+    agent = machine.agent
+    return agent is not None and agent.router is not None and not agent.is_stopped and not agent.is_dead
 
 
 def _is_ready(machine: Machine) -> bool:
