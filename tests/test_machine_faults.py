@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LACKING = {"xl2tpd": "words that nobody has thought of", "charon-systemd": "others"}
 
 
-class _Nothing:
+class Nothing:
     """A kernel and a ruleset with nothing in them."""
 
     def sysctls(self, *_: object) -> tuple[()]:
@@ -43,10 +43,10 @@ class _Nothing:
 
 class _Lacking(Surroundings):
     def kernel(self) -> KernelApplier:
-        return _Nothing()  # type: ignore[return-value]
+        return Nothing()  # type: ignore[return-value]
 
     def nftables(self) -> NftablesApplier:
-        return _Nothing()  # type: ignore[return-value]
+        return Nothing()  # type: ignore[return-value]
 
     def daemons(self, settings: Settings) -> DaemonApplier:
         def supervise(kind: DaemonKind, settings: Settings) -> Supervised:

@@ -275,7 +275,9 @@ class Host:
 
     def _run_daemons(self, desired: Desired, notes: _Pass, *, is_drift: bool) -> None:
         done = self._daemons.settle(desired.daemons, desired.undecided)
-        notes.did(done, is_drift=is_drift)
+        for each in done:
+            # Nobody here stops a daemon by a signal, so that is drift also where something else is new.
+            notes.did([each], is_drift=is_drift or each.action == "continue")
         if any(each.target == "keepalived" and each.action != "write" for each in done):
             self._awaited = None
 
