@@ -115,16 +115,12 @@ class Ways:
             keepalived = machine.keepalived
             if keepalived is None or keepalived.is_stopped or keepalived.is_dead:
                 return False
-        return any(self._common())
+        devices = {each.device for each in self.gateways().values()}
+        return any(all(networks.is_linked(machine, device) for machine in machines) for device in devices)
 
     def can_agree(self) -> bool:
-        """Whether VRRP alone, or an agent on each of the two, can see to it that one of them serves."""
-        return all(self._common()) or all(_is_led(machine) for machine in self.networks.machines)
-
-    def _common(self) -> list[bool]:
-        """For each tier, whether nothing keeps the two from hearing each other there."""
-        devices = sorted({each.device for each in self.gateways().values()})
-        return [all(self.networks.is_linked(each, device) for each in self.networks.machines) for device in devices]
+        """Whether no cable is cut, or an agent on each of the two can see to it that they carry on another tier."""
+        return not self.networks.cuts or all(_is_led(machine) for machine in self.networks.machines)
 
 
 def _is_led(machine: Machine) -> bool:
