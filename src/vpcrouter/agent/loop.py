@@ -55,6 +55,7 @@ from vpcrouter.machines.peer import derive_key
 from vpcrouter.machines.role import Intent, RoleChange
 from vpcrouter.materialise.nftables import TABLE
 from vpcrouter.materialise.peer_guard import CLOSED, PEERS, UNICAST_PEERS
+from vpcrouter.materialise.rendering import prepare
 from vpcrouter.materialise.usage import describe_usage
 from vpcrouter.materialise.vrrp_authentication import settings_without_effect
 from vpcrouter.peering import Peering
@@ -162,6 +163,7 @@ class Agent:
         self._router.journal.keep_reserve(self._settings.journal_reserve_bytes)
         self._confirming.expire()  # before anything settles what was not confirmed in time
         await self._door.open()
+        self._worker.submit(prepare)
         loop.add_reader(self._host.notifications.fileno(), self._on_notification)
         loop.add_reader(self._host.monitor.fileno(), self._on_kernel)
         loop.add_reader(self._peering.fileno(), self._on_beacon)
