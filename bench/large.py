@@ -22,8 +22,8 @@ from vpcrouter.agent import SNAPSHOT_EVENTS
 from vpcrouter.commands import Command, ConfigureRouter, PutReservation, PutTier
 from vpcrouter.journal import Entry, Journal, Snapshot, read_journal, write_snapshot
 from vpcrouter.journal.snapshots import chain_at
+from vpcrouter.past import replay
 from vpcrouter.projections.digest import digest
-from vpcrouter.router import replay
 from vpcrouter.state import Draft, State
 from vpcrouter.state_codec import SCHEMA, pack_state
 from vpcrouter.values.config import Reservation, RouterConfig, Tier

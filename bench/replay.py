@@ -40,8 +40,8 @@ from vpcrouter.events.codec import encode, restore
 from vpcrouter.folding import Fold
 from vpcrouter.journal import Entry, Journal, read_batches
 from vpcrouter.journal.layout import vouched
+from vpcrouter.past import replay
 from vpcrouter.replaying import most_hands, replay_journal
-from vpcrouter.router import replay
 from vpcrouter.state import State
 
 _GROUP = 1_000

@@ -23,10 +23,10 @@ from vpcrouter.commands import (
     ReplaceAcl,
 )
 from vpcrouter.confirming import STEADY_LOOKS, Confirming
+from vpcrouter.deciding import Asked
 from vpcrouter.errors import FullDiskError
 from vpcrouter.events import ChangeReverted
 from vpcrouter.journal import read_journal, write_snapshot
-from vpcrouter.router import Asked
 from vpcrouter.state_codec import pack_state, unpack_state
 from vpcrouter.values.config import Acl, AclRule, PortForward, Reservation, StaticNat, StaticRoute, Tier
 from vpcrouter.values.confirmation import Terms

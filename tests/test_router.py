@@ -28,9 +28,9 @@ from vpcrouter.journal import (
     write_snapshot,
 )
 from vpcrouter.machines.role import Report
+from vpcrouter.past import replay
 from vpcrouter.projections.digest import digest
 from vpcrouter.projections.electors import electors
-from vpcrouter.router import replay
 from vpcrouter.state import State
 from vpcrouter.state import evolve as evolve_state
 from vpcrouter.state_codec import SCHEMA, pack_state

@@ -36,14 +36,15 @@ if TYPE_CHECKING:
         UnsupportedTypeError,
         VpcRouterError,
     )
+    from vpcrouter.past import Past
     from vpcrouter.receipt import Receipt
-    from vpcrouter.router import Past, Router
+    from vpcrouter.router import Router
     from vpcrouter.values.role import Role
     from vpcrouter.values.settings import Settings
 
 _HOMES = {
     "Router": "router",
-    "Past": "router",
+    "Past": "past",
     "Receipt": "receipt",
     "Role": "values.role",
     "Settings": "values.settings",

@@ -21,9 +21,10 @@ from typing import Any
 from attrs import evolve as with_changes
 from attrs import frozen
 
+from vpcrouter.deciding import Asked
 from vpcrouter.errors import CallerError, RejectedCommandError
 from vpcrouter.receipt import Receipt, rejection
-from vpcrouter.router import Asked, Router
+from vpcrouter.router import Router
 from vpcrouter.submission import Submitted, read_submission
 from vpcrouter.values import fields
 from vpcrouter.values.confirmation import LONGEST_MS, SHORTEST_MS, Terms

@@ -17,11 +17,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from attrs import evolve as with_changes
-from attrs import frozen
 
 from vpcrouter import events
 from vpcrouter.commands import Command
-from vpcrouter.decide import decide
+from vpcrouter.deciding import Asked, Group
 from vpcrouter.errors import (
     CallerError,
     FullDiskError,
@@ -32,24 +31,17 @@ from vpcrouter.errors import (
 )
 from vpcrouter.events import Event
 from vpcrouter.events.codec import event_name
-from vpcrouter.journal import (
-    Entry,
-    Journal,
-    Snapshot,
-    find_snapshot,
-    first_at,
-    proven_seq,
-    require_records,
-)
+from vpcrouter.journal import Entry, Journal, Snapshot
 from vpcrouter.machines.carriage import CarriageMachine
 from vpcrouter.machines.role import Report, RoleChange, RoleMachine, Standing
+from vpcrouter.past import Past, newest_snapshot, replay
 from vpcrouter.projections.digest import digest
 from vpcrouter.projections.electors import electors
 from vpcrouter.projections.essential import is_essential
 from vpcrouter.receipt import Receipt
-from vpcrouter.replaying import replay_journal, state_of
+from vpcrouter.replaying import replay_journal
 from vpcrouter.revert import commands_between
-from vpcrouter.state import Draft, State, StateView
+from vpcrouter.state import State, StateView
 from vpcrouter.state_codec import SCHEMA, pack_state
 from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.undo import undo
@@ -60,46 +52,6 @@ from vpcrouter.values.settings import Settings
 
 if TYPE_CHECKING:
     from vpcrouter.host import Host, Outcome
-
-
-@frozen(kw_only=True)
-class Past:
-    """A router as it was after the event `seq`."""
-
-    seq: int
-    state: State
-
-    @property
-    def digest(self) -> str:
-        """The hash of the shared configuration, then."""
-        return digest(self.state)
-
-
-def replay(directory: Path, *, until: int | None = None, until_ns: int | None = None) -> Past:
-    """The state that a journal tells, read only: all of it, or until a sequence number or a time (both included).
-
-    Begins with the newest snapshot before that point. Where the clock went back, a time is looked for in the last
-    segment that had begun by then, and found before the first record there that is later.
-    Raises DamagedJournalError; needs no lock, so that it works beside an agent and on read-only media.
-    """
-    proven = proven_seq(directory)
-    if until_ns is not None:
-        until = first_at(directory, until_ns + 1) - 1
-    start = _newest_snapshot(directory, until)
-    found = replay_journal(directory, start.state, start.seq, until=until)
-    if found.is_end:
-        require_records(directory, found.seq, proven)
-    return Past(seq=found.seq, state=found.state)
-
-
-def _newest_snapshot(directory: Path, until: int | None = None) -> Past:
-    """The state that need not be replayed. One that does not count, or whose digest is wrong, costs time, not truth."""
-    snapshot, _ = find_snapshot(directory, schema=SCHEMA, until=until)
-    if snapshot is not None:
-        past = Past(seq=snapshot.seq, state=state_of(snapshot))
-        if past.digest == snapshot.digest:
-            return past
-    return Past(seq=0, state=State())
 
 
 def present(state: State, found: Iterable[FoundElector], settings: Settings) -> tuple[Role, Carriage | None]:
@@ -119,101 +71,6 @@ def _configuration_report(state: State) -> Report:
     if state.router is None:
         return Report.of_configuration(has_tier=False, redundant=False)
     return Report.of_configuration(has_tier=bool(state.tiers), redundant=state.router.redundant)
-
-
-@frozen(kw_only=True)
-class Asked:
-    """A command, and what its sender asks beside it."""
-
-    command: Command
-    command_id: str = ""
-    """Do it once: one that was stored under this id is answered with its first receipt."""
-    expected_seq: int | None = None
-    """Refuse it unless this is the newest event."""
-
-
-class _Group:
-    """Decisions on one state, each upon the ones before, whose events are to be stored together."""
-
-    def __init__(self, router: Router, origin: str, *, preceding: int = 0) -> None:
-        """`preceding` events go before those that are decided here, see `precede`."""
-        self.draft = Draft(router.state)
-        self.entries: list[Entry] = []
-        self._router = router
-        self._seq = router.seq
-        self._preceding = preceding
-        self._origin = origin
-        self._done: dict[str, Receipt] = {}
-
-    def decide(self, asked: Command | Asked) -> Receipt:
-        """The receipt that counts once the group is stored. Raises CallerError."""
-        if isinstance(asked, Asked):
-            command, command_id, expected_seq = asked.command, asked.command_id, asked.expected_seq
-        else:
-            command, command_id, expected_seq = asked, "", None
-        if command_id and (known := self._known(command_id)):
-            return known
-        seq = self._seq + len(self.entries)
-        if expected_seq is not None and expected_seq != seq:
-            raise RejectedCommandError(
-                f"the newest event is {seq}, not {expected_seq}",
-                where="expected_seq",
-                hint="look at what came in between, and submit again",
-            )
-        decision = decide(self.draft, command)
-        if decision.event is None:
-            unconfirmed = tuple(self.draft.confirmations)
-            return Receipt(
-                seq=seq + (self._preceding if self.entries else 0),
-                status="unchanged",
-                pending=decision.pending,
-                removed=decision.removed,
-                unconfirmed=unconfirmed,
-            )
-        self.happen(decision.event, command_id)
-        receipt = Receipt(
-            seq=seq + 1 + self._preceding,
-            status="accepted",
-            event=event_name(decision.event),
-            pending=decision.pending,
-            removed=decision.removed,
-        )
-        if command_id:
-            self._done[command_id] = receipt
-        return receipt
-
-    def answer(self, asked: Command | Asked) -> Receipt | CallerError:
-        """The receipt, or the refusal."""
-        try:
-            return self.decide(asked)
-        except CallerError as error:
-            return error
-
-    def happen(self, event: Event, command_id: str = "") -> None:
-        """Take in an event."""
-        self.draft.apply(event)
-        self.entries.append(Entry(event=event, origin=self._origin, command_id=command_id))
-
-    def precede(self, event: Event) -> None:
-        """Put an event before the others, which must not depend on it."""
-        self.draft.apply(event)
-        self.entries.insert(0, Entry(event=event, origin=self._origin))
-
-    def _known(self, command_id: str) -> Receipt | None:
-        if command_id in self._done:
-            return self._done[command_id]
-        stored = self._router.journal.find_command(command_id)
-        if not stored:
-            return None
-        seq = stored[0].seq
-        waiting = [each for each in self._router.state.confirmations.values() if each.before < seq <= each.until]
-        return Receipt(
-            seq=seq,
-            status="accepted",
-            event=event_name(stored[0].event),
-            confirmation=waiting[0].name if waiting else "",
-            confirm_by_ms=waiting[0].deadline_ms if waiting else 0,
-        )
 
 
 @contextmanager
@@ -248,7 +105,7 @@ class Router:
         self.electors = CarriageMachine(advertisement_interval_ms=settings.advertisement_interval_ms)
         """The VRRP instances, and which of them carries."""
         self._unfit = ""
-        start = _newest_snapshot(journal.directory)
+        start = newest_snapshot(journal.directory)
         self._state = replay_journal(journal.directory, start.state, start.seq, sealer=journal.keys).state
         self._snapshot_seq = start.seq
         self._digest: tuple[State, str] | None = None
@@ -350,7 +207,7 @@ class Router:
         """
         self._expire_if_it_can_be()
         with _no_search_for_cycles():
-            group = _Group(self, origin)
+            group = self._begin(origin)
             receipts = [group.decide(each) for each in commands]
             self._store(group, essential=essential)
         return receipts
@@ -358,7 +215,7 @@ class Router:
     def submit_each(self, commands: Iterable[Command | Asked], *, origin: str) -> list[Receipt | CallerError]:
         """Each on its own, in order, with one sync for all that are accepted: a refused one does not stop the rest."""
         self._expire_if_it_can_be()
-        group = _Group(self, origin)
+        group = self._begin(origin)
         results = [group.answer(each) for each in commands]
         self._store(group)
         return results
@@ -374,7 +231,11 @@ class Router:
         receipts = self.submit_many(commands_between(self._state, self.at(seq).state), origin=origin, essential=True)
         return [receipt for receipt in receipts if receipt.event is not None]
 
-    def _store(self, group: _Group, *, essential: bool = False) -> None:
+    def _begin(self, origin: str, *, preceding: int = 0) -> Group:
+        """Decisions upon what is believed now."""
+        return Group(self._state, self.seq, origin, stored=self.journal.find_command, preceding=preceding)
+
+    def _store(self, group: Group, *, essential: bool = False) -> None:
         """Make the group's events durable, then believe them."""
         if group.entries:
             self._append(group.entries, essential=essential)
@@ -398,7 +259,7 @@ class Router:
         program without the agent must call `expire` itself.
         """
         self._expire_if_it_can_be()
-        group = _Group(self, origin, preceding=1)
+        group = self._begin(origin, preceding=1)
         results = [group.answer(each) for each in commands]
         if any(isinstance(each, CallerError) for each in results):
             return [each if isinstance(each, CallerError) else _for_the_others_sake() for each in results]
@@ -501,7 +362,7 @@ class Router:
 
     def _record(self, *happened: Event, origin: str) -> Receipt:
         """Events that need no decision, as one group; a receipt for the last."""
-        group = _Group(self, origin)
+        group = self._begin(origin)
         for each in happened:
             group.happen(each)
         self._store(group, essential=True)

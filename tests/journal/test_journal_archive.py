@@ -32,7 +32,8 @@ from vpcrouter.journal import (
 from vpcrouter.journal.disk import Disk
 from vpcrouter.journal.manifest import MANIFEST
 from vpcrouter.journal.snapshots import base_files
-from vpcrouter.router import Router, replay
+from vpcrouter.past import replay
+from vpcrouter.router import Router
 from vpcrouter.state import State, evolve
 from vpcrouter.state_codec import SCHEMA
 
@@ -391,7 +392,7 @@ def test_a_later_version_begins_with_a_base_of_this_one(tmp_path: Path, monkeypa
     write_snapshot(journal, opaque(36, bytes.fromhex(verify(journal).chain)))
     until = archive_records(journal, to, before=ALL, time_ns=1).until
     to.rename(tmp_path / "away")
-    monkeypatch.setattr("vpcrouter.router.SCHEMA", 99)
+    monkeypatch.setattr("vpcrouter.past.SCHEMA", 99)
     with Router.open(journal) as router:
         assert (router.seq, router.digest) == (36, digest)
         assert router.events_since_snapshot == 36 - until

@@ -15,9 +15,9 @@ from vpcrouter.errors import JournalError
 from vpcrouter.events.codec import encode
 from vpcrouter.events.registry import EVENTS
 from vpcrouter.journal import Journal, read_journal
+from vpcrouter.past import replay
 from vpcrouter.projections.digest import digest
 from vpcrouter.replaying import replay_journal
-from vpcrouter.router import replay
 from vpcrouter.state import State
 
 

@@ -55,7 +55,7 @@ def daemons(pair: Laboratory, router: str) -> dict[str, list[int]]:
 
 
 def reserved(pair: Laboratory, router: str) -> set[str]:
-    from vpcrouter.router import replay
+    from vpcrouter.past import replay
 
     return set(replay(pair.directory / router / "journal").state.reservations)
 

@@ -18,8 +18,8 @@ from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import ROUTERS
 from vpcrouter.lab.machines import inside
+from vpcrouter.past import replay
 from vpcrouter.projections.listing import listing
-from vpcrouter.router import replay
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

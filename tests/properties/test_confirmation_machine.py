@@ -19,7 +19,7 @@ from tests.surroundings import Turned
 from vpcrouter import Receipt, Router
 from vpcrouter.commands import ChangeStaticRoutes, Command, ConfigureRouter, PutReservation, PutTier, RemoveReservation
 from vpcrouter.journal import write_snapshot
-from vpcrouter.router import replay
+from vpcrouter.past import replay
 from vpcrouter.values.config import Reservation, StaticRoute
 from vpcrouter.values.confirmation import Terms
 

@@ -22,7 +22,8 @@ from vpcrouter.machines.carriage import CarriageMachine
 from vpcrouter.machines.readiness import ConnectionComparison
 from vpcrouter.machines.role import Report
 from vpcrouter.materialise.nftables import TABLE
-from vpcrouter.router import Router, replay
+from vpcrouter.past import replay
+from vpcrouter.router import Router
 from vpcrouter.state_codec import pack_state
 from vpcrouter.values.fields import device_number
 from vpcrouter.values.role import Role

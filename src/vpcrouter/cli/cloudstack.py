@@ -205,7 +205,7 @@ def _without_agent(journal: Path) -> str:
     from vpcrouter.checkup import KINDS, check_run
     from vpcrouter.cloudstack.health_results import monitor_results
     from vpcrouter.health import Facts, judge
-    from vpcrouter.router import replay
+    from vpcrouter.past import replay
     from vpcrouter.values.monitoring import Monitoring
 
     start_ns = time.time_ns()

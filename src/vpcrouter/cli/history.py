@@ -14,7 +14,7 @@ import typer
 from vpcrouter.cli.output import fail, note, options, say, say_json, say_pretty
 
 if TYPE_CHECKING:
-    from vpcrouter.router import Past
+    from vpcrouter.past import Past
 
 _AGO = re.compile(r"(\d+)(s|m|h|d)", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -125,7 +125,7 @@ def _short(value: Any) -> str:
 
 
 def _past(journal: Path, point: str) -> Past:
-    from vpcrouter.router import replay
+    from vpcrouter.past import replay
 
     seq, time_ns = parse_point(point) if point else (None, None)
     past = replay(existing(journal), until=seq, until_ns=time_ns)

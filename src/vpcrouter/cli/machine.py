@@ -106,7 +106,7 @@ def plan(
 def _plan(journal: Path, role: RoleName | None, settings: Settings) -> list[tuple[str, str, str]]:
     from vpcrouter.host import Host
     from vpcrouter.materialise import materialise
-    from vpcrouter.router import replay
+    from vpcrouter.past import replay
 
     state = replay(journal).state
     with Host(settings) as host:
@@ -129,8 +129,8 @@ def render(
     """
     from vpcrouter.appliers._files import write_atomically
     from vpcrouter.materialise import materialise
+    from vpcrouter.past import replay
     from vpcrouter.render import render_files
-    from vpcrouter.router import replay
     from vpcrouter.values.role import Role
 
     settings = _settings(root, advertisement_ms, unicast_peer, vrrp_authentication)
@@ -184,7 +184,7 @@ def verify(
         from vpcrouter.capabilities import feasible
         from vpcrouter.host import Host
         from vpcrouter.materialise import materialise
-        from vpcrouter.router import replay
+        from vpcrouter.past import replay
 
         settings = feasible(_settings(root, advertisement_ms, unicast_peer, vrrp_authentication))
         state = replay(journal).state
@@ -277,8 +277,8 @@ def status(ctx: typer.Context) -> None:
             if options(ctx).json:
                 found["usage"] = agent.usage()
     else:
+        from vpcrouter.past import replay
         from vpcrouter.projections.effective import pending
-        from vpcrouter.router import replay
 
         past = replay(journal)
         found = {
