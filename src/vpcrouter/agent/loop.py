@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -29,7 +28,6 @@ from typing import Any, Protocol
 
 from attrs import evolve
 
-from vpcrouter.agent.contest import Contest, Verdict
 from vpcrouter.agent.deaths import Deaths
 from vpcrouter.agent.examination import Examination
 from vpcrouter.agent.guests import Guests
@@ -37,11 +35,13 @@ from vpcrouter.agent.handing_over import HandingOver
 from vpcrouter.agent.intake import Intake
 from vpcrouter.agent.pacing import Pacing
 from vpcrouter.agent.planning import Planning
+from vpcrouter.agent.reporting import Reporting
 from vpcrouter.agent.settlements import Settlements
 from vpcrouter.agent.sites import Sites
+from vpcrouter.agent.talk import Follows, Talk
+from vpcrouter.agent.weighing import Weighing
 from vpcrouter.checkup import Checkup
 from vpcrouter.confirming import Confirming
-from vpcrouter.disagreement import Disagreement
 from vpcrouter.door import Answer, Door
 from vpcrouter.errors import FullDiskError, HostError, JournalError, JournalWriteError
 from vpcrouter.fitness import Fitness
@@ -51,21 +51,15 @@ from vpcrouter.host import Host, Outcome
 from vpcrouter.journal import write_snapshot
 from vpcrouter.machines.backoff import Backoff
 from vpcrouter.machines.handover import HandoverMachine
-from vpcrouter.machines.peer import derive_key
 from vpcrouter.machines.role import Intent, RoleChange
 from vpcrouter.materialise.nftables import TABLE
-from vpcrouter.materialise.peer_guard import CLOSED, PEERS, UNICAST_PEERS
 from vpcrouter.materialise.rendering import prepare
 from vpcrouter.materialise.usage import describe_usage
-from vpcrouter.materialise.vrrp_authentication import settings_without_effect
 from vpcrouter.peering import Peering
-from vpcrouter.projections.effective import effective, pending
+from vpcrouter.projections.effective import effective
 from vpcrouter.projections.electors import electors
 from vpcrouter.router import Router
-from vpcrouter.standby import Standby
-from vpcrouter.values.beacon import Saying
 from vpcrouter.values.carriage import FoundElector
-from vpcrouter.values.config import RouterConfig
 from vpcrouter.values.role import Role
 
 LOG = logging.getLogger("vpcrouter.agent")
@@ -113,9 +107,6 @@ class Agent:
         self._doubt: set[str] = {"all"}
         self._settlements = Settlements(self._surroundings)
         self._peering = Peering(self._surroundings, by_unicast=bool(self._settings.unicast_peers))
-        self._standby = Standby(self._surroundings)
-        self._disagreement = Disagreement(self._settings.disagreement_s, self._surroundings)
-        self._role_since_ns = self._surroundings.time_ns()
         self._handover = HandoverMachine(advertisement_interval_ms=self._settings.advertisement_interval_ms)
         self._planning = Planning(router, self._peering, self._handover)
         self._handing_over = HandingOver(
@@ -127,6 +118,15 @@ class Agent:
             give_up=self._give_up,
         )
         self._fitness = Fitness(self._settings, self._surroundings)
+        self._weighing = Weighing(
+            router,
+            self._peering,
+            self._planning,
+            self._settlements,
+            self._fitness,
+            follow=self._follow,
+            consider=self._consider,
+        )
         self._target: str | None = None
         """The carrier that the newest settle asks for."""
         self._counters: Counter[str] = Counter()
@@ -140,15 +140,43 @@ class Agent:
             Path(self._settings.health_file),
             self._surroundings,
         )
-        self._contest = Contest(advertisement_interval_ms=self._settings.advertisement_interval_ms)
+        self._talk = Talk(
+            router,
+            self._peering,
+            self._planning,
+            self._handover,
+            self._fitness,
+            self._weighing,
+            self._guests,
+            self._settlements,
+            self._counters,
+            Follows(
+                consider=self._consider,
+                take_reports=self._take_reports,
+                notice=self._pacing.notice,
+                urgent=self._pacing.urgent,
+                in_background=self._in_background,
+                target=lambda: self._target,
+                synchronises=lambda: self._deaths.is_watched("conntrackd"),
+            ),
+        )
         self._confirming = Confirming(router, changed=self._pacing.notice, in_effect=self._in_effect)
+        self._reporting = Reporting(
+            router,
+            counters=self._counters,
+            planning=self._planning,
+            settlements=self._settlements,
+            peering=self._peering,
+            talk=self._talk,
+            fitness=self._fitness,
+            intake=self._intake,
+            sites=self._sites,
+            checkup=self._checkup,
+            confirming=self._confirming,
+        )
         self._retry: asyncio.TimerHandle | None = None
-        self._turn: asyncio.TimerHandle | None = None
-        self._look: asyncio.TimerHandle | None = None
         self._last_full = 0.0
         self._said = 0
-        self._is_new_master = False
-        """Whether nothing was heard of the peer since this router became master."""
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -166,15 +194,16 @@ class Agent:
         self._worker.submit(prepare)
         loop.add_reader(self._host.notifications.fileno(), self._on_notification)
         loop.add_reader(self._host.monitor.fileno(), self._on_kernel)
-        loop.add_reader(self._peering.fileno(), self._on_beacon)
+        loop.add_reader(self._peering.fileno(), self._talk.on_beacon)
         self._spawn(self._intake.serve())
-        await self._learn_places()  # a role that is learnt makes a settle, which would forget them
+        # Before the role: one that is learnt makes a settle, which would forget the places.
+        await self._talk.learn_places(self._host, self._worker)
         await self._learn_role()
         self._deaths.look()  # what was learnt of one holds for as long as it lives, and the first settle takes its time
         self._pacing.urgent()
         self._spawn(self._glance())
-        self._announce()
-        self._spawn(self._compare())
+        self._talk.announce()
+        self._spawn(self._talk.compare(self._host))
         if self._settings.metrics_file is not None:
             self._spawn(self._write_metrics(Path(self._settings.metrics_file)))
         self._spawn(self._confirming.watch_deadlines())
@@ -186,9 +215,6 @@ class Agent:
             await self._stop.wait()
         finally:
             self._door.close()
-            for timer in (self._turn, self._look):
-                if timer is not None:
-                    timer.cancel()
             self._guests.close()
             for task in self._tasks:
                 task.cancel()
@@ -196,9 +222,8 @@ class Agent:
             self._checkup.close()
             self._worker.shutdown(wait=True)
             loop.remove_reader(self._peering.fileno())
-            self._peering.close()
-            self._standby.close()
-            self._fitness.close()
+            self._talk.close()
+            self._weighing.close()
         if self._failure is not None:
             raise self._failure
 
@@ -279,10 +304,10 @@ class Agent:
 
     def _on_fetched(self) -> None:
         self._pacing.notice()
-        self._say()
+        self._talk.say()
 
     def _on_lost_journal(self) -> None:
-        self._weigh()
+        self._weighing.weigh()
         self._consider()
 
     async def _in_effect(self, seq: int) -> bool:
@@ -319,7 +344,7 @@ class Agent:
             if daemon.shelf is not None:
                 await self._guests.let_ask(daemon.shelf)
         self._checkup.look()
-        self._weigh()
+        self._weighing.weigh()
         self._consider()
         if desired.vrrp_interface is not None and (role in (Role.INIT, Role.FAULT) or "all" in doubt):
             await self._learn_role()  # a line that was missed must not leave the role wrong for ever
@@ -336,9 +361,9 @@ class Agent:
 
     def _consider(self) -> None:
         """Settle if the carrier is to move, or an elector to come or go; tell the peer what is so now."""
-        self._step_handover()
+        self._talk.step_handover()
         carriage = self._planning.carriage()
-        self._obey()
+        self._weighing.obey()
         if (planned := self._planning.planned) is not None and planned[0] != carriage:
             # Who may be heard is a matter of moments only where the peer is not heard any more.
             is_same = evolve(planned[0], whereabouts=carriage.whereabouts) == carriage
@@ -346,9 +371,7 @@ class Agent:
                 self._pacing.notice()
             else:
                 self._pacing.urgent()
-        if not self._peering.says(self._saying()):
-            self._say()
-            self._await_turn()
+        self._talk.say_news()
 
     def _take_in(self, seq: int, outcome: Outcome) -> None:
         for fault in self._settlements.take_in(seq, outcome):
@@ -358,7 +381,7 @@ class Agent:
         self._counters["drift"] += len(outcome.drift)
         self._deaths.look()
         if any(each.target == "conntrackd" and each.action not in ("write", "remove") for each in outcome.operations):
-            self._standby.doubt()
+            self._talk.standby.doubt()
             if self._router.role is Role.MASTER:
                 self._in_background(self._host.share_connections)
             elif self._router.role is Role.BACKUP:
@@ -385,6 +408,14 @@ class Agent:
                 self._doubt.add("all")
             if self._retry is None or self._retry.when() <= asyncio.get_running_loop().time():
                 self._pacing.notice()
+
+    def status(self) -> dict[str, Any]:
+        """What `vpcrouter status` prints."""
+        return self._reporting.status()
+
+    def lacks(self) -> tuple[str, ...] | None:
+        """Why this router is not ready to take over; None unless it is backup."""
+        return self._talk.lacks()
 
     # Following ----------------------------------------------------------------------------------
 
@@ -417,83 +448,6 @@ class Agent:
                 break
         self._follow(self._router.learn(found))
 
-    async def _learn_places(self) -> None:
-        """Go on listening where an agent before this one has found the peer."""
-        try:
-            loop = asyncio.get_running_loop()
-            found = await loop.run_in_executor(self._worker, self._host.find_places, TABLE, PEERS, CLOSED)
-            spoken_to = await loop.run_in_executor(self._worker, self._host.find_peers, TABLE, UNICAST_PEERS)
-        except HostError as error:
-            LOG.warning("%s", error)
-            return
-        self._peering.recall(found, spoken_to)
-
-    def _announce(self) -> None:
-        """Tell the peer what this router is, and see whether time alone has changed what is to be done."""
-        self._guests.next_turn()
-        self._say()
-        self._consider()
-        self._await_turn()
-        self._judge_contest()
-
-    def _judge_contest(self) -> None:
-        """Both routers serve, and VRRP has not ended it: it does not get through, or a keepalived is stopped."""
-        both_served_ms = self._peering.take_both_served()
-        self._contest.count(both_served_ms, self._counters)
-        verdict = self._contest.judge(self._peering.contested_ns)
-        if verdict is Verdict.DISPUTED:
-            self._pacing.urgent()  # finds a keepalived that is stopped
-        # One that was paused says that it serves before it hears that it does not, and guests believe it. keepalived
-        # answers that where it carries, which may be another elector than the one that was woken.
-        if verdict is Verdict.ENDED or both_served_ms:
-            self._tell_guests()
-
-    def _tell_guests(self) -> None:
-        """Gratuitous ARP for all virtual addresses, if this router serves."""
-        if self._router.role is Role.MASTER and (planned := self._planning.planned):
-            self._fitness.announce(planned[1].kernel)
-
-    def _await_turn(self) -> None:
-        """Speak again when it is due; that changes with what is heard and said."""
-        if self._turn is not None:
-            self._turn.cancel()
-        wait_ns = max(MIN_PACE_NS, self._peering.due_ns - self._surroundings.monotonic_ns())
-        self._turn = asyncio.get_running_loop().call_later(wait_ns / 1e9, self._announce)
-
-    def _say(self) -> None:
-        config, carriage = self._router.state.router, self._planning.carriage()
-        if config is None:
-            return
-        is_secret = config.password is not None
-        tiers = electors(self._router.state, self._settings.unicast_peers)
-        self._peering.listen((*tiers, *carriage.held), _pair_key(config), is_secret=is_secret)
-        self._peering.announce(self._saying())
-
-    async def _compare(self) -> None:
-        """Compare with the peer, a part at a time: connections, and what is configured where the digests differ."""
-        while True:
-            await asyncio.sleep(self._standby.pause_s)
-            wanted = await self._standby.look(self._router.role, self._peering.heard)
-            if wanted.resync:
-                self._in_background(self._host.resync_connections)
-            if wanted.share:
-                self._in_background(self._host.share_connections)
-            if wanted.repeat:
-                self._in_background(self._host.repeat_connections)
-            self._disagreement.look(self._router.state, self._router.digest, self._peering.heard)
-            self._consider()
-
-    def lacks(self) -> tuple[str, ...] | None:
-        """Why this router is not ready to take over; None unless it is backup."""
-        if self._router.role is not Role.BACKUP:
-            return None
-        return self._standby.lacks(
-            self._peering.heard,
-            self._router.digest,
-            settled=self._settlements.is_settled(self._router.seq),
-            synchronises=self._deaths.is_watched("conntrackd"),
-        )
-
     # Handing over -------------------------------------------------------------------------------
 
     def _handover_begun(self) -> None:
@@ -504,103 +458,12 @@ class Agent:
         await asyncio.get_running_loop().run_in_executor(self._worker, self._host.end_keepalived)
         self._follow(self._router.lose())
 
-    def _step_handover(self) -> None:
-        peer = self._peering.heard
-        self._handover.step(
-            self._surroundings.monotonic_ns(),
-            role=self._router.role,
-            ready=self.lacks() == (),
-            offer=0 if peer is None else peer.offer,
-            peer=None if peer is None else peer.role,
-            outranked=bool(self._fitness.losses) and peer is not None and peer.role is Role.BACKUP and not peer.lost,
-        )
-
-    def _saying(self) -> Saying:
-        router, peer, said = self._router, self._peering.carriage, self._peering.heard
-        config = router.state.router
-        key = b"" if config is None or config.password is None else _pair_key(config)
-        self._guests.look(key)
-        return Saying(
-            tiers=tuple(each.device for each in electors(router.state) if each.device in router.electors.roles),
-            carrier=router.electors.carrier,
-            target=self._target,
-            heard=None if peer is None else peer.tiers,
-            role=router.role,
-            seq=router.seq,
-            digest=router.digest,
-            offer=self._handover.offer,
-            ready=self.lacks() == (),
-            missing=self._standby.missing,
-            sample=self._standby.sample,
-            window=self._disagreement.window,
-            roles=tuple(sorted(router.electors.roles.items())),
-            generation=router.electors.generation,
-            waiting_passwords=self._guests.waiting(),
-            fetched_passwords=self._guests.fetched(said),
-            lost=tuple(each.reason for each in self._fitness.losses),
-            reaches_gateway=self._fitness.reaches_gateway,
-            unconfirmed=tuple(router.state.confirmations),
-        )
-
-    def _on_beacon(self) -> None:
-        if not self._peering.hear():
-            return
-        self._weigh()
-        # What keepalived has said by now must be known before anything is answered.
-        self._take_reports()
-        if self._peering.contested_ns is not None:
-            self._say()  # the other one must know that we say so too
-        if self._guests.learn(self._peering.heard):
-            self._pacing.notice()
-        self._judge_contest()
-        if self._is_new_master:
-            # Where this router was cut off when it became master, nobody has heard keepalived say so.
-            self._is_new_master = False
-            self._tell_guests()
-        self._consider()
-        self._await_turn()
-
     def _on_kernel(self) -> None:
         doubt = self._host.monitor.drain()
         if doubt:
             self._doubt |= {"all"} if "lost" in doubt else doubt
             self._pacing.notice()
-            self._weigh()
-
-    def _weigh(self) -> None:
-        """See what this router has lost, and what that makes of it."""
-        if self._planning.planned is None:
-            return
-        desired = self._planning.planned[1]
-        try:
-            self._fitness.look(
-                desired.kernel,
-                self._router.role,
-                self._peering.heard,
-                () if self._settlements.outcome is None else self._settlements.outcome.faults,
-                self._router.journal.refusal or None,
-                is_paired=desired.vrrp_interface is not None,
-            )
-        except HostError as error:
-            LOG.error("%s", error)
-        self._obey()
-        self._follow(self._router.judge("; ".join(each.reason for each in self._fitness.losses)))
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-        if (next_ns := self._fitness.next_ns) is not None:
-            wait_ns = max(MIN_PACE_NS, next_ns - self._surroundings.monotonic_ns())
-            self._look = asyncio.get_running_loop().call_later(wait_ns / 1e9, self._look_again)
-
-    def _look_again(self) -> None:
-        self._weigh()
-        self._consider()
-
-    def _obey(self) -> None:
-        try:
-            self._fitness.obey(self._router.electors.must_obey)
-        except HostError as error:
-            LOG.error("%s", error)
+            self._weighing.weigh()
 
     def _on_death(self, name: str) -> None:
         if name == "keepalived":
@@ -613,8 +476,8 @@ class Agent:
             return
         LOG.info("role %s → %s: %s", change.previous.value, change.role.value, change.reason)
         self._counters["role_changes"] += 1
-        self._role_since_ns = self._surroundings.time_ns()
-        self._is_new_master = change.role is Role.MASTER
+        self._reporting.role_changed()
+        self._talk.role_changed(change)
         for intent in change.intents:
             match intent:
                 case Intent.SETTLE:
@@ -650,60 +513,11 @@ class Agent:
 
         while True:
             try:
-                text = exposition(self.status(), await self._usage())
+                text = exposition(self._reporting.status(), await self._usage())
                 await asyncio.get_running_loop().run_in_executor(self._worker, write_atomically, path, text, 0o644)
             except HostError as error:
                 LOG.error("%s", error)
             await asyncio.sleep(METRICS_S)
-
-    def status(self) -> dict[str, Any]:
-        """What `vpcrouter status` prints."""
-        router, settlements, journal_fault = self._router, self._settlements, self._intake.fault
-        settled, lacks = settlements.is_settled(router.seq), self.lacks()
-        runs = router.electors.stay(electors(router.state))  # what is only planned is not so yet
-        return {
-            "role": router.role.value,
-            "role_reason": router.role_reason,
-            "role_since": round(self._role_since_ns / 1e9, 3),
-            "interface": runs.carrier or self._planning.materialise().vrrp_interface,
-            "seq": router.seq,
-            "digest": router.digest,
-            "settled": settled,
-            "settled_seq": settlements.newest_seq,
-            "ready": None if lacks is None else not lacks,
-            "not_ready": list(lacks or ()),
-            "connections": self._standby.total,
-            "connections_missing": self._standby.missing,
-            "electors": {device: role.value for device, role in router.electors.roles.items()},
-            "lost": [each.reason for each in self._fitness.losses],
-            "held": [each.device for each in runs.held],
-            "peer": self._peering.describe(),
-            "other_routers": self._peering.others,
-            "differs": self._disagreement.describe(),
-            "tunnels": self._sites.describe(),
-            "pending": [str(each) for each in pending(router.state)],
-            "unconfirmed": self._confirming.describe(),
-            "faults": [
-                *([] if journal_fault is None else [f"journal: {journal_fault}"]),
-                *([] if settled or settlements.outcome is None else settlements.differences),
-                *(
-                    f"{each}: the peer has no known address to be spoken to by unicast; this elector stays in fault"
-                    for each in self._peering.unknown
-                ),
-            ],
-            "without_effect": settings_without_effect(self._settings, router.state.router),
-            "journal_reserve": router.journal.has_reserve,
-            "drift": list(settlements.drift),
-            "health": self._checkup.describe(),
-            "alerts": list(self._checkup.alerts),
-            "counters": {**self._counters, **self._host.counters()},
-            "settle_seconds": settlements.durations.as_dict(),
-            "pid": os.getpid(),
-        }
-
-
-def _pair_key(config: RouterConfig) -> bytes:
-    return derive_key(None if config.password is None else config.password.reveal(), config.vpc_network)
 
 
 def run_agent(open_router: Callable[[], AbstractContextManager[Router]]) -> None:

@@ -1,0 +1,86 @@
+"""What this router has lost, and what that makes of it: looks, tells keepalived and the role, looks again in time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from vpcrouter.agent.planning import Planning
+from vpcrouter.agent.settlements import Settlements
+from vpcrouter.errors import HostError
+from vpcrouter.fitness import Fitness
+from vpcrouter.machines.role import RoleChange
+from vpcrouter.peering import Peering
+from vpcrouter.router import Router
+
+LOG = logging.getLogger("vpcrouter.agent")
+
+MIN_PACE_NS = 10_000_000
+"""It is never looked more often than so without a reason of our own."""
+
+
+class Weighing:
+    """The looks of one router. `follow` takes a change of role, `consider` is called after a look that was due."""
+
+    def __init__(
+        self,
+        router: Router,
+        peering: Peering,
+        planning: Planning,
+        settlements: Settlements,
+        fitness: Fitness,
+        *,
+        follow: Callable[[RoleChange | None], None],
+        consider: Callable[[], None],
+    ) -> None:
+        self._router = router
+        self._peering = peering
+        self._planning = planning
+        self._settlements = settlements
+        self._fitness = fitness
+        self._follow = follow
+        self._consider = consider
+        self._look: asyncio.TimerHandle | None = None
+
+    def weigh(self) -> None:
+        """See what this router has lost, and what that makes of it."""
+        if self._planning.planned is None:
+            return
+        desired = self._planning.planned[1]
+        try:
+            self._fitness.look(
+                desired.kernel,
+                self._router.role,
+                self._peering.heard,
+                () if self._settlements.outcome is None else self._settlements.outcome.faults,
+                self._router.journal.refusal or None,
+                is_paired=desired.vrrp_interface is not None,
+            )
+        except HostError as error:
+            LOG.error("%s", error)
+        self.obey()
+        self._follow(self._router.judge("; ".join(each.reason for each in self._fitness.losses)))
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+        if (next_ns := self._fitness.next_ns) is not None:
+            wait_ns = max(MIN_PACE_NS, next_ns - self._router.surroundings.monotonic_ns())
+            self._look = asyncio.get_running_loop().call_later(wait_ns / 1e9, self._look_again)
+
+    def obey(self) -> None:
+        """Have keepalived know at once if this router must not serve."""
+        try:
+            self._fitness.obey(self._router.electors.must_obey)
+        except HostError as error:
+            LOG.error("%s", error)
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._look is not None:
+            self._look.cancel()
+        self._fitness.close()
+
+    def _look_again(self) -> None:
+        self.weigh()
+        self._consider()
