@@ -54,6 +54,8 @@ class _Status(Collector):
             yield _truth("ready", "Of a backup: whether it could take over now.", status["ready"])
         yield GaugeMetricFamily("vpcrouter_faults", "What keeps the machine from being settled.", len(status["faults"]))
         yield GaugeMetricFamily("vpcrouter_pending", "Commands that wait for something.", len(status["pending"]))
+        conflicts = len(status.get("conflicts", ()))
+        yield GaugeMetricFamily("vpcrouter_address_conflicts", "Others that have an address of this router.", conflicts)
         yield from self._peer()
         yield from self._health()
         yield from self._counters()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from vpcrouter.appliers.arp import ArpSpeaker
     from vpcrouter.appliers.beacons import BeaconSockets
+    from vpcrouter.appliers.claims import ClaimListener
     from vpcrouter.appliers.connections import ConnectionTable
     from vpcrouter.appliers.daemons import DaemonApplier
     from vpcrouter.appliers.kernel import KernelApplier
@@ -168,6 +169,12 @@ class Surroundings:
         from vpcrouter.appliers.arp import ArpSpeaker
 
         return ArpSpeaker()
+
+    def claims(self) -> ClaimListener:
+        """Who else has a virtual address."""
+        from vpcrouter.appliers.claims import ClaimListener
+
+        return ClaimListener()
 
     def write_penalty(self, path: Path, penalty: int) -> None:
         """Tell keepalived what to take from its priority."""

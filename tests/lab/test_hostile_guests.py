@@ -111,6 +111,18 @@ def test_what_a_guest_says_in_its_own_or_half_the_peer_s_name_changes_nothing(
         assert f"10.1.{TIER}.1 " not in heard, "the gateway is nobody's to announce"
 
 
+def test_whoever_has_the_gateway_s_address_too_is_named(pair: Laboratory, master: str, cable: Wire) -> None:
+    """And nobody takes the gateway from the router for that."""
+    before = role_changes(pair)
+    gateway, other = f"10.1.{TIER}.1", Sender("02:00:00:00:00:77", f"10.1.{TIER}.1")
+    conflict = {"device": f"eth{TIER}", "address": gateway, "mac": other.mac}
+    assert conflict not in pair.status()[master]["conflicts"]
+    cable.send([gratuitous_arp(other, gateway)], times=3, pause_s=1.1)
+    assert pair.wait(lambda status: conflict in status[master]["conflicts"], SETTLED_S), pair.status()
+    assert pair.status()[OTHER[master]]["conflicts"] == [], "a backup does not have that address"
+    assert role_changes(pair) == before
+
+
 def test_what_a_guest_tells_of_connections_is_not_believed(pair: Laboratory, master: str, cable: Wire) -> None:
     backup = OTHER[master]
     wait_ready(pair, SETTLED_S)

@@ -28,6 +28,7 @@ from typing import Any, Protocol
 
 from attrs import evolve
 
+from vpcrouter.agent.conflicts import Conflicts
 from vpcrouter.agent.deaths import Deaths
 from vpcrouter.agent.examination import Examination
 from vpcrouter.agent.guests import Guests
@@ -140,6 +141,7 @@ class Agent:
             Path(self._settings.health_file),
             self._surroundings,
         )
+        self._conflicts = Conflicts(self._surroundings)
         self._talk = Talk(
             router,
             self._peering,
@@ -173,6 +175,7 @@ class Agent:
             sites=self._sites,
             checkup=self._checkup,
             confirming=self._confirming,
+            conflicts=self._conflicts,
         )
         self._retry: asyncio.TimerHandle | None = None
         self._last_full = 0.0
@@ -221,6 +224,7 @@ class Agent:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._checkup.close()
             self._worker.shutdown(wait=True)
+            self._conflicts.close()
             loop.remove_reader(self._peering.fileno())
             self._talk.close()
             self._weighing.close()
@@ -408,6 +412,8 @@ class Agent:
                 self._doubt.add("all")
             if self._retry is None or self._retry.when() <= asyncio.get_running_loop().time():
                 self._pacing.notice()
+            if self._planning.planned is not None:
+                self._conflicts.look(self._planning.planned[1].kernel, serves=self._router.role is Role.MASTER)
 
     def status(self) -> dict[str, Any]:
         """What `vpcrouter status` prints."""

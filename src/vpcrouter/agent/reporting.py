@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from typing import Any
 
+from vpcrouter.agent.conflicts import Conflicts
 from vpcrouter.agent.intake import Intake
 from vpcrouter.agent.planning import Planning
 from vpcrouter.agent.settlements import Settlements
@@ -38,6 +39,7 @@ class Reporting:
         sites: Sites,
         checkup: Checkup,
         confirming: Confirming,
+        conflicts: Conflicts,
     ) -> None:
         self._router = router
         self._counters = counters
@@ -50,6 +52,7 @@ class Reporting:
         self._sites = sites
         self._checkup = checkup
         self._confirming = confirming
+        self._conflicts = conflicts
         self._role_since_ns = router.surroundings.time_ns()
 
     def role_changed(self) -> None:
@@ -79,6 +82,7 @@ class Reporting:
             "held": [each.device for each in runs.held],
             "peer": self._peering.describe(),
             "other_routers": self._peering.others,
+            "conflicts": self._conflicts.describe(),
             "differs": self._talk.disagreement.describe(),
             "tunnels": self._sites.describe(),
             "pending": [str(each) for each in pending(router.state)],

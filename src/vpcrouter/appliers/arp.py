@@ -75,7 +75,7 @@ class ArpSpeaker:
             for device, each in sorted((each.device, each.address.partition("/")[0]) for each in addresses):
                 if ":" not in each:
                     with suppress(OSError):
-                        sock.sendto(_question(_mac_of(sock, device), each, each), (device, _ETH_P_ARP))
+                        sock.sendto(_question(mac_of(sock, device), each, each), (device, _ETH_P_ARP))
 
     def close(self) -> None:
         """Ask no more."""
@@ -106,6 +106,7 @@ def _question(mac: bytes, sender: str, target: str) -> bytes:
     return _FRAME.pack(_BROADCAST, mac, _ETH_P_ARP, 1, 0x0800, 6, 4, _REQUEST, mac, *addresses)
 
 
-def _mac_of(sock: socket.socket, device: str) -> bytes:
+def mac_of(sock: socket.socket, device: str) -> bytes:
+    """The MAC of a device; any socket may ask. Raises OSError."""
     mac: bytes = _IFREQ.unpack(ioctl(sock, _SIOCGIFHWADDR, _IFREQ.pack(device.encode(), bytes(6))))[1]
     return mac

@@ -20,6 +20,7 @@ from vpcrouter.appliers._shelf import ShelfApplier
 from vpcrouter.appliers._supervised import Supervised
 from vpcrouter.appliers.arp import ArpSpeaker
 from vpcrouter.appliers.beacons import Arrival, BeaconSockets
+from vpcrouter.appliers.claims import ClaimListener
 from vpcrouter.appliers.connections import ConnectionTable
 from vpcrouter.appliers.daemons import DaemonApplier
 from vpcrouter.appliers.keepalived import InstanceReport
@@ -37,6 +38,7 @@ from vpcrouter.simulation.keepalived_file import parse
 from vpcrouter.simulation.machine import DaemonProcess, Machine
 from vpcrouter.simulation.peer_guard import is_peer, place, takes_beacon
 from vpcrouter.simulation.world import MS, SimulationError, die_if_dead
+from vpcrouter.values.claim import Claim
 from vpcrouter.values.desired import Daemon, File, InterfaceAddress, Kernel, Ruleset, Shelf
 from vpcrouter.values.settings import Settings
 from vpcrouter.values.whereabouts import Place
@@ -415,6 +417,22 @@ class SimulatedLinks(LinkObserver):
             name: machine.networks.has_carrier(machine, name) or not link.up
             for name, link in machine.kernel.links.items()
         }
+
+    def close(self) -> None:
+        pass
+
+
+class SimulatedClaims(ClaimListener):
+    """Nobody claims an address: guests that take what is not theirs are not simulated."""
+
+    def __init__(self) -> None:
+        pass
+
+    def watch(self, addresses: Iterable[str]) -> None:
+        pass
+
+    def claims(self) -> tuple[Claim, ...]:
+        return ()
 
     def close(self) -> None:
         pass

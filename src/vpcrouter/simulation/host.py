@@ -16,6 +16,7 @@ from attrs import define, field
 from vpcrouter.agent import Agent
 from vpcrouter.appliers.arp import ArpSpeaker
 from vpcrouter.appliers.beacons import BeaconSockets
+from vpcrouter.appliers.claims import ClaimListener
 from vpcrouter.appliers.connections import ConnectionTable
 from vpcrouter.appliers.daemons import DaemonApplier
 from vpcrouter.appliers.kernel import KernelApplier
@@ -31,6 +32,7 @@ from vpcrouter.router import Router
 from vpcrouter.simulation.appliers import (
     SimulatedArp,
     SimulatedBeacons,
+    SimulatedClaims,
     SimulatedConnections,
     SimulatedDaemons,
     SimulatedFifo,
@@ -117,6 +119,9 @@ class SimulatedSurroundings(Surroundings):
 
     def arp(self) -> ArpSpeaker:
         return SimulatedArp(self._machine)
+
+    def claims(self) -> ClaimListener:
+        return SimulatedClaims()
 
     def write_penalty(self, path: Path, penalty: int) -> None:
         write_penalty(self._machine, path, penalty)

@@ -1,0 +1,40 @@
+"""Whether anybody else has an address of this router: told in the status, the log and the metrics."""
+
+from __future__ import annotations
+
+import logging
+
+from vpcrouter.machines.conflicts import ConflictMachine
+from vpcrouter.surroundings import Surroundings
+from vpcrouter.values.desired import Kernel
+from vpcrouter.values.networks import is_ipv6, split_prefix
+
+LOG = logging.getLogger("vpcrouter.agent")
+
+
+class Conflicts:
+    """Looks now and then."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._listener = surroundings.claims()
+        self._machine = ConflictMachine()
+
+    def look(self, kernel: Kernel, *, serves: bool) -> None:
+        """Take in what was heard since the last look, of the addresses that this router has now."""
+        found = (*kernel.addresses, *(kernel.virtual_addresses if serves else ()))
+        own = {split_prefix(each.address)[0] for each in found if not is_ipv6(each.address)}
+        try:
+            self._listener.watch(own)
+        except OSError as error:
+            LOG.error("nobody listens for conflicts of addresses: %s", error)
+        for each in self._machine.hear(self._listener.claims(), own, self._surroundings.monotonic_ns()):
+            LOG.error("%s on %s is used by %s too", each.address, each.device, each.mac)
+
+    def describe(self) -> list[dict[str, str]]:
+        """What a status says of it."""
+        return [{"device": each.device, "address": each.address, "mac": each.mac} for each in self._machine.conflicts]
+
+    def close(self) -> None:
+        """Look no more."""
+        self._listener.close()
