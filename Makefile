@@ -19,13 +19,8 @@ setup:
 demo: setup
 	@$(BIN)/vpcrouter lab demo
 
-# In three runs: only what needs root runs as root, and what measures milliseconds has the machine for itself. The other
-# laboratory tests wait for most of their time.
-LAB := $(AS_ROOT) $(BIN)/python -m pytest -p tests.plugins.lab_required
 test: setup
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not lab"
-	$(LAB) -n 2 --dist loadfile -m "lab and not timed"
-	$(LAB) -m "lab and timed"
+	@tools/test.sh
 
 lint: setup
 	$(BIN)/ruff check

@@ -39,7 +39,6 @@ GOLDEN = sorted(
 )
 KEY = derive_key(None, "10.1.0.0/16")
 MOST_BYTES = 64 * 1024
-SECONDS_AN_INPUT = 1
 MEGABYTES = 1024
 
 
@@ -150,6 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.guided", description="Coverage-guided fuzzing.")
     parser.add_argument("target", choices=sorted(TARGETS))
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--hang", type=int, default=1, help="seconds that one input may take")
     parser.add_argument("--corpus", type=Path, help="where inputs that reached something new are kept")
     options = parser.parse_args()
     target = TARGETS[options.target]
@@ -171,7 +171,7 @@ def main() -> None:
             [
                 sys.argv[0],
                 f"-max_total_time={options.seconds}",
-                f"-timeout={SECONDS_AN_INPUT}",
+                f"-timeout={options.hang}",
                 f"-rss_limit_mb={MEGABYTES}",
                 f"-max_len={MOST_BYTES}",
                 f"-artifact_prefix={corpus.parent}/found-",
