@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 
 import pytest
 from attrs import evolve
 
 from tests.appliers.private_network import PrivateNetwork, private_network
-from vpcrouter.appliers import _process
+from vpcrouter.appliers import _process, nftables
+from vpcrouter.appliers._libnftables import NftLibrary, open_library
 from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.nftables import NftablesApplier, NftOutcome
 from vpcrouter.errors import ApplierError
@@ -55,6 +58,9 @@ DNAT = NftChain(
 RULESET = Ruleset(table="vpcrouter", sets=(FORWARDS, SERVING, EGRESS), chains=(FORWARD, INPUT, DNAT, ACL))
 
 
+BOTH_WAYS = pytest.mark.parametrize("table", ["library", "program"], indirect=True)
+
+
 def _with_rule(ruleset: Ruleset, rule: str) -> Ruleset:
     *others, acl = ruleset.chains
     return evolve(ruleset, chains=(*others, evolve(acl, rules=(rule, *acl.rules))))
@@ -80,9 +86,15 @@ class _Table:
         return self.network.run("nft", "-s", "list", "ruleset")
 
 
+def _open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 @pytest.fixture
-def table() -> Iterator[_Table]:
-    """An empty kernel."""
+def table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Table]:
+    """An empty kernel; the least changes by libnftables, or by the program as if there were no library."""
+    if getattr(request, "param", "library") == "program":
+        monkeypatch.setattr(nftables, "open_library", lambda: None)
     with private_network() as network:
         opened = _Table(network)
         yield opened
@@ -102,6 +114,7 @@ def test_an_equal_table_is_taken_over_without_a_transaction(table: _Table) -> No
     assert table.settle(_with_rule(RULESET, "tcp dport 80 accept")).script_bytes < 400
 
 
+@BOTH_WAYS
 def test_one_more_rule_touches_only_its_chain(table: _Table) -> None:
     table.settle(RULESET)
     handles = table.network.run("nft", "-a", "list", "chain", "inet", "vpcrouter", "forward")
@@ -209,6 +222,7 @@ def test_other_tables_are_left_alone(table: _Table) -> None:
     assert "vpcrouter" not in table.listing()
 
 
+@BOTH_WAYS
 def test_a_refused_ruleset_changes_nothing_and_says_where(table: _Table) -> None:
     table.settle(RULESET)
     before = table.listing()
@@ -239,24 +253,34 @@ def test_the_order_of_elements_is_no_difference(table: _Table) -> None:
     assert table.verify(RULESET) == ()
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_somebody_else_s_transaction_beside_ours_is_noticed(
     table: _Table, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     table.settle(RULESET)
     interruptions = ["insert rule inet vpcrouter input accept", "flush chain inet vpcrouter input"]
-    run = _process.run
+    run, run_library = _process.run, NftLibrary.run
+
+    @contextmanager
+    def interrupting() -> Iterator[None]:
+        by_hand = interruptions.pop().encode() if interruptions else b""
+        if by_hand and moment == "before":
+            run(["nft", "-f", "-"], stdin=by_hand)
+        yield
+        if by_hand and moment == "after":
+            run(["nft", "-f", "-"], stdin=by_hand)
 
     def interrupted(argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 10.0) -> bytes:
-        by_hand = interruptions.pop().encode() if argv == ["nft", "-f", "-"] and interruptions else b""
-        if by_hand and moment == "before":
-            run(argv, stdin=by_hand)
-        said = run(argv, stdin=stdin, timeout=timeout)
-        if by_hand and moment == "after":
-            run(argv, stdin=by_hand)
-        return said
+        with interrupting() if argv == ["nft", "-f", "-"] else nullcontext():
+            return run(argv, stdin=stdin, timeout=timeout)
+
+    def interrupted_library(self: NftLibrary, script: str) -> None:
+        with interrupting():
+            run_library(self, script)
 
     monkeypatch.setattr(_process, "run", interrupted)
+    monkeypatch.setattr(NftLibrary, "run", interrupted_library)
     more = _with_rule(RULESET, "tcp dport 8443 accept")
     outcome = table.settle(more)
     assert not interruptions
@@ -277,6 +301,59 @@ def test_who_never_stops_writing_is_an_error(table: _Table, monkeypatch: pytest.
     monkeypatch.setattr(_process, "run", interrupted)
     with pytest.raises(ApplierError, match="somebody else changed nftables"):
         table.settle(RULESET)
+
+
+def test_the_least_change_starts_no_program_and_leaves_nothing_open(
+    table: _Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.settle(RULESET)
+    descriptors = _open_descriptors()
+    more = _with_rule(RULESET, "tcp dport 8443 accept")
+    with monkeypatch.context() as patch:
+        patch.setattr(_process, "run", None)
+        for desired in (more, RULESET, more):
+            assert table.settle(desired).changed
+    assert table.verify(more) == ()
+    table.network.do(table.applier.close)
+    assert _open_descriptors() == descriptors - 1, "that of the generation is closed as well"
+
+
+def test_a_long_change_is_a_program_s(table: _Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    table.settle(RULESET)
+    table.settle(_with_rule(RULESET, "tcp dport 8443 accept"))
+    monkeypatch.setattr(NftLibrary, "run", None)
+    long = _with_rule(
+        RULESET, f"ip saddr {{ {', '.join(f'10.0.{each >> 8}.{each & 255}' for each in range(8000))} }} drop"
+    )
+    assert table.settle(long).script_bytes > 64 * 1024
+    assert table.verify(long) == ()
+
+
+def test_who_starts_beside_another_table_mends_it_by_the_program(
+    table: _Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A bug of the library would end each agent that starts, else.
+    table.nft(ruleset_text(RULESET))
+    monkeypatch.setattr(NftLibrary, "run", None)
+    more = _with_rule(RULESET, "tcp dport 8443 accept")
+    assert table.settle(more).changed
+    assert table.verify(more) == ()
+
+
+def test_the_library_keeps_its_words_to_itself(capfd: pytest.CaptureFixture[str]) -> None:
+    with private_network() as network:
+        library = network.do(open_library)
+        assert library is not None
+        with pytest.raises(ApplierError, match="No such file or directory"):
+            network.do(partial(library.run, "add rule inet nowhere nothing accept"))
+        with pytest.raises(ApplierError, match="syntax error"):
+            network.do(partial(library.run, "add nonsense"))
+        network.do(partial(library.run, "add table inet x"))
+        network.do(partial(library.run, "list ruleset"))
+        with pytest.raises(ApplierError, match="zero byte"):
+            library.run("add table inet x\0add table inet y")
+        network.do(library.close)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_overlapping_intervals_change_in_one_transaction(table: _Table) -> None:
@@ -384,6 +461,7 @@ def _counted(table: _Table) -> int:
     return table.network.do(lambda: table.applier.traffic("vpcrouter"))["in_lo"].packets
 
 
+@BOTH_WAYS
 def test_what_was_counted_survives_every_change_of_the_ruleset(table: _Table) -> None:
     table.settle(COUNTING)
     assert table.verify(COUNTING) == ()

@@ -15,6 +15,9 @@ anew, and the table is compared once more; only if that is not enough, the whole
 (`plan.nftables`). So an applier that starts beside a table of another role or an older state loses none. A table that
 was not there is loaded and trusted: the generation proves that it was our transaction, whole and alone.
 
+The least change of a table that we know is done by libnftables in this process (`_libnftables`), where there is one:
+that costs what the change costs. Everything else, all that is the first of an applier included, is a run of `nft`.
+
 What the table's counters have counted comes back with a table that was replaced, up to the moment before. Where
 somebody had deleted the table, it is what was last asked for (`traffic`).
 
@@ -27,12 +30,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any
 
 from attrs import field, frozen
 
 from vpcrouter.appliers import _process
+from vpcrouter.appliers._libnftables import NftLibrary, open_library
 from vpcrouter.appliers._sockets import GenerationSocket
 from vpcrouter.errors import ApplierError
 from vpcrouter.plan.nftables import (
@@ -55,6 +60,8 @@ _BRACES = re.compile(r"\{ ([^{}]*) \}", re.ASCII)
 _COMMA = re.compile(r",\s+", re.ASCII)
 _TIMEOUT = 60.0
 """Seconds for one run of nft; 10,000 rules take 0.4 s here, with an anonymous set in every third 6 s."""
+_LEAST = 64 * 1024
+"""Characters of a change that libnftables does here: a longer one takes memory that stays, and more than a start."""
 _TRIES = 4
 """Times that a settle starts again when somebody else wrote in the middle of it."""
 
@@ -88,13 +95,17 @@ class NftablesApplier:
         self._known: _Known | None = None
         self._reference: tuple[Ruleset, dict[tuple[str, str], bytes]] | None = None
         self._socket: GenerationSocket | None = None
+        self._library: NftLibrary | None = None
         self._counted: Mapping[str, Traffic] = NOTHING_COUNTED
 
     def close(self) -> None:
-        """Close the netlink socket; a later call opens it again."""
+        """Close the netlink sockets; a later call opens them again."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        if self._library is not None:
+            self._library.close()
+            self._library = None
 
     def settle(self, desired: Ruleset) -> NftOutcome:
         """Make our table equal to `desired` with one transaction, or with none if it is.
@@ -183,17 +194,19 @@ class NftablesApplier:
 
     def _load(self, known: _Known, damage: Damage, desired: Ruleset) -> int:
         """Load the least that is known to be enough; returns the length of what was loaded."""
+        run = _nft
         if damage:
             self._known = None  # until something is loaded, what is there is not what anybody wanted
             script = mend_script(known.ruleset, damage, desired)
         elif can_change(known.ruleset, desired):
             script = change_script(known.ruleset, desired)
+            run = self._change
         else:
             self.traffic(known.ruleset.table)
             script = change_script(known.ruleset, desired, self._counted)
         if script is not None:
             try:
-                _nft(script)
+                run(script)
             except ApplierError:
                 # Refused for its own sake, unless there was damage that goes deeper than could be seen, or somebody
                 # else wrote in between: then what we knew is not true any more.
@@ -202,6 +215,17 @@ class NftablesApplier:
             else:
                 return len(script)
         return self._replace(desired)
+
+    def _change(self, script: str) -> None:
+        """A change of the table that we know."""
+        if self._library is None and 0 < len(script) <= _LEAST:
+            self._library = open_library()
+        if self._library is not None and len(script) <= _LEAST:
+            # What it refuses the program is asked to do: it shows the line.
+            with suppress(ApplierError):
+                self._library.run(script)
+                return
+        _nft(script)
 
     def _replace(self, desired: Ruleset) -> int:
         self.traffic(desired.table)
