@@ -22,13 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from vpcrouter.projections.effective import Effective
+from vpcrouter.projections.effective import Effective, RoutedVia
 from vpcrouter.values.boot_keys import control_ipv6, has_public_network, management
 from vpcrouter.values.config import PublicAddress, Tier, TierIpv6
 from vpcrouter.values.desired import InterfaceAddress, PolicyRule, Route
 from vpcrouter.values.fields import device_number
+from vpcrouter.values.incremental import Sorted
 from vpcrouter.values.networks import ROUTER_LINK_LOCAL, is_link_local, link_local_of, prefix_length
 
 ANYWHERE = "0.0.0.0/0"
@@ -74,16 +75,9 @@ def place(effective: Effective) -> Placement:
 
     (shared if redundant else own).extend(_public_ipv6(effective))
 
-    own_routes = [
-        Route(network=route.network, gateway=route.gateway, device=route.device)
-        for route in effective.routes
-        if not (redundant and route.virtual)
-    ]
-    shared_routes = [
-        Route(network=route.network, gateway=route.gateway, device=route.device)
-        for route in effective.routes
-        if redundant and route.virtual
-    ]
+    virtual = [route for route in effective.routes if redundant and route.virtual]
+    own_routes = [*_STATIC.of(route for route in effective.routes if not (redundant and route.virtual))]
+    shared_routes = [*map(_main_route, virtual)]
     if (uplink := way_out(effective)) is not None:
         default = Route(network=ANYWHERE, gateway=uplink.gateway, device=uplink.device)
         (shared_routes if redundant else own_routes).insert(0, default)
@@ -112,12 +106,25 @@ def way_mark(device: str) -> int:
 
 def _own_tables(effective: Effective) -> Iterator[Route]:
     """The routes of all devices' tables; in each the networks first, for the gateway must be reachable."""
-    for device in public_devices(effective):
+    devices = public_devices(effective)
+    behind = _BEHIND.of(route for route in effective.routes if route.device in devices)
+    for device in devices:
         there = _source_nat_first(effective, (each for each in effective.public_addresses if each.device == device))
-        behind = ((route.network, route.gateway) for route in effective.routes if route.device == device)
-        networks = ((network, "") for network in sorted({each.network for each in there}))
-        for network, gateway in (*networks, *behind, (ANYWHERE, there[0].gateway)):
-            yield Route(network=network, gateway=gateway, device=device, table=way_mark(device))
+        for network in sorted({each.network for each in there}):
+            yield Route(network=network, gateway="", device=device, table=way_mark(device))
+        yield from (route for route in behind if route.device == device)
+        yield Route(network=ANYWHERE, gateway=there[0].gateway, device=device, table=way_mark(device))
+
+
+def _main_route(via: RoutedVia) -> Route:
+    return Route(network=via.network, gateway=via.gateway, device=via.device)
+
+
+# There may be thousands: only what is new is made.
+_STATIC: Sorted[RoutedVia, Route] = Sorted(lambda via: (_main_route(via),), key=lambda route: route.network)
+_BEHIND: Sorted[RoutedVia, Route] = Sorted(
+    lambda via: (evolve(_main_route(via), table=way_mark(via.device)),), key=lambda route: route.network
+)
 
 
 def _source_nat_first(effective: Effective, addresses: Iterable[PublicAddress]) -> list[PublicAddress]:
