@@ -31,7 +31,7 @@ class Nothing:
     def sysctls(self, *_: object) -> tuple[()]:
         return ()
 
-    def observe(self, *_: object) -> ObservedKernel:
+    def observe(self, *_: object, full: bool = False) -> ObservedKernel:
         return ObservedKernel()
 
     def apply(self, *_: object) -> None:

@@ -37,8 +37,8 @@ from vpcrouter.values.settings import Settings
 from vpcrouter.values.traffic import Traffic
 from vpcrouter.values.whereabouts import Place
 
-EVERYTHING = frozenset({"all"})
-"""The doubt of a first look."""
+KERNEL = frozenset({"kernel"})
+"""The doubt that costs a look at what the kernel has notified of."""
 _KERNEL = frozenset({"all", "kernel"})
 _LEAVE_KERNEL_ALONE = frozenset({"nftables", "dnsmasq", "radvd", "guestweb", "haproxy", "bgpd"})
 """What is done to these changes no address, route or link; somebody's hand in between is notified of."""
@@ -189,13 +189,14 @@ class Host:
     def settle(
         self,
         desired: Desired,
-        doubt: frozenset[str] = EVERYTHING,
+        doubt: frozenset[str] = KERNEL,
         is_current: Callable[[], bool] = lambda: True,
     ) -> Outcome:
         """One pass: make the machine equal to `desired`, as far as it can be done now, and look at the result.
 
         `is_current` says whether the role that `desired` was made for is still the role: a pass takes time, and
-        virtual addresses must not be touched for a role of yesterday.
+        virtual addresses must not be touched for a role of yesterday. Where `doubt` has "all", what is there is listed
+        anew, whatever the kernel notified of.
         """
         notes = _Pass()
         before = self._verified
@@ -209,6 +210,8 @@ class Host:
         notes.attempt(lambda: self._clear_orphans(desired, notes))
         self._seen = None
         if look_at_kernel:
+            if "all" in doubt:
+                notes.attempt(lambda: self._look_anew(desired.kernel))
             notes.attempt(lambda: self._add_to_kernel(desired.kernel, notes, is_drift=own_was_equal))
         notes.attempt(lambda: self._load_ruleset(desired, notes))
         notes.attempt(lambda: self._clear_orphans(desired, notes))  # of one that died since, in a long pass
@@ -233,6 +236,9 @@ class Host:
 
     def _add_to_kernel(self, kernel: Kernel, notes: _Pass, *, is_drift: bool) -> None:
         self._apply(self._plan(kernel, self._observe(kernel)).early, notes, is_drift=is_drift)
+
+    def _look_anew(self, kernel: Kernel) -> None:
+        self._seen = self._kernel.observe(kernel, full=True)
 
     def _observe(self, kernel: Kernel) -> ObservedKernel:
         """What is there; what was seen in this pass already, unless something was done since."""
@@ -322,7 +328,7 @@ class Host:
 
     def verify(self, desired: Desired) -> tuple[str, ...]:
         """Everything that differs, in words. Looks at all of the machine and touches nothing."""
-        plan = plan_kernel(desired.kernel, self._kernel.observe(desired.kernel))
+        plan = plan_kernel(desired.kernel, self._kernel.observe(desired.kernel, full=True))
         return (
             *_unsettled(plan),
             *self._nftables.verify(desired.ruleset, full=True),
@@ -335,7 +341,7 @@ class Host:
 
     def plan(self, desired: Desired) -> tuple[Operation, ...]:
         """The operations that would make the machine equal to `desired`, in order. Touches nothing."""
-        observed = self._kernel.observe(desired.kernel)
+        observed = self._kernel.observe(desired.kernel, full=True)
         kernel = plan_kernel(desired.kernel, observed)
         differs = self._nftables.verify(desired.ruleset, full=True)
         load = Operation(target="nftables", action="load", subject=f"table inet {desired.ruleset.table}")

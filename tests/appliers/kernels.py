@@ -5,8 +5,11 @@ Each can be asked what the applier can be asked, and changed by hand, as an admi
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -53,19 +56,33 @@ class RealKernel:
 
     def __init__(self, network: PrivateNetwork) -> None:
         self.network = network
-        self._applier = KernelApplier()
+        self.applier, self._anew = KernelApplier(), KernelApplier()
+        self.is_quiet = True
+        """Whether nobody else changes anything meanwhile."""
 
     def observe(self, desired: Kernel) -> ObservedKernel:
         """What the applier sees; the other ends of the devices are left out, and what IPv6 gives itself."""
-        seen = self.network.do(lambda: self._applier.observe(desired))
+        seen = self.network.do(lambda: self.applier.observe(desired))
+        if self.is_quiet:
+            self._compare_with_a_full_look(desired)
         links = tuple(each for each in seen.links if "-peer" not in each.name and each.name != "lo")
         asked = {*desired.addresses, *desired.virtual_addresses}
         addresses = tuple(each for each in seen.addresses if each in asked or not is_link_local(each.address))
         return evolve(seen, links=links, addresses=addresses)
 
+    def _compare_with_a_full_look(self, desired: Kernel) -> None:
+        """What was notified of is what is there. IPv6 gives itself something in between; then once more."""
+        looks = [partial(self.applier.observe, desired), partial(self._anew.observe, desired, full=True)]
+        for _ in range(20):
+            notified, listed = (_in_any_order(self.network.do(look)) for look in looks)
+            if notified == listed:
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"what was notified of is not what is there: {notified} {listed}")
+
     def apply(self, operations: Sequence[KernelOperation]) -> None:
         """What the applier does."""
-        self.network.do(lambda: self._applier.apply(operations))
+        self.network.do(lambda: self.applier.apply(operations))
 
     def plug(self, name: str) -> None:
         """A pair of which one end counts."""
@@ -98,7 +115,12 @@ class RealKernel:
 
     def close(self) -> None:
         """Give the socket back."""
-        self._applier.close()
+        self.applier.close()
+        self._anew.close()
+
+
+def _in_any_order(seen: ObservedKernel) -> tuple[object, ...]:
+    return Counter(seen.routes), seen.connected, seen.links, seen.addresses, seen.rules, seen.sysctls
 
 
 @contextmanager

@@ -137,6 +137,7 @@ def test_a_dump_is_whole_while_somebody_else_changes_the_kernel(kernel: RealKern
     standing = tuple(f"10.7.{number // 250}.{number % 250 + 1}/32" for number in range(1500))
     desired = _on_eth2(*standing)
     settle(kernel, desired)
+    kernel.is_quiet = False
     stop = threading.Event()
 
     def disturb() -> None:

@@ -53,7 +53,7 @@ RTM_SETLINK, RTM_GETLINK = 19, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
-NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
+NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE, NLM_F_APPEND = 0x100, 0x200, 0x400, 0x800
 _AF_INET, _AF_INET6 = 2, 10
 _IFF_UP = 0x1
 _IFF_LOWER_UP = 0x10000
@@ -138,16 +138,19 @@ def link_query() -> bytes:
     return _payload(ifinfmsg, {}, [("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS)])
 
 
+@cache
 def address_query(version: int) -> bytes:
     """The payload of a dump of all addresses of an IP version."""
     return _payload(ifaddrmsg, {"family": _family(version)}, [])
 
 
+@cache
 def route_query(version: int) -> bytes:
     """The payload of a dump of all routes of an IP version, whatever their table."""
     return _payload(rtmsg, {"family": _family(version)}, [])
 
 
+@cache
 def rule_query() -> bytes:
     """The payload of a dump of all IPv4 rules."""
     return _payload(fibmsg, {"family": _AF_INET}, [])

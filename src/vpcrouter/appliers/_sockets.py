@@ -22,6 +22,8 @@ from attrs import frozen
 from vpcrouter.errors import ApplierError
 
 NETLINK_NETFILTER = 12
+# linux/rtnetlink.h: links; addresses, routes and rules of IPv4; addresses and routes of IPv6.
+RTMGRP_ALL = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400
 NFT_MSG_NEWGEN = 10 << 8 | 15  # NFNL_SUBSYS_NFTABLES, linux/netfilter/nf_tables.h
 _NFT_MSG_GETGEN = 10 << 8 | 16
 _NFTA_GEN_ID = 1

@@ -1,8 +1,9 @@
 """Links, addresses, routes, policy rules and sysctls of this network namespace: look, do, say what was refused.
 
 Called by `router.py`, which plans in between (`plan.kernel`). It knows what an operation means to the kernel and
-nothing of why it is wanted. Looking costs one dump of links, addresses, routes and rules; doing costs one acknowledged
-message for each operation, many to a system call. rtnetlink has no transactions: each operation succeeds or fails
+nothing of why it is wanted. The first look costs one dump of links, addresses, routes and rules, a later one what the
+kernel has notified of since (`_kernel_view`); doing costs one acknowledged message for each operation, many to a system
+call. rtnetlink has no transactions: each operation succeeds or fails
 alone, all are tried, and what was refused is one ApplierError. Look again to be sure.
 
 What is already as an operation wants it is not an error, nor is a device that was unplugged meanwhile: the next
@@ -20,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vpcrouter.appliers import _netlink
+from vpcrouter.appliers._kernel_view import KernelNews, KernelView, SeenRoute, seen_route
 from vpcrouter.appliers._netlink import AddressRecord, RouteRecord
 from vpcrouter.appliers._sockets import NetlinkSocket
 from vpcrouter.errors import ApplierError
@@ -35,14 +37,12 @@ from vpcrouter.plan.kernel import (
     rule_words,
     wanted_sysctls,
 )
-from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, PolicyRule, Route
+from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, PolicyRule
 
 _GONE = {errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENOENT}
 _ALREADY_TRUE = {"add": {errno.EEXIST, errno.ENODEV}, "set": {errno.ENODEV}, "remove": _GONE}
 
 _Message = tuple[int, int, bytes]
-_SeenRoute = RouteEntry | tuple[str, str] | None
-"""One that somebody made; a network that the kernel routes, with its device; or nothing that counts."""
 
 
 class KernelApplier:
@@ -51,33 +51,52 @@ class KernelApplier:
     def __init__(self, *, sysctl_root: Path = Path("/proc/sys")) -> None:
         self._sysctl_root = sysctl_root
         self._socket: NetlinkSocket | None = None
-        self._known_names: dict[int, str] = {}
-        self._known_routes: dict[bytes, _SeenRoute] = {}
-        """What the last dump of the routes meant, message by message: the kernel says the same of what did not change,
-        and the same objects are compared without looking into them."""
+        self._news: KernelNews | None = None
+        self._view: KernelView | None = None
+        """What the last look has found, with what the kernel notified of since."""
 
     def close(self) -> None:
-        """Close the netlink socket; a later call opens it again."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        """Close the netlink sockets; a later call opens them again."""
+        for each in (self._socket, self._news):
+            if each is not None:
+                each.close()
+        self._socket = self._news = self._view = None
 
-    def observe(self, desired: Kernel) -> ObservedKernel:
-        """What there is now; of the sysctls, those that `desired` is about."""
+    def observe(self, desired: Kernel, *, full: bool = False) -> ObservedKernel:
+        """What there is now; of the sysctls, those that `desired` is about.
+
+        Unless `full`, what was seen before and no notification contradicts is proof enough.
+        """
+        view, self._view = self._view, None
+        news = self._subscription().read()
+        if view is None or full or news is None or not view.take_in(news):
+            view = self._look(view)
+        self._view = view
+        return ObservedKernel(
+            links=view.links,
+            addresses=view.addresses,
+            routes=view.routes,
+            connected=view.connected,
+            rules=view.rules,
+            sysctls=self.sysctls(desired),
+        )
+
+    def _look(self, before: KernelView | None) -> KernelView:
         names: dict[int, str] = {}
         links = []
         for link in _netlink.links(self._dump(_netlink.RTM_GETLINK, _netlink.link_query())):
             names[link.index] = link.name
             links.append(Link(name=link.name, up=link.up, mtu=link.mtu))
         addresses = tuple(self._addresses(names))
-        routes, connected = self._routes(names)
-        return ObservedKernel(
-            links=tuple(links),
-            addresses=addresses,
-            routes=routes,
-            connected=connected,
-            rules=tuple(self._rules()),
-            sysctls=self.sysctls(desired),
+        # The kernel says the same of a route that did not change, and the same objects are compared without looking
+        # into them.
+        known = before.described if before is not None and before.names == names else {}
+        described: dict[bytes, SeenRoute] = {}
+        for version in (4, 6):
+            for _, payload in self._dump(_netlink.RTM_GETROUTE, _netlink.route_query(version)):
+                described[payload] = known[payload] if payload in known else seen_route(payload, names)
+        return KernelView(
+            links=tuple(links), addresses=addresses, rules=tuple(self._rules()), names=names, described=described
         )
 
     def apply(self, operations: Sequence[KernelOperation]) -> None:
@@ -103,16 +122,6 @@ class KernelApplier:
             for record in _netlink.addresses(dump):
                 if (device := names.get(record.index)) is not None:
                     yield InterfaceAddress(device=device, address=record.address)
-
-    def _routes(self, names: dict[int, str]) -> tuple[tuple[RouteEntry, ...], frozenset[tuple[str, str]]]:
-        """The routes that somebody made, and the networks that the kernel routes for its addresses, with the device."""
-        before, now = self._known_routes if self._known_names == names else {}, {}
-        for version in (4, 6):
-            for _, payload in self._dump(_netlink.RTM_GETROUTE, _netlink.route_query(version)):
-                now[payload] = before[payload] if payload in before else _seen_route(payload, names)
-        self._known_names, self._known_routes = names, now
-        entries = tuple([each for each in now.values() if type(each) is RouteEntry])
-        return entries, frozenset(each for each in now.values() if type(each) is tuple)
 
     def _rules(self) -> Iterator[RuleEntry]:
         for record in _netlink.rules(self._dump(_netlink.RTM_GETRULE, _netlink.rule_query())):
@@ -147,6 +156,14 @@ class KernelApplier:
                 raise ApplierError(f"no netlink socket: {error.strerror}", where="kernel") from None
         return self._socket
 
+    def _subscription(self) -> KernelNews:
+        if self._news is None:
+            try:
+                self._news = KernelNews()
+            except OSError as error:
+                raise ApplierError(f"cannot watch for changes: {error.strerror}", where="kernel") from None
+        return self._news
+
     def _send(self, batch: list[tuple[KernelOperation, _Message]], refused: list[str]) -> None:
         if batch:
             answers = self._netlink().request([message for _, message in batch])
@@ -166,16 +183,6 @@ class KernelApplier:
             pass  # its device was unplugged meanwhile
         except OSError as error:
             refused.append(f"{operation.action} {operation.subject}: {error.strerror}")
-
-
-def _seen_route(payload: bytes, names: dict[int, str]) -> _SeenRoute:
-    record = _netlink.route(payload)
-    if record is None or (device := names.get(record.index)) is None:
-        return None
-    if record.is_connected:
-        return record.network, device
-    route = Route(network=record.network, gateway=record.gateway, device=device, table=record.table)
-    return RouteEntry(route=route, protocol=record.protocol, metric=record.metric)
 
 
 def _message(

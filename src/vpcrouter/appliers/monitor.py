@@ -19,11 +19,9 @@ import struct
 import sys
 from contextlib import suppress
 
-from vpcrouter.appliers._sockets import NETLINK_NETFILTER, NFT_MSG_NEWGEN
+from vpcrouter.appliers._sockets import NETLINK_NETFILTER, NFT_MSG_NEWGEN, RTMGRP_ALL
 from vpcrouter.errors import ApplierError
 
-# linux/rtnetlink.h: links; addresses, routes and rules of IPv4; addresses and routes of IPv6.
-_RTMGRP_ALL = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400
 _NFNLGRP_NFTABLES = 7
 _SO_ATTACH_FILTER = 26
 _SO_RCVBUFFORCE = 33
@@ -38,7 +36,7 @@ class LinkMonitor:
         self._epoll = select.epoll()
         self._sockets: dict[str, socket.socket] = {}
         try:
-            self._subscribe("kernel", socket.NETLINK_ROUTE, _RTMGRP_ALL)
+            self._subscribe("kernel", socket.NETLINK_ROUTE, RTMGRP_ALL)
             self._subscribe("nftables", NETLINK_NETFILTER, 1 << _NFNLGRP_NFTABLES - 1)
         except OSError as error:
             self.close()

@@ -61,7 +61,7 @@ class SimulatedKernel(KernelApplier):
         super().__init__()
         self._machine = machine
 
-    def observe(self, desired: Kernel) -> ObservedKernel:
+    def observe(self, desired: Kernel, *, full: bool = False) -> ObservedKernel:
         self._machine.world.sleep(_LOOK_NS)
         die_if_dead()
         return self._machine.kernel.observe(desired)
