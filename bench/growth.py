@@ -1,14 +1,15 @@
 """One thing more on routers of any size: submitted, settled, looked at again. Does the cost follow the change?
 
+Each round has another thing, so that nothing of it has been made before; it is taken away again between the rounds.
 Router, kernel, nftables and dnsmasq as they are, in a network namespace and below a directory of their own. The router
-has no peer, so that no election takes part. Each size is a router of its own; the thing that is added is taken away
-again between the rounds.
+has no peer, so that no election takes part. Each size is a router of its own.
 """
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterable
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -39,12 +40,12 @@ _TIMEOUT_S = 60.0
 
 @frozen
 class _Kind:
-    """Things of one kind: the commands that put `count` of them, one more, and take that one away."""
+    """Things of one kind: the commands that put `count` of them, one more in a round, and take that one away."""
 
     name: str
     fill: Callable[[int], Iterable[Command]]
-    add: Callable[[int], Command]
-    take: Callable[[int], Command]
+    add: Callable[[int, int], Command]
+    take: Callable[[int, int], Command]
     parameters: tuple[tuple[str, str], ...] = ()
     """What the boot parameters have to say."""
 
@@ -52,11 +53,11 @@ class _Kind:
 def rows(smoke: bool) -> Iterable[Row]:
     """Each kind at each size, beside the smallest."""
     for kind in KINDS:
-        figures = [_measured(kind, size, rounds=1 if smoke else 5) for size in (SIZES[::3] if smoke else SIZES)]
+        figures = [_measured(kind, size, rounds=1 if smoke else _ROUNDS) for size in (SIZES[::3] if smoke else SIZES)]
         for size, figure in zip(SIZES[::3] if smoke else SIZES, figures, strict=True):
             if size != SIZES[0]:
                 what = f"one more {kind.name} among {size:,}, submitted and settled"
-                reach = Reach(at_most=30) if kind is _ACL_RULES else None
+                reach = Reach(at_most=30) if kind in (_ACL_RULES, _ROUTES) else None
                 yield Row(what=what, peer_name=f"among {SIZES[0]}", peer=figures[0], ours=figure, reach=reach)
 
 
@@ -84,8 +85,11 @@ def _added_to(kind: _Kind, size: int, rounds: int) -> float:
             )
             router.settle(_TIMEOUT_S)
 
+            numbers = count()
+
             def add() -> float:
-                more, less = kind.add(size), kind.take(size)
+                number = next(numbers)
+                more, less = kind.add(size, number), kind.take(size, number)
                 took_ms = timed(lambda: (router.submit(more), router.settle(_TIMEOUT_S)))
                 router.submit(less)
                 router.settle(_TIMEOUT_S)
@@ -98,8 +102,9 @@ def _added_to(kind: _Kind, size: int, rounds: int) -> float:
             router.settle(_TIMEOUT_S)
 
 
-def _acl(count: int) -> Command:
-    return ReplaceAcl(acl=Acl(device="eth2", ingress=_RULES[:count]))
+def _acl(count: int, more: int | None = None) -> Command:
+    added = () if more is None else (_RULES[SIZES[-1] + more],)
+    return ReplaceAcl(acl=Acl(device="eth2", ingress=(*_RULES[:count], *added)))
 
 
 def _forward(number: int) -> PortForward:
@@ -135,36 +140,37 @@ def _firewall_rule(number: int) -> FirewallRule:
     )
 
 
-_RULES = samples.rules(SIZES[-1] + 1)
+_ROUNDS = 5
+_RULES = samples.rules(SIZES[-1] + _ROUNDS + 1)
 _ACL_RULES = _Kind(
     name="ACL rule",
     fill=lambda count: [_acl(count)],
-    add=lambda count: _acl(count + 1),
-    take=_acl,
+    add=_acl,
+    take=lambda count, _: _acl(count),
 )
 _FORWARDS = _Kind(
     name="port forwarding",
     fill=lambda count: [ChangePortForwards(put=tuple(_forward(number) for number in range(count)))],
-    add=lambda count: ChangePortForwards(put=(_forward(count),)),
-    take=lambda count: ChangePortForwards(remove=(_forward(count),)),
+    add=lambda count, more: ChangePortForwards(put=(_forward(count + more),)),
+    take=lambda count, more: ChangePortForwards(remove=(_forward(count + more),)),
 )
 _LEASES = _Kind(
     name="DHCP entry",
     fill=lambda count: [PutReservation(reservation=_lease(number)) for number in range(count)],
-    add=lambda count: PutReservation(reservation=_lease(count)),
-    take=lambda count: RemoveReservation(address=_lease(count).address, mac=_lease(count).mac),
+    add=lambda count, more: PutReservation(reservation=_lease(count + more)),
+    take=lambda count, more: RemoveReservation(address=_lease(count + more).address, mac=_lease(count + more).mac),
 )
 _ROUTES = _Kind(
     name="static route",
     fill=lambda count: [ChangeStaticRoutes(put=tuple(_route(number) for number in range(count)))],
-    add=lambda count: ChangeStaticRoutes(put=(_route(count),)),
-    take=lambda count: ChangeStaticRoutes(remove=(_route(count).network,)),
+    add=lambda count, more: ChangeStaticRoutes(put=(_route(count + more),)),
+    take=lambda count, more: ChangeStaticRoutes(remove=(_route(count + more).network,)),
 )
 _FIREWALL_RULES = _Kind(
     name="firewall rule of an address",
     fill=lambda count: [ChangeFirewallRules(put=tuple(_firewall_rule(number) for number in range(count)))],
-    add=lambda count: ChangeFirewallRules(put=(_firewall_rule(count),)),
-    take=lambda count: ChangeFirewallRules(remove=(count,)),
+    add=lambda count, more: ChangeFirewallRules(put=(_firewall_rule(count + more),)),
+    take=lambda count, more: ChangeFirewallRules(remove=(count + more,)),
     parameters=(("vpc_firewall_enabled", "true"),),
 )
 KINDS = (_ACL_RULES, _FORWARDS, _LEASES, _ROUTES, _FIREWALL_RULES)

@@ -19,7 +19,7 @@ from vpcrouter.state import Draft, State
 from vpcrouter.values import incremental
 from vpcrouter.values.config import AclRule, PortForward
 from vpcrouter.values.desired import Desired
-from vpcrouter.values.incremental import Latest, Sorted, common_head, common_tail, went_and_came
+from vpcrouter.values.incremental import Difference, Latest, Sorted, common_head, common_tail, went_and_came
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
@@ -57,6 +57,31 @@ def test_a_memory_does_not_show(calls: list[tuple[tuple[int, ...], int]]) -> Non
     for things, context in calls:
         scratch: Sorted[int, tuple[int, int]] = Sorted(make)
         assert remembering.of(things, context) == scratch.of(things, context)
+
+
+repeated = st.lists(st.integers(0, 30), max_size=40).map(tuple)
+
+
+@given(st.lists(st.tuples(sequences | repeated, sequences | repeated), min_size=1, max_size=8))
+def test_what_differs_is_what_differs_at_first_sight(calls: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
+    remembering: Difference[int] = Difference()
+    for wanted, actual in calls:
+        assert remembering.of(wanted, actual) == (set(wanted) - set(actual), set(actual) - set(wanted))
+
+
+@given(st.lists(st.tuples(st.sampled_from("+-"), st.booleans(), st.integers(0, 299)), max_size=20))
+def test_what_differs_after_small_changes(changes: list[tuple[str, bool, int]]) -> None:
+    remembering: Difference[int] = Difference()
+    sides = [list(range(300)), list(range(300))]
+    remembering.of(tuple(sides[0]), tuple(sides[1]))
+    for what, of_actual, number in changes:
+        side = sides[of_actual]
+        if what == "+":
+            side.append(number)  # may be there twice then
+        elif number in side:
+            side.remove(number)
+        wanted, actual = map(set, sides)
+        assert remembering.of(tuple(sides[0]), tuple(sides[1])) == (wanted - actual, actual - wanted)
 
 
 @given(st.lists(st.integers(0, 3), max_size=20))

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from vpcrouter.materialise.placement import public_devices, way_mark
 from vpcrouter.materialise.rendering import word
 from vpcrouter.materialise.tunnels import far_networks
-from vpcrouter.projections.effective import Effective
+from vpcrouter.projections.effective import Effective, RoutedVia
 from vpcrouter.values.desired import NftChain, NftSet
+from vpcrouter.values.incremental import Sorted
 from vpcrouter.values.networks import is_ipv6, merged
 
 
@@ -43,7 +44,7 @@ def reply_sets(effective: Effective) -> Iterator[NftSet]:
         name="inside",
         kind="set",
         spec="type ipv4_addr; flags interval;",
-        elements=tuple(sorted((each, "") for each in merged(tuple(_inside(effective))))),
+        elements=_ELEMENTS.of(merged(tuple(_inside(effective)))),
     )
 
 
@@ -76,7 +77,12 @@ def _inside(effective: Effective) -> Iterator[str]:
     networks = [
         *(tier.network for tier in effective.tiers),
         *(each.network for each in effective.public_addresses if each.private_gateway),
-        *(route.network for route in effective.routes),
         *far_networks(effective),
     ]
-    return (word(each) for each in networks if not is_ipv6(each))
+    yield from (word(each) for each in networks if not is_ipv6(each))
+    yield from _ROUTED.of(effective.routes)
+
+
+# Of routes there may be thousands: only what is new is made.
+_ROUTED: Sorted[RoutedVia, str] = Sorted(lambda via: () if is_ipv6(via.network) else (word(via.network),))
+_ELEMENTS: Sorted[str, tuple[str, str]] = Sorted(lambda network: ((network, ""),))

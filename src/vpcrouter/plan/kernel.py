@@ -32,6 +32,7 @@ from attrs import evolve, field, frozen
 
 from vpcrouter.plan import Operation
 from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, PolicyRule, Route
+from vpcrouter.values.incremental import Difference
 from vpcrouter.values.networks import ROUTER_LINK_LOCAL, is_ipv6, is_link_local, network_of
 
 OUR_PROTOCOL = 77
@@ -297,11 +298,20 @@ def _ipv6_key(address: InterfaceAddress) -> tuple[str, str]:
 def _routes(
     desired: Kernel, observed: ObservedKernel, up: set[str]
 ) -> tuple[list[KernelOperation], list[KernelOperation]]:
-    wanted = _wanted_routes(desired.routes, frozenset(up))
-    actual = set(observed.routes)
-    missing = [entry for entry in wanted if entry not in actual]
-    has_surplus = len(actual) > len(wanted) - len(missing)
-    surplus = [entry for entry in observed.routes if entry not in wanted] if has_surplus else []
+    wanted = tuple([route for route in desired.routes if route.device in up])
+    ours = tuple([entry.route for entry in observed.routes if entry.protocol == OUR_PROTOCOL and not entry.metric])
+    lacking, unwanted = _ROUTES.of(wanted, ours)
+    missing = dict.fromkeys(route for route in wanted if route in lacking) if lacking else {}
+    has_surplus = unwanted or len(ours) < len(observed.routes)
+    surplus = (
+        [
+            entry
+            for entry in observed.routes
+            if entry.protocol != OUR_PROTOCOL or entry.metric or entry.route in unwanted
+        ]
+        if has_surplus
+        else []
+    )
     # The kernel replaces the first route of the same network, table and metric.
     first: dict[tuple[str, int], RouteEntry] = {}
     for entry in surplus:
@@ -309,19 +319,19 @@ def _routes(
             first.setdefault((entry.route.network, entry.route.table), entry)
     replaced = set()
     early = []
-    for entry in missing:
-        old = first.get((entry.route.network, entry.route.table))
+    for route in missing:
+        entry = RouteEntry(route=route, protocol=OUR_PROTOCOL)
+        old = first.get((route.network, route.table))
         early.append(_route("add" if old is None else "set", entry))
         replaced.add(old)
+    if not surplus:
+        return early, []
     is_ours = _our_routes(desired)
-    late = [_route("remove", entry) for entry in surplus if entry not in replaced and is_ours(entry)]
-    return early, late
+    return early, [_route("remove", entry) for entry in surplus if entry not in replaced and is_ours(entry)]
 
 
-@lru_cache(maxsize=4)
-def _wanted_routes(routes: tuple[Route, ...], up: frozenset[str]) -> dict[RouteEntry, None]:
-    """In order. A pass asks about the same ones several times."""
-    return {RouteEntry(route=route, protocol=OUR_PROTOCOL): None for route in routes if route.device in up}
+_ROUTES: Difference[Route] = Difference()
+"""There may be thousands of ours, and a pass asks about the same ones several times."""
 
 
 def _our_routes(desired: Kernel) -> Callable[[RouteEntry], bool]:

@@ -140,6 +140,56 @@ class Sorted(Generic[Thing, Made]):
         return made
 
 
+@frozen
+class _Comparison:
+    wanted: tuple[Any, ...]
+    actual: tuple[Any, ...]
+    in_wanted: set[Any]
+    in_actual: set[Any]
+    missing: set[Any]
+    surplus: set[Any]
+
+
+class Difference(Generic[Thing]):
+    """What is wanted and not there, and what is there and not wanted; only what changed is compared again."""
+
+    def __init__(self) -> None:
+        self._last: _Comparison | None = None
+        _ALL.add(self)
+
+    def forget(self) -> None:
+        """As if it had not been asked yet."""
+        self._last = None
+
+    def of(self, wanted: tuple[Thing, ...], actual: tuple[Thing, ...]) -> tuple[set[Thing], set[Thing]]:
+        """What is missing, and what is surplus; not to be changed. Each thing is there once, or all are compared."""
+        last = self._last
+        found = None if last is None else self._changed(last, wanted, actual)
+        if found is None:
+            in_wanted, in_actual = set(wanted), set(actual)
+            found = _Comparison(wanted, actual, in_wanted, in_actual, in_wanted - in_actual, in_actual - in_wanted)
+        is_once = len(found.in_wanted) == len(wanted) and len(found.in_actual) == len(actual)
+        self._last = found if is_once else None
+        return found.missing, found.surplus
+
+    def _changed(self, last: _Comparison, wanted: tuple[Thing, ...], actual: tuple[Thing, ...]) -> _Comparison | None:
+        wanted_went, wanted_came = went_and_came(last.wanted, wanted)
+        actual_went, actual_came = went_and_came(last.actual, actual)
+        touched = {*wanted_went, *wanted_came, *actual_went, *actual_came}
+        if len(touched) * _FEW > len(wanted) + len(actual):
+            return None
+        in_wanted = last.in_wanted.difference(wanted_went).union(wanted_came)
+        in_actual = last.in_actual.difference(actual_went).union(actual_came)
+        return _Comparison(
+            wanted,
+            actual,
+            in_wanted,
+            in_actual,
+            (last.missing - touched) | ((touched & in_wanted) - in_actual),
+            (last.surplus - touched) | ((touched & in_actual) - in_wanted),
+        )
+
+
 class Latest(Generic[Thing, Made]):
     """What `make` makes of an immutable thing; not again for one of the last two things, which it knows by identity."""
 
