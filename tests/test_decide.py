@@ -16,6 +16,8 @@ from vpcrouter.commands import (
     ChangeStaticRoutes,
     Command,
     ConfigureRouter,
+    PutGuestPages,
+    PutGuestPassword,
     PutReservation,
     PutTier,
     RemoveReservation,
@@ -34,10 +36,13 @@ from vpcrouter.values.config import (
     PortForward,
     PublicAddress,
     Reservation,
+    Secret,
     StaticNat,
     StaticRoute,
     Tier,
+    TierIpv6,
 )
+from vpcrouter.values.guests import GuestPages
 
 
 def after(*done: Command) -> State:
@@ -92,6 +97,12 @@ def address_on(device: str, network: str = "192.0.2.0/24", host: int = 10) -> Ch
     each = PublicAddress(address=f"{base}.{host}", network=network, gateway=f"{base}.1", device=device)
     return ChangePublicAddresses(put=(each,))
 
+
+def password_for(address: str) -> PutGuestPassword:
+    return PutGuestPassword(address=address, password=Secret(text="once"))
+
+
+PUBLIC_1 = PublicAddress(address="203.0.113.1", network="203.0.113.0/24", gateway="203.0.113.2", device="eth1")
 
 CONTRADICTIONS: list[tuple[Command, Command, str]] = [
     (ETH2, wide("10.1.2.128/25", "10.1.2.129", "10.1.2.130"), "overlaps the tier 10.1.2.0/24 on eth2"),
@@ -148,6 +159,11 @@ CONTRADICTIONS: list[tuple[Command, Command, str]] = [
         address_on("eth7"),
         "overlaps the public network 192.0.2.0/24",
     ),
+    (PUBLIC_11, ChangePublicAddresses(put=(PUBLIC_1,)), "the gateway 203.0.113.1 of 203.0.113.11 is the router itself"),
+    (ETH2, PutGuestPages(pages=GuestPages(address="10.1.2.1")), "the guest 10.1.2.1 is the router itself on eth2"),
+    (ETH2, password_for("10.1.2.255"), "is not a host address of 10.1.2.0/24"),
+    (CONFIGURED, PutGuestPages(pages=GuestPages(address="10.2.2.11")), "outside the VPC's network 10.1.0.0/16"),
+    (CONFIGURED, password_for("10.2.2.11"), "outside the VPC's network 10.1.0.0/16"),
 ]
 
 
@@ -281,6 +297,25 @@ def test_a_late_release_does_not_hit_the_next_guest_on_the_address() -> None:
     assert after(LEASE, late).reservations == {}
 
 
+NOT_OF_HOSTS = ("0.0.0.0/0", "0.0.0.0/8", "96.0.0.0/3", "127.0.0.0/24", "224.0.0.0/4")
+NOT_OF_IPV6_HOSTS = ("::/0", "::ffff:0:0/96", "fe80::/64", "ff00::/8")
+
+
+def ipv6(**changes: Any) -> TierIpv6:
+    """The IPv6 side of a tier, with these changes to what is in order."""
+    return with_changes(
+        TierIpv6(
+            network="2001:db8:2::/64",
+            gateway="2001:db8:2::1",
+            address="2001:db8:2::2",
+            public_network="2001:db8:8::/64",
+            public_gateway="fe80::5",
+            public_address="2001:db8:8::2",
+        ),
+        **changes,
+    )
+
+
 @pytest.mark.parametrize(
     ("make", "where"),
     [
@@ -301,6 +336,22 @@ def test_a_late_release_does_not_hit_the_next_guest_on_the_address() -> None:
         (lambda: StaticRoute(network="0.0.0.0/0", gateway="10.1.2.3"), "network"),
         (lambda: StaticRoute(network="224.0.0.0/4", gateway="10.1.2.3"), "network"),
         (lambda: RemoveTier(device="eth1", network="10.1.2.0/24"), "device"),
+        *((lambda network=each: with_changes(tier(2), network=network), "network") for each in NOT_OF_HOSTS),
+        *((lambda network=each: with_changes(config(), vpc_network=network), "vpc_network") for each in NOT_OF_HOSTS),
+        *(
+            (lambda network=each: with_changes(public_address("203.0.113.11"), network=network), "network")
+            for each in NOT_OF_HOSTS
+        ),
+        (lambda: with_changes(config(), control_address="169.254.0.0/16"), "control_address"),
+        (lambda: with_changes(config(), control_address="169.254.255.255/16"), "control_address"),
+        (lambda: with_changes(config(), control_address="169.254.0.21/1"), "control_address"),
+        *((lambda network=each: ipv6(network=network), "network") for each in NOT_OF_IPV6_HOSTS),
+        *((lambda network=each: ipv6(public_network=network), "public_network") for each in NOT_OF_IPV6_HOSTS),
+        (lambda: ipv6(public_network="2001:db8:2::/56"), "public_network"),
+        (lambda: ipv6(public_address="2001:db8:9::2"), "public_address"),
+        (lambda: ipv6(public_gateway="2001:db8:9::1"), "public_gateway"),
+        (lambda: ipv6(public_gateway="2001:db8:8::2"), "public_gateway"),
+        (lambda: ipv6(public_gateway=None), "public_gateway"),
     ],
 )
 def test_a_value_that_is_wrong_by_itself_cannot_be_made(make: object, where: str) -> None:

@@ -137,7 +137,6 @@ def _secret(value: Any, _: Any) -> Secret:
     try:
         # Whether nothing at all may be a secret is the field's to say.
         return Secret(text="" if value == "" else fields.phrase(value, "", _LONGEST_SECRET))
-        return Secret(text=fields.phrase(value, "", _LONGEST_SECRET))
     except MalformedInputError:  # which shows the value
         raise MalformedInputError("is not a text of printable ASCII characters") from None
 

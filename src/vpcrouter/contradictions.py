@@ -96,11 +96,14 @@ def tier_and_target(tier: Tier, target: str) -> str | None:
 
 
 def public_and_public(one: PublicAddress, other: PublicAddress) -> str | None:
-    """A network is on one device, and a device serves the public or a private gateway."""
+    """A network is on one device, a device serves the public or a private gateway, and a gateway is somebody else."""
     if one.device == other.device and one.private_gateway != other.private_gateway:
         return f"{one.device} cannot be a public device and a private gateway's at once"
     if one.device != other.device and networks.overlap(one.network, other.network):
         return f"{one.network} on {one.device} overlaps {other.network} on {other.device}"
+    for each, own in ((one, other.address), (other, one.address)):
+        if each.gateway == own:
+            return f"the gateway {own} of {each.address} is the router itself"
     return None
 
 

@@ -42,7 +42,7 @@ def router_config(words: Reader) -> RouterConfig:
         RouterConfig,
         {},
         name=_needed(words, "name", fields.host_name),
-        vpc_network=_needed(words, "vpccidr", fields.ipv4_network),
+        vpc_network=_needed(words, "vpccidr", fields.host_network),
         domain=words.optional("domain", _present(fields.domain)),
         resolvers=_resolvers(words),
         control_address=_control_address(words),

@@ -26,6 +26,8 @@ def _configure_router(view: StateView, command: commands.ConfigureRouter) -> Dec
         *(each.target for found in view.forwards.values() for each in found),
         *(nat.target for nat in view.static_nats.values()),
         *view.reservations,
+        *view.guest_pages,
+        *view.guest_passwords,
         *(each.address for rule in (view.balancer.rules if view.balancer is not None else ()) for each in rule.servers),
     ):
         refuse(clash.guest_and_config(guest, config), guest)

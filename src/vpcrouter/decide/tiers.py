@@ -34,6 +34,8 @@ def _put_tier(view: StateView, command: commands.PutTier) -> Decision:
             refuse(clash.tier_and_target(tier, forward.target), where)
     for nat in view.static_nats.values():
         refuse(clash.tier_and_target(tier, nat.target), where)
+    for told in _told(view):
+        refuse(clash.tier_and_target(tier, told.address), where)
     for far in references.far_networks(view):
         refuse(clash.tier_and_far(tier, far), where)
     for rule in view.balancer.rules if view.balancer is not None else ():

@@ -26,7 +26,11 @@ def _interface_address(value: object, path: str) -> str:
     host, slash, length = (value if isinstance(value, str) else "").partition("/")
     if not slash or length not in _PREFIX_LENGTHS:
         raise fields.malformed(path, value, "an address with a prefix length like 169.254.0.21/16")
-    return f"{fields.ipv4(host, path)}/{int(length)}"
+    address = fields.ipv4(host, path)
+    network = fields.host_network(networks.network_of(address, int(length)), path)
+    if not networks.usable(network, address):
+        raise fields.malformed(path, value, f"a host address of {network}")
+    return f"{address}/{int(length)}"
 
 
 def _parameter(value: object, path: str) -> tuple[str, str]:
@@ -74,7 +78,7 @@ class RouterConfig:
     """
 
     name: str = checked(fields.host_name)
-    vpc_network: str = checked(fields.ipv4_network)
+    vpc_network: str = checked(fields.host_network)
     domain: str | None = optional(fields.domain)
     resolvers: tuple[str, ...] = each(fields.address)
     control_address: str | None = optional(_interface_address)
@@ -106,7 +110,7 @@ class Tier:
     """A guest network. `address` and `mac` are this router's own; the rest is the same on both."""
 
     device: str = checked(fields.tier_device)
-    network: str = checked(fields.ipv4_network)
+    network: str = checked(fields.host_network)
     gateway: str = checked(fields.ipv4)
     address: str = checked(fields.ipv4)
     mac: str | None = optional(fields.mac)
@@ -134,19 +138,31 @@ class TierIpv6:
     `address` and `public_address` are this router's own; the rest is the same on both.
     """
 
-    network: str = checked(fields.ipv6_network)
+    network: str = checked(fields.host_ipv6_network)
     gateway: str = checked(fields.ipv6)
     address: str = checked(fields.ipv6)
     resolvers: tuple[str, ...] = each(fields.ipv6)
-    public_network: str | None = optional(fields.ipv6_network)
+    public_network: str | None = optional(fields.host_ipv6_network)
     public_gateway: str | None = optional(fields.ipv6)
     public_address: str | None = optional(fields.ipv6)
 
     def __attrs_post_init__(self) -> None:
-        """The gateway and the own address must be hosts of the network."""
+        """Gateways and own addresses must be hosts of their networks; a public gateway may be a link-local address."""
         for name in ("gateway", "address"):
             if not networks.usable(self.network, getattr(self, name)):
                 raise MalformedInputError(f"{getattr(self, name)} is not a host address of {self.network}", where=name)
+        network, gateway, address = self.public_network, self.public_gateway, self.public_address
+        if network is None or gateway is None or address is None:
+            if (network, gateway, address) != (None, None, None):
+                name = next(n for n in ("public_network", "public_gateway", "public_address") if not getattr(self, n))
+                raise MalformedInputError("is missing, and what belongs with it is there", where=name)
+            return
+        if networks.overlap(network, self.network):
+            raise MalformedInputError(f"{network} overlaps {self.network}", where="public_network")
+        if not networks.usable(network, address):
+            raise MalformedInputError(f"{address} is not a host address of {network}", where="public_address")
+        if gateway == address or not (networks.usable(network, gateway) or networks.is_link_local(gateway)):
+            raise MalformedInputError(f"{gateway} is no other host of {network}", where="public_gateway")
 
 
 @frozen(kw_only=True)
@@ -154,7 +170,7 @@ class PublicAddress:
     """An address on a public device or a private gateway. `mac` is the device's, and this router's own."""
 
     address: str = checked(fields.ipv4)
-    network: str = checked(fields.ipv4_network)
+    network: str = checked(fields.host_network)
     gateway: str = checked(fields.ipv4)
     device: str = checked(fields.device)
     mac: str | None = optional(fields.mac)

@@ -20,6 +20,9 @@ _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
 _PHRASE = re.compile(r"[\x20-\x7e]+", re.ASCII)
 _WORD = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _NOT_ROUTED = tuple(map(ipaddress.IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
+_NOT_OF_HOSTS = tuple(
+    map(ipaddress.ip_network, ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/8", "fe80::/10", "ff00::/8"))
+)
 _PORT_RANGE = re.compile(r"([0-9]{1,5}):([0-9]{1,5})", re.ASCII)
 
 
@@ -127,6 +130,28 @@ def route_network(value: object, path: str) -> str:
     if not _is_routed(canonical):
         raise malformed(path, value, "a network of other hosts (0.0.0.0/8, 127, 169.254, 224 and above are not)")
     return canonical
+
+
+def host_network(value: object, path: str) -> str:
+    """An IPv4 network that hosts can be in, as a tier or a public network is: apart from loopback and multicast."""
+    canonical = ipv4_network(value, path)
+    if not _is_of_hosts(canonical):
+        raise malformed(path, value, "a network that hosts can be in (0.0.0.0/8, 127, 224 and above are not)")
+    return canonical
+
+
+def host_ipv6_network(value: object, path: str) -> str:
+    """The same of IPv6; link-local addresses are on every link already."""
+    canonical = ipv6_network(value, path)
+    if not _is_of_hosts(canonical):
+        raise malformed(path, value, "a network that hosts can be in (::/8, fe80::/10 and ff00::/8 are not)")
+    return canonical
+
+
+@lru_cache(maxsize=4096)
+def _is_of_hosts(canonical: str) -> bool:
+    found = ipaddress.ip_network(canonical)
+    return not any(found.version == each.version and found.overlaps(each) for each in _NOT_OF_HOSTS)
 
 
 def ipv6_network(value: object, path: str) -> str:
