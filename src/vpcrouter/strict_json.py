@@ -71,6 +71,8 @@ def load(data: bytes | str, *, last_wins: Collection[str] = ()) -> Any:
     `last_wins`: there the last one counts.
     """
     text = text_of(data)
+    if text.startswith("\ufeff"):
+        raise MalformedInputError("begins with a byte order mark, which JSON has none of (RFC 8259)", where="file")
     repeats: list[_Repeats] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:

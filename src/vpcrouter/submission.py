@@ -54,7 +54,10 @@ def read_submission(data: bytes | str, *, name: str = "-") -> tuple[Submitted, .
     if len(data) > MAX_BYTES:
         error = MalformedInputError(f"is larger than {MAX_BYTES // 1024 // 1024} MiB", where="file")
         return (Submitted(where=name, error=error),)
-    if data.lstrip()[:1] in ("<", "#", b"<", b"#"):
+    start = data.lstrip()[:1]
+    if not start:
+        return (_nothing(name),)
+    if start in ("<", "#", b"<", b"#"):
         return _blocks(data, name)
     whole = _read(data, name, name)
     if whole.command is not None or whole.type:
@@ -69,8 +72,12 @@ def _blocks(data: bytes | str, name: str) -> tuple[Submitted, ...]:
     except CallerError as error:
         return (Submitted(where=name, error=error),)
     if not blocks:
-        return (Submitted(where=name, error=MalformedInputError("holds no command", where="file")),)
+        return (_nothing(name),)
     return tuple(_read(block.content, f"{name}:{block.line}", block.name) for block in blocks)
+
+
+def _nothing(name: str) -> Submitted:
+    return Submitted(where=name, error=MalformedInputError("holds no command", where="file"))
 
 
 def _lines(data: bytes | str, name: str) -> Iterator[Submitted]:

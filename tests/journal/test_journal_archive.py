@@ -246,8 +246,9 @@ def test_an_archive_is_of_one_journal(journal: Path, to: Path, tmp_path: Path) -
     before = [path.name for path in segments(journal)]
     with pytest.raises(JournalError, match="this is not the journal's segment of that name"):
         move(journal, to)
-    with pytest.raises(JournalError, match="the archive cannot be the journal"):
-        move(journal, journal)
+    for inside in (journal, journal / "older"):
+        with pytest.raises(JournalError, match="the archive cannot be in the journal"):
+            move(journal, inside)
     assert [path.name for path in segments(journal)] == before
 
 

@@ -271,6 +271,22 @@ def test_a_lost_key_is_named_and_what_needs_no_secret_goes_on(journal: Path) -> 
     assert with_keys.fault is None
 
 
+def test_a_key_file_that_is_lost_under_a_writer_is_not_begun_anew(journal: Path) -> None:
+    with Journal.open(journal) as opened:
+        opened.append([Entry(event=ONE)], time_ns=0)
+        key_id = opened.keys.current
+        away = opened.keys.path.rename(opened.keys.path.with_name("away"))
+        for _ in ("there is none", "there is another one"):
+            with pytest.raises(
+                KeyFileError, match=f"key {key_id}, which secrets are sealed with, is not there any more"
+            ):
+                opened.append([Entry(event=ONE)], time_ns=0)
+            Keys.beside(journal).rotate()
+        away.rename(opened.keys.path)
+        assert opened.append([Entry(event=ONE)], time_ns=0) == 2
+    assert [record.event for record in read_journal(journal)] == [ONE, ONE]
+
+
 def test_a_new_key_is_for_new_secrets_and_the_old_one_for_old_ones(journal: Path) -> None:
     put(journal, ONE)
     with Journal.open(journal) as opened:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vpcrouter.cli.output import Options, fail
+from vpcrouter.cli.output import Options, fail, standard_streams
 from vpcrouter.errors import VpcRouterError
 
 _HOMES = {
@@ -70,20 +70,23 @@ app = typer.Typer(
 def options(
     ctx: typer.Context,
     directory: Annotated[
-        Path,
+        str,
         typer.Option(
             "--journal", metavar="DIR", envvar="VPCROUTER_JOURNAL", help="The journal's directory.", show_default=True
         ),
-    ] = Path("/var/lib/vpcrouter/journal"),
+    ] = "/var/lib/vpcrouter/journal",
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Options of every verb."""
-    ctx.obj = Options(journal=directory, json=json)
+    if not directory:  # of a variable that is not set, perhaps; as a path it would be the directory that one is in
+        raise typer.BadParameter("--journal names no directory")
+    ctx.obj = Options(journal=Path(directory), json=json)
 
 
 def main() -> None:
     """The console script."""
-    try:
-        app()
-    except VpcRouterError as error:
-        fail(str(error))
+    with standard_streams():
+        try:
+            app()
+        except VpcRouterError as error:
+            fail(str(error))

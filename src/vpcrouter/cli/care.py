@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -207,10 +208,11 @@ def import_(
     from vpcrouter.journal import Journal, Keys, import_lines
 
     try:
-        lines = sys.stdin if str(file) == "-" else file.open(encoding="utf-8")
+        data = sys.stdin.buffer if str(file) == "-" else file.open("rb")
     except OSError as error:
         fail(f"{file}: {error.strerror}")
-    with lines, Journal.open(options(ctx).journal) as journal:
+    # Bytes that are no text are refused with their line (PEP 383).
+    with TextIOWrapper(data, "utf-8", "surrogateescape") as lines, Journal.open(options(ctx).journal) as journal:
         seq = import_lines(journal, lines, Keys(keys) if keys is not None else None)
     if options(ctx).json:
         say_json({"seq": seq})
@@ -227,9 +229,15 @@ def rotate_key(
 
     Older keys stay, since older records need them. Works before the journal is there, too.
     """
-    from vpcrouter.journal import Keys
+    from vpcrouter.journal import Keys, stats
 
-    keys = Keys.beside(options(ctx).journal)
+    journal = options(ctx).journal
+    keys = Keys.beside(journal)
+    if not keys.ids() and journal.is_dir() and (lost := stats(journal).sealed):
+        fail(
+            f"{keys.path}: the journal has secrets that are sealed with key {min(lost)}, and there is no such file"
+            " (bring it back from its copy first: it could not be joined with a new one)"
+        )
     if off:
         keys.store_in_clear()
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vpcrouter.cli.output import fail, note, options, say, say_json, say_pretty
+from vpcrouter.cli.output import fail, note, options, say, say_json, say_pretty, visible
 
 if TYPE_CHECKING:
     from vpcrouter.past import Past
@@ -121,7 +121,7 @@ def _short(value: Any) -> str:
         return " ".join(f"{key}={_short(each)}" for key, each in value.items() if each not in (None, [], {}))
     if isinstance(value, list):
         return "[" + ", ".join(_short(each) for each in value) + "]"
-    return str(value)
+    return visible(str(value))
 
 
 def _past(journal: Path, point: str) -> Past:
@@ -150,12 +150,12 @@ def parse_point(text: str) -> tuple[int | None, int | None]:
     """A sequence number, or a time in nanoseconds."""
     if text.isascii() and text.isdecimal():
         return int(text), None
-    if match := _AGO.fullmatch(text):
-        return None, time.time_ns() - int(timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds() * 1e9)
     try:
+        if match := _AGO.fullmatch(text):
+            return None, time.time_ns() - int(timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds() * 1e9)
         when = datetime.fromisoformat(text)
-    except ValueError:
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=UTC)
+        return None, int(when.timestamp() * 1e9)
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is no sequence number, time or age") from None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return None, int(when.timestamp() * 1e9)

@@ -351,11 +351,13 @@ def boot(
 
     try:
         text = cmdline.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{cmdline}: {error}")
+    except OSError as error:
+        fail(f"{cmdline}: cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        fail(f"{cmdline}: is not UTF-8")
+    command = parse_boot_line(text)
     settings = feasible(_settings(root, advertisement_ms, unicast_peer, vrrp_authentication))
     with Router.open(options(ctx).journal, settings=settings) as router:
-        command = parse_boot_line(text)
         receipt = router.submit(command, origin="boot")
         router.settle(timeout)
         say_json(

@@ -54,8 +54,8 @@ def archive(
     """
     disk = disk or Disk()
     to = Path(os.path.realpath(to))
-    if to == Path(os.path.realpath(directory)):
-        raise JournalError("the archive cannot be the journal", where=str(to), hint="name another directory")
+    if to.is_relative_to(os.path.realpath(directory)):
+        raise JournalError("the archive cannot be in the journal", where=str(to), hint="name another directory")
     with _alone(directory):
         try:
             return _archive(disk, directory, to, make_base, schema, before)

@@ -103,7 +103,8 @@ def _record(line: str, where: str, keys: Keys) -> JournalRecord:
     except KeyFileError as error:
         raise KeyFileError(f"{where}: {error.what}", where=error.where, hint=error.hint, key_id=error.key_id) from None
     except MalformedInputError as error:
-        raise MalformedInputError(error.what, where=f"{where}: {error.where}", hint=error.hint) from None
+        where = f"{where}: {error.where}" if error.where else where
+        raise MalformedInputError(error.what, where=where, hint=error.hint) from None
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise MalformedInputError(f"not a stored event: {error}", where=where) from None
 

@@ -100,7 +100,9 @@ class Keys:
 
     def seal_bytes(self, data: bytes, place: bytes) -> bytes | None:
         """The same for bytes."""
-        ring = self._read() or self._make()
+        ring = self._read()
+        self._refuse_loss(ring)
+        ring = ring or self._make()
         if ring.current is None:
             return None
         padded = data + b"\x80" + bytes(-(len(data) + 1) % PADDED_TO)
@@ -164,6 +166,12 @@ class Keys:
             if ring is None:
                 ring = self._write(None, _line(Key.new(os.urandom(KEY_BYTES), time.time_ns())))
         return ring
+
+    def _refuse_loss(self, ring: _Ring | None) -> None:
+        """A key in use is not in the file any more: the file's copy, once it is back, would lack what is made now."""
+        for key_id in self._ciphers:
+            if ring is None or key_id not in ring.keys:
+                raise self._unusable(f"key {key_id}, which secrets are sealed with, is not there any more", _RESTORE)
 
     def _key(self, key_id: str) -> Key:
         ring = self._ring if self._ring is not None and key_id in self._ring.keys else self._read()
