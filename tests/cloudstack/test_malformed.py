@@ -209,7 +209,7 @@ def test_no_field_takes_a_value_of_another_kind(kind: str, leaf: str, value: obj
         (b'{\n"type": }', "line 2, column 9", "is not JSON"),
         (b'{"type":"ips"} {}', "column 16", "Extra data"),
         (b"\xff{}", "byte 0", "UTF-8"),
-        ("\ufeff{}".encode(), "column 1", "BOM"),
+        ("\ufeff{}".encode(), "file", "byte order mark"),
         (b"[]", "", "a list stands where an object belongs"),
         (b'"ips"', "", "a string stands where an object belongs"),
         (b"null", "", "null stands where an object belongs"),

@@ -107,8 +107,8 @@ def test_lines_do_not_end_at_other_separators() -> None:
 @pytest.mark.parametrize(
     ("data", "where", "what"),
     [
-        ("", "column 1", "is not JSON"),
-        ("\n\n", "line 3, column 1", "is not JSON"),
+        ("", "file", "holds no command"),
+        ("\n\n", "file", "holds no command"),
         ("garbage\nmore garbage", "line 1, column 1", "is not JSON"),
         ('{\n  "type": "ips",\n  "ip_address": [\n', "line 4, column 1", "is not JSON"),
         ("[" + ROUTES + "]", "", "a list stands where an object belongs"),
