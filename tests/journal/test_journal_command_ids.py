@@ -73,6 +73,7 @@ def test_an_empty_journal_has_seen_nothing(tmp_path: Path) -> None:
         assert found(journal, "a") == [1]
 
 
+@pytest.mark.slow
 def test_the_cache_may_be_lost_or_wrong(tmp_path: Path) -> None:
     fill(tmp_path)
     with Journal.open(tmp_path) as journal:

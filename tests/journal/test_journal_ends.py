@@ -55,6 +55,7 @@ def place(directory: Path, data: bytes) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_cut_at_every_byte_the_whole_groups_before_are_left(whole: tuple[bytes, list[int]], tmp_path: Path) -> None:
     data, ends = whole
     for size in range(len(data)):
@@ -115,6 +116,7 @@ def test_sectors_lost_in_any_combination_leave_the_groups_before(tmp_path: Path)
             assert records == expected([1, 12], kinds=EVERY_KIND)[:kept]
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_is_refused_and_nothing_is_modified(whole: tuple[bytes, list[int]], tmp_path: Path) -> None:
     data, ends = whole
     for offset, bit in product(range(len(data)), range(8)):

@@ -48,6 +48,7 @@ def outcome(directory: Path, hands: int, start: State, after: int) -> Replayed |
         return type(error), str(error)
 
 
+@pytest.mark.slow
 @given(histories, st.integers(0, 9), st.integers(2, 4), st.none() | st.tuples(st.integers(0, 9999), st.integers(0, 7)))
 @settings(max_examples=40, deadline=None)
 def test_by_parts_as_by_one(history: list[Event], after: int, hands: int, flipped: tuple[int, int] | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import pytest
 from attrs import evolve as with_changes
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -108,6 +109,7 @@ def put(address: str, mac: int, name: str, *displaced: str) -> Event:
     return events.ReservationPut(reservation=new, displaced=displaced)
 
 
+@pytest.mark.slow
 @given(histories, histories, st.frozensets(st.integers(0, 29)), st.frozensets(st.integers(0, 29)))
 @example(
     [],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,6 +104,7 @@ def test_the_latest_two_things_are_known_by_identity(asked: list[int]) -> None:
     assert made == [0, 1]
 
 
+@pytest.mark.slow
 @given(st.lists(any_command, min_size=1, max_size=30), st.booleans())
 def test_settling_after_each_command_ends_where_settling_once_does(stream: list[Command], full: bool) -> None:
     draft = Draft(State())

@@ -173,6 +173,7 @@ def test_one_rule_more_changes_a_few_small_chains(position: int, port: int) -> N
     assert sum(len(chain.rules) for chain in changed if chain.name != "egress_eth2") <= 3 * 128
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(many_rules, st.lists(st.tuples(st.integers(0, 800), st.integers(0, 400), many_rules), max_size=4))
 def test_a_list_that_was_cut_before_comes_out_as_if_it_were_cut_from_nothing(

@@ -169,6 +169,7 @@ def test_a_case_that_breaks_a_rule_is_drawn() -> None:
     assert all(f">{router}<" in picture for router in ROUTERS)
 
 
+@pytest.mark.slow
 def test_a_pair_by_unicast_is_as_sound() -> None:
     settings = Settings(unicast_peers=tuple(f"10.1.{tier}.{own}" for tier in range(2, 10) for own in (2, 3)))
     found = search(cases(faults=FAULTS), bursts=20, seed=17, judge=lambda case: run(case, settings=settings))
