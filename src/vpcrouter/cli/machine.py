@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -267,6 +268,7 @@ def run(
 def status(ctx: typer.Context) -> None:
     """Print role, VRRP interface, sequence number, digest, whether settled, what is pending, faults and drift.
 
+    What somebody should look at begins with an exclamation mark; `vpcrouter --json status` prints everything there is.
     Without a running agent: what the journal alone can tell.
     """
     journal = existing(options(ctx).journal)
@@ -294,8 +296,10 @@ def status(ctx: typer.Context) -> None:
     if options(ctx).json:
         say_json(found)
         return
-    for key, value in found.items():
-        say(f"{key:<12} {_words(value)}")
+    from vpcrouter.cli.status_view import status_lines
+
+    for line in status_lines(found, time.time()):
+        say(str(line))
 
 
 def metrics(ctx: typer.Context) -> None:
@@ -371,16 +375,6 @@ def boot(
                 },
             }
         )
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, list):
-        return "none" if not value else "".join(f"\n  {_words(each)}" for each in value)
-    if isinstance(value, dict):
-        return " ".join(f"{key}={each}" for key, each in value.items())
-    if value is None or isinstance(value, bool):
-        return {None: "unknown", True: "yes", False: "no"}[value]
-    return str(value)
 
 
 def _settings(
