@@ -12,10 +12,9 @@ import weakref
 from asyncio import events as asyncio_events
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from functools import partial
 from typing import Any
 
-from vpcrouter.simulation.world import Process, SimulationError, Thread, World, unwind
+from vpcrouter.simulation.world import Call, Process, SimulationError, Thread, World, unwind
 
 
 class Readable:
@@ -72,13 +71,61 @@ class Descriptors:
         return self._open[number]
 
 
+class _Handle(Call):
+    """A callback that is to be called; `cancel` makes it not happen."""
+
+    __slots__ = ("_arguments", "_callback", "_context", "_loop", "_when")
+
+    def __init__(
+        self,
+        loop: Loop,
+        callback: Callable[..., object],
+        arguments: tuple[object, ...],
+        context: contextvars.Context | None,
+        when: float = 0.0,
+    ) -> None:
+        self.run = self._is_due
+        self._loop = loop
+        self._callback = callback
+        self._arguments = arguments
+        self._context = contextvars.copy_context() if context is None else context
+        self._when = when
+
+    def when(self) -> float:
+        """The loop's time at which it is called."""
+        return self._when
+
+    def cancelled(self) -> bool:
+        """Whether it will not be called."""
+        return self.run is None
+
+    def _is_due(self) -> None:
+        loop = self._loop
+        process = loop.process
+        if not process.is_dead and not process.is_stopped:
+            loop.main.do(self._call)
+        else:
+            process.enter(lambda: loop.main.do(self._call))
+
+    def _call(self) -> None:
+        if self.run is None:
+            return
+        loop = self._loop
+        if asyncio_events._get_running_loop() is not loop:
+            asyncio_events._set_running_loop(loop)
+        try:
+            self._context.run(self._callback, *self._arguments)
+        except Exception as error:  # noqa: BLE001 - as asyncio does: it is told of, and the loop goes on
+            loop.call_exception_handler({"exception": error})
+
+
 class Loop(asyncio.AbstractEventLoop):
     """asyncio for one process."""
 
     def __init__(self, world: World, process: Process, descriptors: Descriptors) -> None:
         self._world = world
-        self._process = process
-        self._main: Thread = process.thread()
+        self.process = process
+        self.main: Thread = process.thread()
         self._descriptors = descriptors
         self._readers: dict[int, Callable[[], object]] = {}
         self.signal_handlers: dict[int, Callable[[], object]] = {}
@@ -92,41 +139,26 @@ class Loop(asyncio.AbstractEventLoop):
     def time(self) -> float:
         return self._world.now_ns / 1e9
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: object, context: contextvars.Context | None = None
-    ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
-        self._world.at(0, partial(self._enter, handle))
+    ) -> _Handle:
+        handle = _Handle(self, callback, args, context)
+        self._world.put(0, handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
-    def call_later(
+    def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: object, context: contextvars.Context | None = None
-    ) -> asyncio.TimerHandle:
+    ) -> _Handle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: object, context: contextvars.Context | None = None
-    ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
-        self._world.at(round(when * 1e9), partial(self._enter, handle))
+    ) -> _Handle:
+        handle = _Handle(self, callback, args, context, when)
+        self._world.put(round(when * 1e9), handle)
         return handle
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It stays in the heap and does nothing."""
-
-    def _enter(self, handle: asyncio.Handle) -> None:
-        if not handle.cancelled():
-            self._process.enter(partial(self._main.do, partial(self._run, handle)))
-
-    def _run(self, handle: asyncio.Handle) -> None:
-        if not handle.cancelled():
-            asyncio_events._set_running_loop(self)
-            try:
-                handle._run()
-            finally:
-                asyncio_events._set_running_loop(None)
 
     # Futures, tasks, threads --------------------------------------------------------------------
 
@@ -204,9 +236,9 @@ class Loop(asyncio.AbstractEventLoop):
         return True
 
     def is_closed(self) -> bool:
-        return self._process.is_dead
+        return self.process.is_dead
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if error is not None and not self._process.is_dead:
+        if error is not None and not self.process.is_dead:
             self.failures.append(error)

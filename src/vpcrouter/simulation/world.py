@@ -12,10 +12,10 @@ Known hole: computing costs no virtual time; what takes long has to say so by wa
 
 from __future__ import annotations
 
-import heapq
 from asyncio import events as asyncio_events
 from collections import deque
 from collections.abc import Callable, Coroutine
+from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
@@ -64,27 +64,42 @@ class World:
     def at(self, when_ns: int, run: Callable[[], object]) -> Call:
         """Have this happen then, after everything that was asked for the same moment before."""
         call = Call(run)
-        self._number += 1
-        heapq.heappush(self._heap, (max(when_ns, self.now_ns), self._number, call))
+        self.put(when_ns, call)
         return call
 
     def after(self, delay_ns: int, run: Callable[[], object]) -> Call:
         """Have this happen in so long."""
-        return self.at(self.now_ns + delay_ns, run)
+        call = Call(run)
+        self.put(self.now_ns + delay_ns, call)
+        return call
+
+    def put(self, when_ns: int, call: Call) -> None:
+        """Have this call happen then, after everything that was asked for the same moment before."""
+        self._number = number = self._number + 1
+        heappush(self._heap, (when_ns if when_ns > self.now_ns else self.now_ns, number, call))
 
     def run_until(self, when_ns: int, stop: Callable[[], bool] | None = None) -> None:
         """Let time pass until then, or until `stop` says so."""
         self.hub = greenlet.getcurrent()
-        heap, pop = self._heap, heapq.heappop
+        loop = asyncio_events._get_running_loop()
+        try:
+            if not self._run_until(when_ns, stop):
+                return
+        finally:
+            asyncio_events._set_running_loop(loop)
+        if stop is None or not stop():
+            self.now_ns = max(self.now_ns, when_ns)
+
+    def _run_until(self, when_ns: int, stop: Callable[[], bool] | None) -> bool:
+        heap = self._heap
         while heap and heap[0][0] <= when_ns:
             if stop is not None and stop():
-                return
-            at_ns, _, call = pop(heap)
+                return False
+            at_ns, _, call = heappop(heap)
             if call.run is not None:
                 self.now_ns = at_ns
                 call.run()
-        if stop is None or not stop():
-            self.now_ns = max(self.now_ns, when_ns)
+        return True
 
     def sleep(self, delay_ns: int) -> None:
         """Wait, in a thread."""
@@ -174,7 +189,6 @@ class Thread:
     def wait(self) -> None:
         """Let the world go on until `wake`; called in this thread."""
         loop = asyncio_events._get_running_loop()
-        asyncio_events._set_running_loop(None)
         self._world.hub.switch()
         asyncio_events._set_running_loop(loop)
 
@@ -192,8 +206,10 @@ class Thread:
 
     def _switch(self) -> None:
         if not self.process.is_dead:
-            self._greenlet.parent = self._world.hub
-            self._greenlet.switch()
+            mine, hub = self._greenlet, self._world.hub
+            if mine.parent is not hub:
+                mine.parent = hub
+            mine.switch()
 
     def _work(self) -> None:
         while True:
