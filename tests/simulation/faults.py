@@ -173,6 +173,21 @@ def rules_flushed_at_the_start(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Host, "__init__", flush)
 
 
+def rules_follow_the_role(patch: pytest.MonkeyPatch) -> None:
+    """Only the ruleset of a router whose agent knows that it serves lets packets out."""
+    make = import_module("vpcrouter.materialise").ruleset
+
+    def ruleset(found: Any, role: Role, *election: Any) -> Any:
+        made = make(found, role, *election)
+        if role is Role.MASTER:
+            return made
+        return evolve(
+            made, sets=tuple(evolve(each, elements=()) if each.name == "entering" else each for each in made.sets)
+        )
+
+    patch.setattr("vpcrouter.materialise.ruleset", ruleset)
+
+
 FAULTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
     each.__name__: each
     for each in (
@@ -190,5 +205,6 @@ FAULTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
         ipv6_gateways_are_the_agents,
         addresses_put_by_the_agent_of_a_new_master,
         rules_flushed_at_the_start,
+        rules_follow_the_role,
     )
 }

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
 import pytest
-from attrs import evolve
 
+from tests.simulation.faults import rules_follow_the_role
 from vpcrouter.simulation.case import ROUTERS, Case, Crash, PowerOff
 from vpcrouter.simulation.pair import run
 from vpcrouter.simulation.strategies import BASE_MS, add_tier, boot, public
-from vpcrouter.values.role import Role
 
 BASE = tuple(
     command.to(router, BASE_MS) for router in ROUTERS for command in (boot(), public(10), add_tier(2, ipv6=True))
@@ -41,16 +37,5 @@ def test_it_takes_what_vrrp_needs(roles: tuple[str, str]) -> None:
 
 
 def test_rules_that_follow_the_role_are_found(roles: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the ruleset of a router whose agent knows that it serves forwards."""
-    make = import_module("vpcrouter.materialise").ruleset
-
-    def ruleset(found: Any, role: Role, *election: Any) -> Any:
-        made = make(found, role, *election)
-        if role is Role.MASTER:
-            return made
-        return evolve(
-            made, sets=tuple(evolve(each, elements=()) if each.name == "entering" else each for each in made.sets)
-        )
-
-    monkeypatch.setattr("vpcrouter.materialise.ruleset", ruleset)
+    rules_follow_the_role(monkeypatch)
     assert {each.rule for each in run(without_agent(*roles)).violations} == {"traffic"}

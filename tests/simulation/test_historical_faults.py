@@ -38,6 +38,7 @@ RULES = {
     "ipv6_gateways_are_the_agents": {"traffic", "served"},
     "addresses_put_by_the_agent_of_a_new_master": {"traffic"},
     "rules_flushed_at_the_start": {"traffic"},
+    "rules_follow_the_role": {"traffic"},
 }
 """What each of them breaks; nothing else counts."""
 KINDS = {
@@ -49,6 +50,7 @@ KINDS = {
     "ready_without_the_old_connections": ("power", "crash"),
     "addresses_put_by_the_agent_of_a_new_master": ("power", "agent"),
     "rules_flushed_at_the_start": ("agent",),
+    "rules_follow_the_role": ("agent", "power"),
 }
 """The faults that are drawn; for the others there are none but the burst."""
 

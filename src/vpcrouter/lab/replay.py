@@ -121,6 +121,8 @@ def _faults(
     work: list[tuple[int, Callable[[], object]]] = []
     for step in case.faults:
         match step:
+            case _ if step.router not in ROUTERS:
+                left_out.append(_name(step))
             case CutCable():
                 devices = [cable.device for cable in cables_of(step.router)]
                 for device in devices if step.device == EVERY_DEVICE else (step.device,):

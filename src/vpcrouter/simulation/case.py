@@ -8,8 +8,9 @@
     1800  rA  crash agent
     2000  -   network loss=0.05 copies=0.01 delay-ms=2 for 300
 
-One line, one step: milliseconds since the agents started, the router (`-` for both or neither), what happens. Written
-by `dumps`, read by `loads`; reading what was written gives an equal case. Pure.
+One line, one step: milliseconds since the agents started, the router (`-` for both or neither; `master` or `backup`
+for whoever serves then, or the other one), what happens. Written by `dumps`, read by `loads`; reading what was written
+gives an equal case. Pure.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from attrs import field, frozen
 from vpcrouter.errors import MalformedInputError
 
 ROUTERS: Final = ("rA", "rB")
+ROLES: Final = ("master", "backup")
+"""Instead of a router, for faults: whoever serves when it happens, or was the last to serve; and the other one."""
 PROCESSES: Final = ("agent", "keepalived", "conntrackd", "dnsmasq")
 MORTALS: Final = (*PROCESSES, "keepalived-parent", "keepalived-child")
 """What can be killed: of keepalived both processes at once, or one of the two."""
@@ -205,7 +208,7 @@ def loads(text: str, *, name: str = "case") -> Case:
                 case ["advertisement-ms", value]:
                     advertisement_ms = int(value)
                 case [at, router, verb, *rest]:
-                    steps.append(_step(int(at), _one_of(router, (*ROUTERS, "-")), verb, rest, line))
+                    steps.append(_step(int(at), _one_of(router, (*ROUTERS, *ROLES, "-")), verb, rest, line))
                 case _:
                     raise ValueError("a step has a time, a router and a verb")  # noqa: TRY301
         except (ValueError, KeyError, IndexError) as error:
@@ -222,6 +225,8 @@ def _step(at_ms: int, router: str, verb: str, rest: list[str], line: str) -> Ste
         raise ValueError("time begins at 0")
     if router == "-" and verb != "network":
         raise ValueError("only the network has no router")
+    if router in ROLES and verb in ("submit", "network"):
+        raise ValueError("only a fault goes by the role")
     return _READ[verb](at_ms, router, rest, line)
 
 

@@ -27,6 +27,7 @@ from vpcrouter.appliers.nftables import NftablesApplier
 from vpcrouter.appliers.notify import NotifyFifo
 from vpcrouter.errors import JournalError, VpcRouterError
 from vpcrouter.guest_door import GuestDoor
+from vpcrouter.host import Outcome
 from vpcrouter.journal.disk import Disk
 from vpcrouter.router import Router
 from vpcrouter.simulation.appliers import (
@@ -46,6 +47,7 @@ from vpcrouter.simulation.loop import Loop
 from vpcrouter.simulation.machine import Machine
 from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Process, Thread
 from vpcrouter.surroundings import Surroundings
+from vpcrouter.values.desired import Desired
 from vpcrouter.values.settings import Settings
 
 START_NS = 250 * MS
@@ -64,6 +66,7 @@ class SimulatedSurroundings(Surroundings):
         self._machine = machine
         self._process = process
         self.beacon_sockets: SimulatedBeacons | None = None
+        self.worked: Worked = lambda *_: None
 
     def monotonic_ns(self) -> int:
         return self._machine.world.now_ns
@@ -87,7 +90,7 @@ class SimulatedSurroundings(Surroundings):
             self._machine.world.sleep(min(2 * MS, deadline - self._machine.world.now_ns))
 
     def worker(self) -> Executor:
-        return _Worker(self._process)
+        return _Worker(self._process, self._machine, lambda *done: self.worked(*done))
 
     def disk(self) -> Disk:
         return self._machine.disk
@@ -133,22 +136,30 @@ class SimulatedSurroundings(Surroundings):
         self._machine.files.write(str(path), text)
 
 
+Worked = Callable[[tuple[Any, ...], object, bool], None]
+"""Told of a call in a worker thread: arguments, result, and whether nobody else touched the machine meanwhile."""
+
+
 class _Worker(Executor):
     """A thread of a simulated process, as an executor."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, machine: Machine, worked: Worked) -> None:
         self._process = process
+        self._machine = machine
+        self._worked = worked
         self._thread: Thread = process.thread()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
 
         def work() -> None:
+            touched = self._machine.touched
             try:
                 result = fn(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 - whoever waits for it gets it
                 future.set_exception(error)
             else:
+                self._worked(args, result, touched == self._machine.touched)
                 future.set_result(result)
 
         world = self._process.world
@@ -201,6 +212,8 @@ class AgentProcess(Process):
         """Why it ended by itself."""
         self.on_open: Callable[[AgentProcess], None] = lambda _: None
         self.on_end: Callable[[AgentProcess], None] = lambda _: None
+        self.on_pass: Callable[[AgentProcess, Desired, Outcome, bool], None] = lambda *_: None
+        self.surroundings.worked = self._worked
         machine.agent = self
         machine.world.note(self.name, "starts")
         self.loop.call_later(START_NS / 1e9, self._boot)
@@ -222,6 +235,10 @@ class AgentProcess(Process):
             return
         task = self.loop.create_task(self.agent.run())
         task.add_done_callback(lambda done: self._ended(None if done.cancelled() else done.exception()))
+
+    def _worked(self, arguments: tuple[Any, ...], result: object, was_alone: bool) -> None:
+        if isinstance(result, Outcome) and not self.is_dead:
+            self.on_pass(self, arguments[0], result, was_alone)
 
     def _ended(self, error: BaseException | None) -> None:
         """It has ended by itself."""

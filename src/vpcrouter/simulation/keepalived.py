@@ -154,6 +154,10 @@ class Keepalived(Process):
             for each in self._in_order()
         )
 
+    def runs_with(self, text: str) -> bool:
+        """Whether that is the file that counts."""
+        return self._file == parse(text)
+
     def state_of_carrier(self) -> State | None:
         """The state of the instance that carries; None if none does."""
         return next((each.state for each in self._running.values() if each.file.carried or each.file.routes), None)

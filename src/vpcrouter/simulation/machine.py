@@ -26,7 +26,7 @@ from vpcrouter.simulation.loop import Descriptors, Readable
 from vpcrouter.simulation.network import Networks
 from vpcrouter.simulation.peer_guard import takes_vrrp
 from vpcrouter.simulation.ruleset import lets_out
-from vpcrouter.simulation.world import MS, Process, World
+from vpcrouter.simulation.world import MS, Process, World, running_process
 from vpcrouter.values.desired import InterfaceAddress, Link, NftSet, Ruleset, digest
 from vpcrouter.values.whereabouts import Place
 
@@ -133,6 +133,8 @@ class Files:
     """The generated files, by path."""
 
     _kept: dict[str, _Kept] = field(factory=dict)
+    version: int = 0
+    """Grows with every change."""
 
     def look(self, path: str) -> WrittenFile | None:
         """What stands there; None if nothing does."""
@@ -146,10 +148,12 @@ class Files:
 
     def write(self, path: str, content: str, mode: int = 0o644) -> None:
         """Put a file there."""
+        self.version += 1
         self._kept[path] = _Kept(content, WrittenFile(digest=digest(content), mode=mode))
 
     def remove(self, path: str) -> None:
         """Take one away."""
+        self.version += 1
         self._kept.pop(path, None)
 
     def below(self, directory: str) -> list[str]:
@@ -162,6 +166,7 @@ class Files:
 
     def clear(self) -> None:
         """None is left."""
+        self.version += 1
         self._kept.clear()
 
 
@@ -285,6 +290,8 @@ class Machine:
         self.clock_offset_ns = 0
         """Somebody set the time of day."""
         self.agent: AgentProcess | None = None
+        self.touched = 0
+        """Grows when anybody but the agent changes something here."""
         self.unknown: set[str] = set()
         """Words of keepalived.conf that the model passes over."""
         self.on_change: Callable[[], None] = lambda: None
@@ -415,7 +422,14 @@ class Machine:
             watcher("nftables")
         self.on_change()
 
+    def fingerprint(self) -> tuple[object, ...]:
+        """Objects that are others as soon as something of this machine is that an agent has to keep equal."""
+        kernel, keepalived = self.kernel, self.daemons.get("keepalived")
+        return kernel.version, self.ruleset, self.files.version, len(self.daemons), keepalived
+
     def _kernel_changed(self, device: str) -> None:
+        if running_process() is not self.agent:
+            self.touched += 1
         for watcher in list(self._monitors):
             watcher("kernel")
         if device and (keepalived := self.keepalived) is not None:

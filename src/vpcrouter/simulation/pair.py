@@ -28,6 +28,7 @@ from vpcrouter.router import Router
 from vpcrouter.simulation.case import (
     EVERY_DEVICE,
     PROCESSES,
+    ROLES,
     ROUTERS,
     Case,
     Crash,
@@ -89,6 +90,8 @@ class Report:
     """Who served in the end."""
     unknown: tuple[str, ...] = ()
     """Words of keepalived.conf that the model passes over."""
+    happened: Case = field(default=Case(steps=()), repr=False)
+    """The case with the routers that were hit, where it says master or backup; it runs the same."""
     trace: tuple[str, ...] = field(default=(), repr=False)
     """Line by line what happened: the same for the same case."""
 
@@ -111,6 +114,8 @@ class Pair:
         self.watch = Watch(self.world, self.networks, self.settings)
         for name, machine in self.machines.items():
             self.clients[name] = Client(machine, partial(self._answered, name))
+        self.done: list[Step] = []
+        """The steps so far, with the routers that they hit."""
         self._submitted: list[Submit] = []
         self._answers: list[Callable[[list[dict[str, Any]]], None] | None] = []
 
@@ -140,6 +145,7 @@ class Pair:
         if machine.is_on and machine.agent is None:
             agent = AgentProcess(machine, self.settings)
             agent.on_open = self.watch.opened
+            agent.on_pass = self.watch.passed
             agent.on_end = lambda ended: self._agent_ended(machine, ended)
 
     def _agent_ended(self, machine: Machine, ended: AgentProcess) -> None:
@@ -194,6 +200,8 @@ class Pair:
 
     def do(self, step: Step) -> None:
         """Have this happen now."""
+        step = self._addressed(step)
+        self.done.append(step)
         self.world.note(step.router, f"step {type(step).__name__}")
         match step:
             case Submit():
@@ -203,6 +211,12 @@ class Pair:
                 self._blur(step)
             case _:
                 self._do(self.machines[step.router], step)
+
+    def _addressed(self, step: Step) -> Step:
+        if isinstance(step, Submit | Network) or step.router not in ROLES:
+            return step
+        master = self.watch.served_last
+        return evolve(step, router=next(name for name in ROUTERS if (name == master) is (step.router == "master")))
 
     def submit(self, step: Submit, answered: Callable[[list[dict[str, Any]]], None] | None = None) -> None:
         """Hand a command file in; it is sent again until it is answered."""
@@ -396,6 +410,7 @@ def run(case: Case, *, settings: Settings | None = None) -> Report:
             ended_ms=round(world.now_ns / MS, 1),
             master=watch.serving(),
             unknown=tuple(sorted({word for machine in pair.machines.values() for word in machine.unknown})),
+            happened=evolve(case, steps=tuple(pair.done)),
             trace=tuple(world.trace),
         )
 

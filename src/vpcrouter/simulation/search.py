@@ -108,7 +108,7 @@ def search(
         if not wanted and broken:
             wanted.append(broken[0].rule)
         if any(each.rule in wanted for each in broken):
-            found.finding = Finding(case=case, violations=broken, report=known[case], tried=tried)
+            found.finding = Finding(case=known[case].happened, violations=broken, report=known[case], tried=tried)
             raise _BrokenError
 
     for number in range(_ROUNDS):

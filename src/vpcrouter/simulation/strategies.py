@@ -12,33 +12,17 @@ Everything is drawn from small pools, so that commands meet; a case that fails s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from attrs import frozen
 from hypothesis import strategies as st
 
 from vpcrouter import commands
 from vpcrouter.command_json import dumps
-from vpcrouter.simulation.case import (
-    CUTS,
-    DISK_FAULTS,
-    DRIFTS,
-    EVERY_DEVICE,
-    MORTALS,
-    PROCESSES,
-    ROUTERS,
-    Case,
-    Crash,
-    CutCable,
-    DiskFault,
-    Drift,
-    Network,
-    Pause,
-    PowerOff,
-    SetClock,
-    Snapshot,
-    Step,
-    Submit,
-)
+from vpcrouter.simulation.case import ROUTERS, Case, Submit
+from vpcrouter.simulation.faults import ESTABLISHED_MS, planned_faults
+from vpcrouter.simulation.faults import FAULTS as FAULTS
+from vpcrouter.simulation.faults import fault_steps as fault_steps
 from vpcrouter.values.config import (
     Acl,
     AclRule,
@@ -55,8 +39,6 @@ from vpcrouter.values.config import (
 
 BASE_MS = 300
 """The agents are there, and the first commands come."""
-ESTABLISHED_MS = 2_000
-"""The first election is over."""
 _OWN = {"rA": 2, "rB": 3}
 _TIERS = (2, 3, 4, 5)
 
@@ -232,6 +214,7 @@ def _conflicting(number: int, kind: int) -> Command:
 _KINDS: tuple[Callable[[int, int], Command], ...] = (
     lambda number, _: add_tier(number),
     lambda number, _: remove_tier(number),
+    lambda number, _: remove_tier(number),  # twice: what moves a carrier or takes something along is worth more
     replace_acl,
     add_lease,
     add_forward,
@@ -320,58 +303,18 @@ def _as_the_late_one_gets_it(burst: Sequence[Command], timing: Timing) -> list[C
     return order[::-1] if timing.is_reversed else order
 
 
-# Faults -------------------------------------------------------------------------------------------
-
-_LENGTHS = st.sampled_from((50, 400, 1_500))
-_Values = Mapping[str, st.SearchStrategy[object]]
-
-_KINDS_OF_FAULTS: Mapping[str, tuple[Callable[..., Step], _Values]] = {
-    "crash": (Crash, {"process": st.sampled_from(MORTALS)}),
-    "agent": (Crash, {"process": st.just("agent")}),
-    "power": (PowerOff, {"for_ms": _LENGTHS}),
-    "pause": (Pause, {"process": st.sampled_from((*PROCESSES, "all")), "for_ms": _LENGTHS}),
-    "cut": (
-        CutCable,
-        {
-            "device": st.sampled_from((EVERY_DEVICE, "eth1", "eth2", "eth3")),
-            "how": st.sampled_from(CUTS),
-            "for_ms": _LENGTHS,
-        },
-    ),
-    "disk": (DiskFault, {"how": st.sampled_from(DISK_FAULTS), "for_ms": _LENGTHS}),
-    "clock": (SetClock, {"by_s": st.sampled_from((-86_400, -1, 1, 86_400))}),
-    "drift": (Drift, {"what": st.sampled_from(DRIFTS)}),
-    "snapshot": (Snapshot, {}),
-    "network": (
-        Network,
-        {
-            "loss": st.sampled_from((0.0, 0.02, 0.2)),
-            "copies": st.sampled_from((0.0, 0.1)),
-            "delay_ms": st.sampled_from((0, 1, 20)),
-            "for_ms": _LENGTHS,
-        },
-    ),
-    "partition": (Network, {"loss": st.just(1.0), "for_ms": _LENGTHS}),
-}
-FAULTS = tuple(_KINDS_OF_FAULTS)
-"""Their names: what `--faults` takes."""
+# Cases --------------------------------------------------------------------------------------------
 
 
-def fault_steps(name: str, moments: st.SearchStrategy[int], routers: Sequence[str]) -> st.SearchStrategy[Step]:
-    """Faults of one kind, at these moments, on these routers."""
-    kind, values = _KINDS_OF_FAULTS[name]
-    who = st.just("-") if kind is Network else st.sampled_from(tuple(routers))
-    return st.builds(kind, at_ms=moments, router=who, **values)
+_TIMINGS = timings()
+_HAS_IPV6 = st.sampled_from((False, False, True))
+_SOME_TIERS = st.sets(st.sampled_from(_TIERS), min_size=1)
+_SEEDS = st.integers(0, 999)
 
 
-def _moments(commands: Sequence[Submit]) -> st.SearchStrategy[int]:
-    """While a command is being stored, a little before it comes, or at any time around the burst."""
-    anywhere = st.integers(0, 4_000).map(lambda ms: ESTABLISHED_MS - 500 + ms)
-    if not commands:
-        return anywhere
-    times = sorted({step.at_ms for step in commands})
-    just_then = st.sampled_from((0, 1, 2, 3, 0, 1, 2, 3, -100, -400, -900))  # mostly while it is being stored
-    return st.one_of(st.builds(lambda at, by: max(0, at + by), st.sampled_from(times), just_then), anywhere)
+@lru_cache(maxsize=16)
+def _some_commands(most: int) -> st.SearchStrategy[list[Command]]:
+    return st.lists(vpc_commands(), max_size=most)
 
 
 @st.composite
@@ -389,25 +332,23 @@ def cases(
 
     With `common_tier` there is one tier, on eth8, that no drawn command removes.
     """
-    timing = draw(timings())
+    timing = draw(_TIMINGS)
     if burst is None:
-        ipv6, tiers = draw(st.sampled_from((False, False, True))), draw(st.sets(st.sampled_from(_TIERS), min_size=1))
+        ipv6, tiers = draw(_HAS_IPV6), draw(_SOME_TIERS)
         base = [boot(), public(10), *(add_tier(number, ipv6=ipv6) for number in sorted(tiers))]
         if common_tier:
             base.append(add_tier(8))
-        chosen = draw(st.lists(vpc_commands(), max_size=most_commands))
+        chosen = draw(_some_commands(most_commands))
         first = [command.to(router, BASE_MS) for router in ROUTERS for command in base]
     else:
         chosen = [each for each in burst if not draw(st.booleans())] if draw(st.booleans()) else list(burst)
         first = []
     burst_steps = schedule(chosen, timing)
-    # Few kinds and often one router only: what has to come together does so more often (swarm testing).
-    kinds = draw(st.lists(st.sampled_from(tuple(faults)), max_size=2, unique=True)) if faults else []
-    who = draw(st.sampled_from((("rA",), ("rB",), ROUTERS)))
-    some = st.one_of([fault_steps(kind, _moments(burst_steps), who) for kind in kinds]) if kinds else st.nothing()
-    bad = draw(st.lists(some, min_size=len(kinds), max_size=most_faults)) if kinds else []
+    times = sorted({step.at_ms for step in burst_steps})
+    planned = draw(planned_faults(tuple(faults), most_faults)) if faults else []
+    bad = [step for each in planned for step in each.steps(times)]
     return Case(
         steps=(*first, *burst_steps, *bad),
-        seed=draw(st.integers(0, 999)),
+        seed=draw(_SEEDS),
         advertisement_ms=advertisement_ms,
     )

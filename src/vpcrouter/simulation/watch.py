@@ -6,6 +6,7 @@
                    connections   what was established goes on with a router that said it was ready
     at an answer   rejection     what was rejected changed nothing
     at a start     durable       what was acknowledged is there, with its place in the chain
+                   machine       a machine equals what it was to be after a pass, and what differs is repaired in time
     at rest        settled       both came to rest in time, without faults, and with few reloads
                    machine       each machine equals what its state comes to
                    served        exactly one serves, if one can, and it serves every tier that both have
@@ -26,7 +27,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vpcrouter.errors import DamagedJournalError
+from vpcrouter.host import Outcome
 from vpcrouter.simulation.case import Submit
+from vpcrouter.simulation.equality import Equality
 from vpcrouter.simulation.excuses import Disturbance, Excuses
 from vpcrouter.simulation.findings import Findings, Outage, Violation
 from vpcrouter.simulation.guests import Guests
@@ -35,7 +38,7 @@ from vpcrouter.simulation.masters import Masters
 from vpcrouter.simulation.traffic import Traffic
 from vpcrouter.simulation.ways import Ways
 from vpcrouter.simulation.world import MS, World
-from vpcrouter.values.desired import InterfaceAddress
+from vpcrouter.values.desired import Desired, InterfaceAddress
 from vpcrouter.values.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,11 +64,13 @@ class Watch:
         self.traffic = Traffic(world, self.ways, self.excuses, self.findings)
         self.masters = Masters(world, self.ways, self.findings, interval_ns)
         self.guests = Guests(world, self.ways, self.excuses, self.findings)
+        self.equality = Equality(world, self.findings)
         self.ledger = Ledger(self.findings, {machine.name: [] for machine in networks.machines})
         self._world = world
         self._networks = networks
         self._is_due = False
         self._trace_seen = 0
+        self._served_last = networks.machines[0].name
         for machine in networks.machines:
             machine.on_change = self._note_change
             machine.announced = self._announced
@@ -90,12 +95,14 @@ class Watch:
         self._world.at(disturbance.until_ns, self._stir)
 
     def _stir(self) -> None:
-        self.changed_ns = self._world.now_ns
+        self.changed_ns = self.equality.calm_since_ns = self._world.now_ns
+        for machine in self._networks.machines:
+            machine.touched += 1
         self._note_change()
 
     def submitted(self, step: Submit) -> None:
         """A command was handed in."""
-        self.changed_ns = self._world.now_ns
+        self.changed_ns = self.equality.calm_since_ns = self._world.now_ns
         self.excuses.touch(step.text, self._world.now_ns)
 
     def answered(self, machine: Machine, step: Submit, results: Sequence[Mapping[str, Any]]) -> None:
@@ -105,8 +112,13 @@ class Watch:
 
     def opened(self, agent: AgentProcess) -> None:
         """An agent has opened its journal."""
-        self.changed_ns = self._world.now_ns
+        self.changed_ns = self.equality.calm_since_ns = self._world.now_ns
+        self.equality.forget(agent.machine)
         self.ledger.opened(agent.machine)
+
+    def passed(self, agent: AgentProcess, desired: Desired, outcome: Outcome, was_alone: bool) -> None:
+        """An agent has made a pass over its machine."""
+        self.equality.passed(agent.machine, desired, outcome, was_alone=was_alone)
 
     def ended(self, agent: AgentProcess) -> None:
         """An agent has ended by itself."""
@@ -138,11 +150,13 @@ class Watch:
         self.masters.look_at_roles()
         self.ways.ask()
         self.guests.tick()
+        self.equality.look(self._networks.machines)
         self._world.after(_TICK_NS, self._tick)
 
     def _look(self) -> None:
         self._is_due = False
         self.ways.look()
+        self._served_last = self.serving() or self._served_last
         self.traffic.look()
         self.masters.look()
         self.guests.look()
@@ -202,6 +216,11 @@ class Watch:
         """The end: what goes on now has lasted until now."""
         self.traffic.finish()
         self.masters.finish()
+
+    @property
+    def served_last(self) -> str:
+        """The machine that serves, or was the last to do so alone; the first one while nobody has."""
+        return self.serving() or self._served_last
 
     def serving(self) -> str | None:
         """The only machine that holds the gateways."""

@@ -230,6 +230,12 @@ def current_thread() -> Thread:
     return thread
 
 
+def running_process() -> Process | None:
+    """The process whose code is at work; None outside of all of them."""
+    thread = _THREADS.get(greenlet.getcurrent())
+    return None if thread is None else thread.process
+
+
 _UNWINDING: list[bool] = []
 
 
