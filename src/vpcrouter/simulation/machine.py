@@ -254,6 +254,7 @@ class DaemonProcess:
         if self.is_dead:
             return
         self.is_dead = True
+        self.machine.note_hand()
         if self.machine.daemons.get(self.name) is self:
             del self.machine.daemons[self.name]
         self.machine.world.note(self.process.name, "ends")
@@ -427,9 +428,13 @@ class Machine:
         kernel, keepalived = self.kernel, self.daemons.get("keepalived")
         return kernel.version, self.ruleset, self.files.version, len(self.daemons), keepalived
 
-    def _kernel_changed(self, device: str) -> None:
+    def note_hand(self) -> None:
+        """Something changes here; who is at work just now does it."""
         if running_process() is not self.agent:
             self.touched += 1
+
+    def _kernel_changed(self, device: str) -> None:
+        self.note_hand()
         for watcher in list(self._monitors):
             watcher("kernel")
         if device and (keepalived := self.keepalived) is not None:
