@@ -27,7 +27,16 @@ STATUS: dict[str, Any] = {
     "pending": [],
     "digest": "aa",
     "differs": {"seconds": 12.5, "only_here": ["acl eth3"], "only_there": 1},
-    "peer": {"role": "master", "seq": 45, "digest": "bb", "ready": False, "heard_ms_ago": 130, "silent": False},
+    "peers": [
+        {
+            "address": "10.1.2.3", "role": "master", "seq": 45, "digest": "bb", "ready": False, "heard_ms_ago": 130,
+            "silent": False,
+        },
+        {
+            "address": "10.1.2.4", "role": "backup", "seq": 9, "digest": "aa", "ready": True, "heard_ms_ago": 9000,
+            "silent": True,
+        },
+    ],
     "health": [
         {"name": "dhcp_check.py", "kind": "advanced", "success": "FAILED", "message": "", "time": 1700000001.5},
         {"name": "dns_check.py", "kind": "advanced", "success": "SUCCESS", "message": "", "time": 1700000001.5},
@@ -73,11 +82,15 @@ def test_every_value_of_the_status_is_there() -> None:
         "vpcrouter_connections_missing": 0,
         "vpcrouter_faults": 1,
         "vpcrouter_pending": 0,
-        "vpcrouter_peer_age_seconds": 0.13,
-        "vpcrouter_peer_silent": 0,
-        "vpcrouter_peer_seq": 45,
-        "vpcrouter_peer_ready": 0,
-        "vpcrouter_digest_equal": 0,
+        "vpcrouter_peer_age_seconds{peer=10.1.2.3}": 0.13,
+        "vpcrouter_peer_silent{peer=10.1.2.3}": 0,
+        "vpcrouter_peer_seq{peer=10.1.2.3}": 45,
+        "vpcrouter_peer_ready{peer=10.1.2.3}": 0,
+        "vpcrouter_digest_equal{peer=10.1.2.3}": 0,
+        "vpcrouter_peer_age_seconds{peer=10.1.2.4}": 9,
+        "vpcrouter_peer_silent{peer=10.1.2.4}": 1,
+        "vpcrouter_peer_ready{peer=10.1.2.4}": 1,
+        "vpcrouter_digest_equal{peer=10.1.2.4}": 1,
         "vpcrouter_digest_differs_seconds": 12.5,
         "vpcrouter_commands_total": 40,
         "vpcrouter_settles_total": 5,
@@ -105,7 +118,7 @@ def test_every_value_of_the_status_is_there() -> None:
 
 
 def test_what_is_unknown_has_no_sample() -> None:
-    found = samples({**STATUS, "peer": None, "ready": None, "differs": None})
+    found = samples({**STATUS, "peers": [], "ready": None, "differs": None})
     assert not [name for name in found if "peer" in name or "digest" in name or name == "vpcrouter_ready"]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vpcrouter.machines.losses import GatewayMachine, LossMachine, gateway_loss, link_losses, own_losses, way_out
 from vpcrouter.surroundings import HERE, Surroundings
-from vpcrouter.values.beacon import Saying
+from vpcrouter.values.beacon import Peer, Saying
 from vpcrouter.values.desired import Kernel, Route
 from vpcrouter.values.losses import GATEWAY, Fault, Loss
 from vpcrouter.values.networks import network_of, split_prefix
@@ -57,18 +57,18 @@ class Fitness:
         self,
         kernel: Kernel,
         role: Role,
-        peer: Saying | None,
+        peers: Sequence[Peer],
         faults: Sequence[Fault],
         journal_error: str | None,
         *,
         is_paired: bool,
     ) -> None:
-        """See what is lost, and tell keepalived. `peer`: None if it is silent. Raises HostError."""
+        """See what is lost, and tell keepalived. `peers`: those that are heard. Raises HostError."""
         now_ns = self._surroundings.monotonic_ns()
         found: list[Loss] = []
         if is_paired:
             found += link_losses(kernel, self._links.carriers(), after_ms=self._settings.lost_after_ms)
-            found += self._look_at_gateway(kernel, role, peer, now_ns)
+            found += self._look_at_gateway(kernel, role, [each.saying for each in peers], now_ns)
             found += own_losses(faults, journal_error)
         self._losses.observe(found, now_ns)
 
@@ -88,12 +88,12 @@ class Fitness:
         self._links.close()
         self._arp.close()
 
-    def _look_at_gateway(self, kernel: Kernel, role: Role, peer: Saying | None, now_ns: int) -> list[Loss]:
-        """A serving router asks all the time; another one when the peer has lost it, or it has lost it itself."""
+    def _look_at_gateway(self, kernel: Kernel, role: Role, peers: Sequence[Saying], now_ns: int) -> list[Loss]:
+        """A serving router asks all the time; another one when that one has lost it, or it has itself."""
         route = way_out(kernel)
         serves = role is Role.MASTER
         has_lost = any(each.subject == GATEWAY for each in self.losses)
-        is_asked = serves or has_lost or (peer is not None and peer.serves and peer.reaches_gateway is False)
+        is_asked = serves or has_lost or any(each.serves and each.reaches_gateway is False for each in peers)
         if route is None or not is_asked or not self._settings.watch_gateway:
             self._gateway.forget()
             self._next_gateway_ns = None
@@ -111,8 +111,8 @@ class Fitness:
             gateway_loss(
                 route.gateway,
                 self._gateway.reaches,
-                None if peer is None else peer.reaches_gateway,
-                peer_is_heard=peer is not None,
+                any(each.reaches_gateway for each in peers),
+                peer_is_heard=bool(peers),
             )
         )
 

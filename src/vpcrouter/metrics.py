@@ -23,6 +23,13 @@ _GAUGES = {
     "connections_missing": "Connections of the peer's last sample that are not here.",
     "role_since": "When the role last changed, in seconds since 1970.",
 }
+_OF_PEER = {
+    "peer_age_seconds": "Since the peer was heard.",
+    "peer_silent": "Whether the peer is not heard any more.",
+    "peer_seq": "The peer's sequence number; it has its own.",
+    "peer_ready": "Whether the peer could take over now.",
+    "digest_equal": "Whether the peer and this router are configured alike.",
+}
 _COUNTERS = {
     "commands": "Commands that were handed in.",
     "settles": "Passes over the machine that changed something.",
@@ -63,20 +70,28 @@ class _Status(Collector):
         yield self._settle_seconds()
 
     def _peer(self) -> Iterator[Metric]:
-        peer = self._status.get("peer")
-        if peer is None:
+        """Of each peer, by its own address on its first device."""
+        peers = self._status.get("peers") or ()
+        if not peers:
             return
-        yield GaugeMetricFamily("vpcrouter_peer_age_seconds", "Since the peer was heard.", peer["heard_ms_ago"] / 1000)
-        yield _truth("peer_silent", "Whether the peer is not heard any more.", peer["silent"])
-        yield GaugeMetricFamily("vpcrouter_peer_seq", "The peer's sequence number; it has its own.", peer["seq"])
-        yield _truth("peer_ready", "Whether the peer could take over now.", peer["ready"])
-        yield _truth(
-            "digest_equal", "Whether both routers are configured alike.", peer["digest"] == self._status["digest"]
-        )
+        for name, text in _OF_PEER.items():
+            family = GaugeMetricFamily(f"vpcrouter_{name}", text, labels=["peer"])
+            for each in peers:
+                family.add_metric([each["address"]], self._of_peer(name, each))
+            yield family
         differs = self._status.get("differs")
         yield GaugeMetricFamily(
             "vpcrouter_digest_differs_seconds", "For how long they have not been.", differs["seconds"] if differs else 0
         )
+
+    def _of_peer(self, name: str, peer: Mapping[str, Any]) -> float:
+        match name:
+            case "peer_age_seconds":
+                return float(peer["heard_ms_ago"]) / 1000
+            case "digest_equal":
+                return float(peer["digest"] == self._status["digest"])
+            case _:
+                return float(peer[name.removeprefix("peer_")])
 
     def _health(self) -> Iterator[Metric]:
         check = GaugeMetricFamily(

@@ -403,9 +403,10 @@ class Router:
         self.electors.learned(found, self.surroundings.monotonic_ns())
         return self._follow_carrier()
 
-    def carriage(self, peer: PeerCarriage | None) -> Carriage:
-        """What keepalived is to run with now."""
-        return self.electors.next(electors(self._state), peer, self.surroundings.monotonic_ns())
+    def carriage(self, peers: Sequence[PeerCarriage] = (), *, knows_all: bool = True) -> Carriage:
+        """What keepalived is to run with now; see `CarriageMachine.next`."""
+        now_ns = self.surroundings.monotonic_ns()
+        return self.electors.next(electors(self._state), peers, now_ns, knows_all=knows_all)
 
     def loaded(self, carriage: Carriage, tiers: Sequence[Elector]) -> RoleChange | None:
         """Take in that keepalived runs with this now."""
@@ -471,11 +472,11 @@ class Router:
         while True:
             for each in self.host.reports():
                 self._note(self.hear(each.instance, each.role, each.reason))
-            carriage, tiers = self.carriage(None), electors(self._state)
+            carriage, tiers = self.carriage(), electors(self._state)
             outcome = self.host.settle(materialise(self._state, self.role, self.settings, carriage))
             if outcome.has_loaded:
                 self._note(self.loaded(carriage, tiers))
-            if outcome.settled and self.carriage(None) == carriage and (carriage.carrier or not tiers):
+            if outcome.settled and self.carriage() == carriage and (carriage.carrier or not tiers):
                 return outcome
             left = deadline - self.surroundings.monotonic()
             if left <= 0:

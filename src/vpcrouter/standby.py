@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -22,7 +23,7 @@ from vpcrouter.errors import HostError
 from vpcrouter.machines.backoff import Backoff
 from vpcrouter.machines.readiness import ConnectionComparison, ConnectionSampler
 from vpcrouter.surroundings import HERE, Surroundings
-from vpcrouter.values.beacon import Saying
+from vpcrouter.values.beacon import Peer, Saying
 from vpcrouter.values.connections import ConnectionSample
 from vpcrouter.values.role import Role
 
@@ -55,7 +56,7 @@ NOTHING = Wanted()
 
 
 class Standby:
-    """The connections of this router and of its peer."""
+    """The connections of this router and of its peers."""
 
     def __init__(self, surroundings: Surroundings = HERE) -> None:
         self._surroundings = surroundings
@@ -93,25 +94,29 @@ class Standby:
         self._asks_ns = 0
         self._repeated_s = float("-inf")
 
-    async def look(self, role: Role, peer: Saying | None) -> Wanted:
-        """Read the table if there is something to tell or to compare; what conntrackd is to do about it."""
+    async def look(self, role: Role, peers: Sequence[Peer]) -> Wanted:
+        """Read the table if there is something to tell or to compare; what conntrackd is to do about it.
+
+        `peers`: those that are heard, the one that serves first: a backup compares with that one.
+        """
         if role is Role.MASTER:
             self._comparison.doubt()
             self.sample = self._sampler.take(await self._read())
-            return self._serve(peer)
+            return self._serve(any(each.saying.missing for each in peers))
         self.sample = None
         self._sampler.forget()
-        if role is not Role.BACKUP or peer is None or peer.sample is None:
+        sample = peers[0].saying.sample if peers else None
+        if role is not Role.BACKUP or sample is None:
             self._comparison.doubt()
             return NOTHING
-        if self._comparison.has_seen(peer.sample):
+        if self._comparison.has_seen(sample):
             return NOTHING
-        self._comparison.compare(peer.sample, await self._read())
+        self._comparison.compare(sample, await self._read())
         return self._follow()
 
-    def _serve(self, peer: Saying | None) -> Wanted:
+    def _serve(self, are_missing: bool) -> Wanted:
         now = self._surroundings.monotonic()
-        if peer is not None and peer.missing and self._may_ask():
+        if are_missing and self._may_ask():
             return Wanted(share=True)
         if now - self._repeated_s >= self._udp_timeout_s / _REPEATS:
             self._repeated_s = now
@@ -140,7 +145,7 @@ class Standby:
         return True
 
     def lacks(self, peer: Saying | None, digest: str, *, settled: bool, synchronises: bool) -> tuple[str, ...]:
-        """Why this backup is not ready to take over; empty if it is."""
+        """Why this backup is not ready to take over; empty if it is. `peer`: the one that serves, if any is heard."""
         if peer is None:
             return ("the peer is silent",)
         found = []

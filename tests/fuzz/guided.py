@@ -27,7 +27,7 @@ with atheris.instrument_imports(include=["vpcrouter"]):
     from vpcrouter.journal import Journal, export_lines, import_lines, read_events, verify
     from vpcrouter.journal.layout import FIRST_CHAIN, Chain, Header, pack_record
     from vpcrouter.journal.segments import segment_path
-    from vpcrouter.machines.peer import PeerMachine, derive_key
+    from vpcrouter.machines.peers import PeersMachine, derive_key
     from vpcrouter.replaying import replay_journal
     from vpcrouter.state import State, replay
     from vpcrouter.submission import read_submission
@@ -102,9 +102,9 @@ def boot_line(data: bytes) -> None:
 
 def beacon(data: bytes) -> None:
     """A datagram on the beacons' port with a good signature, which a guest can make where no password is set."""
-    machine = PeerMachine(b"12345678")
+    machine = PeersMachine(b"12345678")
     machine.hear(data + hmac.digest(KEY, data, "sha256"), KEY, 0)
-    machine.describe(1)
+    machine.carriages(1)
 
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
@@ -137,9 +137,7 @@ SEEDS: Mapping[str, Callable[[], Iterable[bytes]]] = {
         b" vpccidr=10.1.0.0/16 name=r-1-VM eth0ip=169.254.0.2 eth0mask=255.255.0.0 redundant_router=1"
     ],
     "beacon": lambda: [
-        PeerMachine(b"87654321").beacon(Saying(tiers=("eth2",), carrier="eth2", heard=("eth2",)), KEY, bytes(8), 0)[
-            :-32
-        ]
+        PeersMachine(b"87654321").beacon(Saying(tiers=("eth2",), carrier="eth2"), KEY, bytes(8), 0)[:-32]
     ],
 }
 

@@ -19,7 +19,7 @@ def machine() -> HandoverMachine:
 
 def offering(*, forced: bool = False) -> HandoverMachine:
     made = machine()
-    made.begin(0, forced=forced)
+    made.begin(0, taker=b"t" * 8, forced=forced)
     made.bridged(0)
     return made
 
@@ -31,17 +31,27 @@ def standing(made: HandoverMachine) -> tuple[str, int, bool, bool | None]:
 def step(
     made: HandoverMachine, now_ns: int, role: Role, *, ready: bool = False, offer: int = 0, peer: Role | None = None
 ) -> bool:
-    return made.step(now_ns, role=role, ready=ready, offer=offer, peer=peer)
+    return made.step(now_ns, role=role, ready=ready, offer=offer, is_served=peer is Role.MASTER)
 
 
 def test_a_master_offers_only_when_its_routes_are_there() -> None:
     made = machine()
     assert (made.offer, made.is_bridged) == (0, False)
-    made.begin(0, forced=False)
+    made.begin(0, taker=b"t" * 8, forced=False)
     assert (made.phase, made.offer, made.is_bridged) == (Phase.BRIDGING, 0, True)
     made.bridged(1)
     assert (made.phase, made.offer, made.is_bridged) == (Phase.OFFERING, 1, True)
     assert offering(forced=True).offer == 2
+
+
+def test_an_offer_names_who_is_to_take_it() -> None:
+    made = machine()
+    made.begin(0, taker=b"t" * 8, forced=False)
+    assert made.taker == b""
+    made.bridged(1)
+    assert (made.offer, made.taker) == (1, b"t" * 8)
+    step(made, 2, BACKUP)
+    assert made.taker == b""
 
 
 def test_it_forwards_for_a_while_after_it_has_stepped_back() -> None:
@@ -57,14 +67,14 @@ def test_it_forwards_for_a_while_after_it_has_stepped_back() -> None:
 
 def test_who_has_lost_what_its_peer_has_bridges_until_it_is_relieved_or_has_it_again() -> None:
     made = machine()
-    assert made.step(0, role=MASTER, ready=False, offer=0, peer=BACKUP, outranked=True)
+    assert made.step(0, role=MASTER, ready=False, offer=0, is_served=False, outranked=True)
     assert standing(made) == ("yielding", 0, True, None)
     assert not made.is_under_way
-    assert not made.step(LEAVE_NS, role=MASTER, ready=False, offer=0, peer=BACKUP, outranked=True)
+    assert not made.step(LEAVE_NS, role=MASTER, ready=False, offer=0, is_served=False, outranked=True)
     assert step(made, LEAVE_NS, MASTER)
     assert standing(made) == ("idle", 0, False, None)
 
-    made.step(0, role=MASTER, ready=False, offer=0, peer=BACKUP, outranked=True)
+    made.step(0, role=MASTER, ready=False, offer=0, is_served=False, outranked=True)
     assert step(made, 1, FAULT, peer=MASTER)
     assert standing(made) == ("leaving", 0, True, None)
     assert step(made, 1 + LEAVE_NS, FAULT, peer=MASTER)
@@ -73,8 +83,8 @@ def test_who_has_lost_what_its_peer_has_bridges_until_it_is_relieved_or_has_it_a
 
 def test_who_yields_can_be_asked_to_hand_over() -> None:
     made = machine()
-    made.step(0, role=MASTER, ready=False, offer=0, peer=BACKUP, outranked=True)
-    made.begin(1, forced=True)
+    made.step(0, role=MASTER, ready=False, offer=0, is_served=False, outranked=True)
+    made.begin(1, taker=b"t" * 8, forced=True)
     made.bridged(2)
     assert made.offer == 2
 

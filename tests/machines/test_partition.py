@@ -81,7 +81,7 @@ class Pair:
 
     def reload(self, number: int) -> None:
         router = self.routers[number]
-        router.loaded = router.machine.next(TIERS, router.heard, self.now_ns)
+        router.loaded = router.machine.next(TIERS, [router.heard] if router.heard else [], self.now_ns)
         router.priority = serving_priority(router.loaded.generation) if router.serves else BACKUP_PRIORITY
         router.machine.loaded(router.loaded, TIERS)
 

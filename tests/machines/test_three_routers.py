@@ -1,17 +1,17 @@
-"""Three routers with one secret: two stay a pair, each tells of the third, and the third hears whoever serves."""
+"""Three routers with one secret: each hears the two others, in whatever order they come and go."""
 
 from __future__ import annotations
 
-import pytest
 from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vpcrouter.appliers.beacons import Arrival
-from vpcrouter.machines.peer import SILENT_NS, Heard, PeerMachine, derive_key
+from vpcrouter.machines.peer import SILENT_NS
+from vpcrouter.machines.peers import GONE_NS, Heard, PeersMachine, derive_key
 from vpcrouter.peering import Peering
 from vpcrouter.surroundings import Surroundings
-from vpcrouter.values.beacon import Saying
+from vpcrouter.values.beacon import MOST_ROUTERS, Saying
 from vpcrouter.values.role import Role
 from vpcrouter.values.whereabouts import Place
 
@@ -62,8 +62,10 @@ class Router:
     role: Role
     peering: Peering
     sockets: Sockets
-    peers: set[str] = field(factory=set)
-    """The last of the MACs that it was closed to, in the second half."""
+
+    @property
+    def hears(self) -> set[str]:
+        return {where.mac[-1] for each in self.peering.heard for where in each.places}
 
 
 def place(name: str) -> Place:
@@ -71,83 +73,184 @@ def place(name: str) -> Place:
     return Place(device="eth2", address=f"10.1.2.{number}", mac=f"02:00:00:00:00:0{number}")
 
 
-def talk(world: World, master: str, order: list[str], rounds: int) -> dict[str, Router]:
-    """All say in turn what they are, and hear what the others say, each from its place."""
-    routers: dict[str, Router] = {}
-    for each in range(rounds):
-        for name in ROUTERS if each else order:
-            if name not in routers:
-                peering = Peering(world)
-                sockets: Sockets = peering._sockets  # type: ignore[assignment]
-                sockets.places = (place(name),)
-                peering.listen((), KEY, is_secret=True)
-                routers[name] = Router(name, Role.MASTER if name == master else Role.BACKUP, peering, sockets)
-            world.now_ns += PACE_NS
-            routers[name].peering.announce(Saying(role=routers[name].role, tiers=("eth2",), carrier="eth2"))
-            deliver(routers)
-            if each > rounds // 2:
-                for router in routers.values():
-                    router.peers |= set(router.peering.whereabouts.closed) and {
-                        known.mac[-1] for known in router.peering.whereabouts.places
-                    }
-    return routers
+@define
+class Wire:
+    """A tier with the routers that are on it."""
+
+    world: World = field(factory=World)
+    routers: dict[str, Router] = field(factory=dict)
+    cut: set[frozenset[str]] = field(factory=set)
+
+    def boot(self, name: str, role: Role = Role.BACKUP) -> Router:
+        peering = Peering(self.world)
+        sockets: Sockets = peering._sockets  # type: ignore[assignment]
+        sockets.places = (place(name),)
+        peering.listen((), KEY, is_secret=True)
+        self.routers[name] = Router(name, role, peering, sockets)
+        return self.routers[name]
+
+    def talk(self, rounds: int, *names: str) -> None:
+        """All say in turn what they are, and hear what the others say, each from its place."""
+        for _ in range(rounds):
+            for name in names or tuple(self.routers):
+                self.world.now_ns += PACE_NS
+                each = self.routers[name]
+                each.peering.announce(Saying(role=each.role, tiers=("eth2",), carrier="eth2"))
+                self.deliver()
+
+    def deliver(self) -> None:
+        """Until nobody answers any more."""
+        for _ in range(5):
+            for sender in self.routers.values():
+                for datagram in sender.sockets.sent:
+                    for other in self.routers.values():
+                        if other is not sender and frozenset({sender.name, other.name}) not in self.cut:
+                            other.sockets.arrived.append(Arrival("eth2", datagram, is_marked=True))
+                sender.sockets.sent.clear()
+            for router in self.routers.values():
+                router.peering.hear()
 
 
-def deliver(routers: dict[str, Router]) -> None:
-    """Until nobody answers any more."""
-    for _ in range(5):
-        for sender in routers.values():
-            for datagram in sender.sockets.sent:
-                for other in routers.values():
-                    if other is not sender:
-                        other.sockets.arrived.append(Arrival("eth2", datagram, is_marked=True))
-            sender.sockets.sent.clear()
-        for router in routers.values():
-            router.peering.hear()
+def last(*names: str) -> set[str]:
+    return {place(name).mac[-1] for name in names}
 
 
-@given(st.permutations(list(ROUTERS)), st.sampled_from(ROUTERS))
-def test_two_are_a_pair_and_whoever_serves_is_heard_by_all(order: list[str], master: str) -> None:
-    routers = talk(World(), master, order, rounds=200)
-    paired = {name for name, each in routers.items() if each.peering.heard is not None}
-    assert len(paired) == 2
-    for name, router in routers.items():
-        assert router.peering.others, name
-        closed_to = router.peers
-        if name in paired:
-            (partner,) = paired - {name}
-            assert closed_to == {place(partner).mac[-1]}, "always the same one"
-            if master not in paired:
-                continue  # found later than the two were: told of, and not prevented
-        elif name != master:
-            assert closed_to == set(), "the third hears anybody"
+@given(st.permutations(list(ROUTERS)), st.sampled_from(ROUTERS), st.integers(0, 3), st.integers(0, 3))
+def test_each_hears_the_others_and_is_closed_to_all_else(order: list[str], master: str, first: int, then: int) -> None:
+    wire = Wire()
+    for name, rounds in zip(order, (first, then, 4), strict=True):
+        wire.boot(name, Role.MASTER if name == master else Role.BACKUP)
+        wire.talk(rounds)
+    for name, router in wire.routers.items():
+        others = [each for each in ROUTERS if each != name]
+        assert router.hears == last(*others)
+        known = router.peering.whereabouts
+        assert (set(known.places), known.closed, known.attended) == (set(map(place, others)), ("eth2",), ("eth2",))
+        assert router.peering.knows_all
+        if name != master:
+            assert router.peering.heard[0].saying.serves, "the one that serves comes first"
+            assert router.peering.describe()[0]["role"] == "master"
 
 
-def met() -> tuple[PeerMachine, PeerMachine]:
-    one, other = PeerMachine(b"a" * 8), PeerMachine(b"b" * 8)
-    now = 10 * SILENT_NS
-    for number, (speaker, listener, name) in enumerate([(one, other, "A"), (other, one, "B"), (one, other, "A")]):
-        said = speaker.beacon(Saying(), KEY, bytes([number] * 8), now, (place(name),))
-        listener.hear(said, KEY, now)
-    assert one.saying(now) is not None and other.saying(now) is not None
-    return one, other
+def three() -> Wire:
+    wire = Wire()
+    for name in ROUTERS:
+        wire.boot(name)
+    wire.talk(4)
+    return wire
 
 
-def test_a_peer_whose_agent_was_started_again_is_the_same_router() -> None:
-    one, _ = met()
-    now = 10 * SILENT_NS
-    again = PeerMachine(b"z" * 8)
-    assert one.hear(again.beacon(Saying(), KEY, b"n" * 8, now, (place("B"),)), KEY, now) is Heard.GREETING
-    assert one.others(now) == ()
+def test_an_agent_that_starts_again_is_the_same_router() -> None:
+    wire = three()
+    before = {each.number for each in wire.routers["A"].peering.heard}
+    wire.boot("B")
+    wire.talk(4)
+    assert {each.number for each in wire.routers["A"].peering.heard} == before
+    assert all(each.hears == last(*set(ROUTERS) - {name}) for name, each in wire.routers.items())
 
 
-@pytest.mark.parametrize("silent", [False, True])
-def test_a_third_is_told_of_and_is_the_peer_when_that_one_is_silent(silent: bool) -> None:
-    one, _ = met()
-    now = 10 * SILENT_NS + (SILENT_NS if silent else 0)
-    third = PeerMachine(b"c" * 8)
-    heard = one.hear(third.beacon(Saying(), KEY, b"n" * 8, now, (place("C"),)), KEY, now)
-    assert heard is (Heard.GREETING if silent else Heard.ANOTHER)
-    if not silent:
-        assert one.others(now) == (place("C"),)
-        assert one.others(now + 20 * SILENT_NS) == (), "it is gone"
+def test_one_that_leaves_is_silent_and_the_others_go_on() -> None:
+    wire = three()
+    del wire.routers["C"]
+    wire.talk(2 + SILENT_NS // PACE_NS, "A", "B")
+    for name in "AB":
+        router = wire.routers[name]
+        assert router.hears == last(*set("AB") - {name})
+        assert [each["silent"] for each in router.peering.describe()] == [False, True]
+        assert [each.is_silent for each in router.peering.carriages].count(True) == 1, "its last word stays"
+        assert place("C") in router.peering.whereabouts.places, "its keepalived may live"
+    assert wire.routers["A"].peering.knows_all
+    wire.boot("C")
+    wire.talk(4)
+    assert wire.routers["A"].hears == last("B", "C")
+
+
+def test_one_that_another_one_replaces_is_forgotten_after_a_while() -> None:
+    wire = Wire()
+    for name in "AB":
+        wire.boot(name)
+    wire.talk(4)
+    del wire.routers["B"]
+    wire.talk(2 + SILENT_NS // PACE_NS)
+    assert len(wire.routers["A"].peering.carriages) == 1, "nobody has come instead"
+    wire.boot("C")
+    wire.talk(4)
+    assert len(wire.routers["A"].peering.carriages) == 2
+    wire.world.now_ns += GONE_NS
+    wire.talk(4)
+    assert len(wire.routers["A"].peering.carriages) == 1
+    assert set(wire.routers["A"].peering.whereabouts.places) == {place("C")}
+
+
+def test_one_that_is_heard_by_another_only_is_known_to_be_there() -> None:
+    wire = Wire()
+    wire.cut.add(frozenset("AC"))
+    for name in ROUTERS:
+        wire.boot(name)
+    wire.talk(4)
+    assert (wire.routers["A"].hears, wire.routers["B"].hears) == (last("B"), last("A", "C"))
+    assert [wire.routers[name].peering.knows_all for name in ROUTERS] == [False, True, False]
+    wire.cut.clear()
+    wire.talk(4)
+    assert all(each.peering.knows_all for each in wire.routers.values())
+
+
+def test_an_agent_knows_from_the_ruleset_how_many_there_were() -> None:
+    wire = three()
+    again = wire.boot("A")
+    again.peering.recall([place("B"), place("C")])
+    assert again.peering.whereabouts.closed == ("eth2",)
+    del wire.routers["C"]
+    wire.talk(4)
+    assert again.hears == last("B")
+    assert not again.peering.knows_all
+    assert set(again.peering.whereabouts.places) == {place("B"), place("C")}, "its keepalived may live"
+    wire.boot("C")
+    wire.talk(4)
+    assert again.peering.knows_all
+
+
+def test_a_change_of_tiers_is_answered_at_once() -> None:
+    """The others hold an elector until they know that it is not needed."""
+    wire = three()
+    one, other = wire.routers["A"].peering, wire.routers["B"].peering
+    said = Saying(role=Role.BACKUP, tiers=("eth2",), carrier="eth2")
+    assert other.says(said)
+    one.announce(Saying(role=Role.BACKUP, tiers=("eth2", "eth3"), carrier="eth2"))
+    wire.deliver()
+    assert not other.says(said)
+    other.announce(said)
+    assert other.says(said)
+    wire.deliver()
+    assert ("eth2", "eth3") in [each.heard for each in one.carriages]
+
+
+def meet(one: PeersMachine, other: PeersMachine, number: int, where: Place | None = None) -> Heard:
+    now, heard = 10 * SILENT_NS, Heard.NOTHING
+    for turn in range(3):
+        speaker, listener = (one, other) if turn % 2 == 0 else (other, one)
+        nonce = bytes([number, turn] * 4)
+        found = listener.hear(speaker.beacon(Saying(), KEY, nonce, now, (where,) if where else ()), KEY, now)
+        heard = found if listener is one else heard
+    return heard
+
+
+def test_a_set_has_no_more_than_so_many() -> None:
+    one = PeersMachine(b"a" * 8)
+    for number in range(1, MOST_ROUTERS + 1):
+        where = Place(device="eth2", address=f"10.1.2.{number}", mac=f"02:00:00:00:01:{number:02x}")
+        heard = meet(one, PeersMachine(bytes([number] * 8)), number, where)
+        assert heard is (Heard.NEWS if number < MOST_ROUTERS else Heard.SURPLUS)
+    assert len(one.known()) == MOST_ROUTERS - 1
+
+
+def test_strangers_that_never_answer_crowd_nobody_out() -> None:
+    one, other, now = PeersMachine(b"a" * 8), PeersMachine(b"b" * 8), 10 * SILENT_NS
+    meet(one, other, 1, place("B"))
+    for number in range(20):
+        stranger = PeersMachine(bytes([100 + number] * 8))
+        old = stranger.beacon(Saying(), KEY, bytes([number] * 8), now, (place("C"),))
+        assert one.hear(old, KEY, now) is Heard.GREETING
+    said = one.beacon(Saying(carrier="eth2"), KEY, b"n" * 8, now, (place("A"),))
+    assert other.hear(said, KEY, now) is Heard.NEWS
+    assert len(one.known()) == 1

@@ -1,13 +1,13 @@
 """What the agent has to do with guests: each is handed the password that waits for it, once, by whichever router.
 
 Guests ask a web server of their tier; it asks here, by a socket of its own. That a guest has its password is an event,
-and is told to the peer, so that a guest that asks again after a failover is not handed an old one.
+and is told to the peers, so that a guest that asks again after a failover is not handed an old one.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from vpcrouter.commands import ConfirmGuestPassword
@@ -15,7 +15,7 @@ from vpcrouter.errors import JournalError
 from vpcrouter.guest_door import Answer, GuestDoor
 from vpcrouter.machines.fetched import FetchedMachine
 from vpcrouter.router import Router
-from vpcrouter.values.beacon import Saying
+from vpcrouter.values.beacon import Peer
 from vpcrouter.values.config import Secret
 from vpcrouter.values.desired import Shelf
 
@@ -58,13 +58,13 @@ class Guests:
         """For the peer: whose passwords wait here."""
         return self._passwords.waiting()
 
-    def fetched(self, said: Saying | None) -> tuple[bytes, ...]:
-        """For the peer: which of those that wait there were fetched here."""
-        return self._passwords.fetched(() if said is None else said.waiting_passwords)
+    def fetched(self, peers: Iterable[Peer]) -> tuple[bytes, ...]:
+        """For the peers: which of those that wait there were fetched here."""
+        return self._passwords.fetched(tuple(tag for each in peers for tag in each.saying.waiting_passwords))
 
-    def learn(self, said: Saying | None) -> bool:
-        """Do not hand out what a guest has fetched from the peer. Whether there was something to store."""
-        fetched = () if said is None else self._passwords.learn(said.fetched_passwords)
+    def learn(self, peers: Iterable[Peer]) -> bool:
+        """Do not hand out what a guest has fetched from a peer. Whether there was something to store."""
+        fetched = self._passwords.learn(dict.fromkeys(tag for each in peers for tag in each.saying.fetched_passwords))
         if not fetched:
             return False
         try:

@@ -30,7 +30,8 @@ class Planning:
 
     def carriage(self) -> Carriage:
         """What keepalived is to run with now."""
-        carriage, handover = self._router.carriage(self._peering.carriage), self._handover
+        carriage = self._router.carriage(self._peering.carriages, knows_all=self._peering.knows_all)
+        handover = self._handover
         return evolve(
             carriage,
             is_bridged=carriage.is_bridged or handover.is_bridged,

@@ -63,6 +63,7 @@ class Reporting:
         """What `vpcrouter status` prints."""
         router, settlements, journal_fault = self._router, self._settlements, self._intake.fault
         settled, lacks = settlements.is_settled(router.seq), self._talk.lacks()
+        peers = self._peering.describe()
         runs = router.electors.stay(electors(router.state))  # what is only planned is not so yet
         return {
             "role": router.role.value,
@@ -80,8 +81,8 @@ class Reporting:
             "electors": {device: role.value for device, role in router.electors.roles.items()},
             "lost": [each.reason for each in self._fitness.losses],
             "held": [each.device for each in runs.held],
-            "peer": self._peering.describe(),
-            "other_routers": self._peering.others,
+            "peer": peers[0] if peers else None,
+            "peers": peers,
             "conflicts": self._conflicts.describe(),
             "differs": self._talk.disagreement.describe(),
             "tunnels": self._sites.describe(),

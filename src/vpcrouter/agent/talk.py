@@ -1,4 +1,4 @@
-"""The talk with the other router: what it is told and when, and what follows from what it says.
+"""The talk with the other routers: what it is told and when, and what follows from what it says.
 
 Used by `loop`, which owns the router and does what is asked for here (`Follows`). The wire is `peering`; what is
 compared is `standby` and `disagreement`, how the service changes hands `machines.handover`. Nothing of a failover waits
@@ -25,7 +25,7 @@ from vpcrouter.errors import HostError
 from vpcrouter.fitness import Fitness
 from vpcrouter.host import Host
 from vpcrouter.machines.handover import HandoverMachine
-from vpcrouter.machines.peer import derive_key
+from vpcrouter.machines.peers import derive_key
 from vpcrouter.machines.role import RoleChange
 from vpcrouter.materialise.nftables import TABLE
 from vpcrouter.materialise.peer_guard import CLOSED, PEERS, UNICAST_PEERS
@@ -64,7 +64,7 @@ class Follows:
 
 
 class Talk:
-    """What one router says to its peer, and hears."""
+    """What one router says to its peers, and hears."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Talk:
         self._contest = Contest(advertisement_interval_ms=self._settings.advertisement_interval_ms)
         self._turn: asyncio.TimerHandle | None = None
         self._is_new_master = False
-        """Whether nothing was heard of the peer since this router became master."""
+        """Whether nothing was heard of a peer since this router became master."""
 
     @property
     def standby(self) -> Standby:
@@ -105,7 +105,7 @@ class Talk:
 
     @property
     def disagreement(self) -> Disagreement:
-        """What the two have configured differently."""
+        """What they have configured differently."""
         return self._disagreement
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class Talk:
     # Saying -------------------------------------------------------------------------------------
 
     def announce(self) -> None:
-        """Tell the peer what this router is, and see whether time alone has changed what is to be done."""
+        """Tell the peers what this router is, and see whether time alone has changed what is to be done."""
         self._guests.next_turn()
         self.say()
         self._follows.consider()
@@ -130,7 +130,7 @@ class Talk:
         self._judge_contest()
 
     def say(self) -> None:
-        """Tell the peer what this router is."""
+        """Tell the peers what this router is."""
         config, carriage = self._router.state.router, self._planning.carriage()
         if config is None:
             return
@@ -140,7 +140,7 @@ class Talk:
         self._peering.announce(self._saying())
 
     def say_news(self) -> None:
-        """Tell the peer what this router is, if it was told otherwise."""
+        """Tell the peers what this router is, if they were told otherwise."""
         if not self._peering.says(self._saying()):
             self.say()
             self._await_turn()
@@ -153,7 +153,7 @@ class Talk:
         self._turn = asyncio.get_running_loop().call_later(wait_ns / 1e9, self.announce)
 
     def _saying(self) -> Saying:
-        router, peer, said = self._router, self._peering.carriage, self._peering.heard
+        router = self._router
         config = router.state.router
         key = b"" if config is None or config.password is None else _pair_key(config)
         self._guests.look(key)
@@ -161,11 +161,11 @@ class Talk:
             tiers=tuple(each.device for each in electors(router.state) if each.device in router.electors.roles),
             carrier=router.electors.carrier,
             target=self._follows.target(),
-            heard=None if peer is None else peer.tiers,
             role=router.role,
             seq=router.seq,
             digest=router.digest,
             offer=self._handover.offer,
+            taker=self._handover.taker,
             ready=self.lacks() == (),
             missing=self._standby.missing,
             sample=self._standby.sample,
@@ -173,7 +173,7 @@ class Talk:
             roles=tuple(sorted(router.electors.roles.items())),
             generation=router.electors.generation,
             waiting_passwords=self._guests.waiting(),
-            fetched_passwords=self._guests.fetched(said),
+            fetched_passwords=self._guests.fetched(self._peering.heard),
             lost=tuple(each.reason for each in self._fitness.losses),
             reaches_gateway=self._fitness.reaches_gateway,
             unconfirmed=tuple(router.state.confirmations),
@@ -201,7 +201,7 @@ class Talk:
         self._await_turn()
 
     async def learn_places(self, host: Host, worker: Executor) -> None:
-        """Go on listening where an agent before this one has found the peer."""
+        """Go on listening where an agent before this one has found the peers."""
         try:
             loop = asyncio.get_running_loop()
             found = await loop.run_in_executor(worker, host.find_places, TABLE, PEERS, CLOSED)
@@ -212,7 +212,7 @@ class Talk:
         self._peering.recall(found, spoken_to)
 
     def _judge_contest(self) -> None:
-        """Both routers serve, and VRRP has not ended it: it does not get through, or a keepalived is stopped."""
+        """Two routers serve, and VRRP has not ended it: it does not get through, or a keepalived is stopped."""
         both_served_ms = self._peering.take_both_served()
         self._contest.count(both_served_ms, self._counters)
         verdict = self._contest.judge(self._peering.contested_ns)
@@ -231,7 +231,7 @@ class Talk:
     # Comparing ----------------------------------------------------------------------------------
 
     async def compare(self, host: Host) -> None:
-        """Compare with the peer, a part at a time: connections, and what is configured where the digests differ."""
+        """Compare with the peers, a part at a time: connections, and what is configured where the digests differ."""
         while True:
             await asyncio.sleep(self._standby.pause_s)
             wanted = await self._standby.look(self._router.role, self._peering.heard)
@@ -241,6 +241,7 @@ class Talk:
                 self._follows.in_background(host.share_connections)
             if wanted.repeat:
                 self._follows.in_background(host.repeat_connections)
+            self._disagreement.forget(self._peering.known)
             self._disagreement.look(self._router.state, self._router.digest, self._peering.heard)
             self._follows.consider()
 
@@ -248,23 +249,25 @@ class Talk:
         """Why this router is not ready to take over; None unless it is backup."""
         if self._router.role is not Role.BACKUP:
             return None
+        heard = self._peering.heard
         return self._standby.lacks(
-            self._peering.heard,
+            heard[0].saying if heard else None,
             self._router.digest,
             settled=self._settlements.is_settled(self._router.seq),
             synchronises=self._follows.synchronises(),
         )
 
     def step_handover(self) -> None:
-        """Take in what the peer says of a handover."""
-        peer = self._peering.heard
+        """Take in what the peers say of a handover."""
+        peers = [each.saying for each in self._peering.heard]
+        offers = (each.offer for each in peers if each.taker == self._peering.instance)
         self._handover.step(
             self._surroundings.monotonic_ns(),
             role=self._router.role,
             ready=self.lacks() == (),
-            offer=0 if peer is None else peer.offer,
-            peer=None if peer is None else peer.role,
-            outranked=bool(self._fitness.losses) and peer is not None and peer.role is Role.BACKUP and not peer.lost,
+            offer=max(offers, default=0),
+            is_served=any(each.serves for each in peers),
+            outranked=bool(self._fitness.losses) and any(each.role is Role.BACKUP and not each.lost for each in peers),
         )
 
 

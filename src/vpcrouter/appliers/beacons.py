@@ -60,7 +60,7 @@ class BeaconSockets:
         self._epoll = select.epoll()
         self._doors: dict[str, _Door] = {}
         self._peers: Mapping[str, Sequence[str]] | None = None
-        self._pinned: dict[str, Place] = {}
+        self._pinned: dict[tuple[str, str], Place] = {}
 
     def fileno(self) -> int:
         """Readable when something was heard."""
@@ -97,14 +97,14 @@ class BeaconSockets:
     def pin(self, places: Iterable[Place]) -> None:
         """Have the kernel know the MACs of these places for certain: no ARP of a guest changes them.
 
-        At most one for each device; what was pinned there and is not named any more is found by ARP again.
+        At most one for each address; what was pinned there and is not named any more is found by ARP again.
         """
-        wanted = {each.device: each for each in places if each.device in self._doors}
-        for device, place in self._pinned.items():
-            if wanted.get(device) != place:
+        wanted = {(each.device, each.address): each for each in places if each.device in self._doors}
+        for key, place in self._pinned.items():
+            if wanted.get(key) != place:
                 _set_neighbour(place, is_known=False)
-        for device, place in wanted.items():
-            if self._pinned.get(device) != place:
+        for key, place in wanted.items():
+            if self._pinned.get(key) != place:
                 _set_neighbour(place, is_known=True)
         self._pinned = wanted
 

@@ -1,8 +1,8 @@
-"""A beacon and its bytes: what one router says, once, and what proves that it was said by a router of the pair. Pure.
+"""A beacon and its bytes: what one router says, once, and what proves that it was said by a router of the set. Pure.
 
-    msgpack {version, instance, number, nonce, echo, what is said …} + HMAC-SHA256
+    msgpack {version, instance, number, nonce, echoes, what is said …} + HMAC-SHA256
 
-Used by `machines.peer`, which knows when to believe one. Bytes that are no beacon of this key and version, or whose
+Used by `machines.peers`, which knows when to believe one. Bytes that are no beacon of this key and version, or whose
 values are of another type, are None. Names that a beacon has too many or too few, after the first ones, do no harm: so
 routers of two versions understand each other.
 """
@@ -18,20 +18,31 @@ from attrs import frozen
 from vpcrouter.errors import MalformedInputError
 from vpcrouter.values import fields as checked
 from vpcrouter.values.agreement import WINDOW_SIZE, Window
-from vpcrouter.values.beacon import Saying
+from vpcrouter.values.beacon import MOST_ROUTERS, Saying
 from vpcrouter.values.connections import SAMPLE_SIZE, ConnectionSample
 from vpcrouter.values.role import Role
 from vpcrouter.values.whereabouts import Place
 
 _T = TypeVar("_T")
 
-_VERSION = 2
+_VERSION = 3
+_ID_BYTES = 8
+_MOST_ECHOES = MOST_ROUTERS - 1
 _MAC_BYTES = 32
 _MAX_WORDS = 100
 _MOST_WAITING, _MAX_NAME = 3, 64
 _PLACE_BYTES = 4 + 6
 _MAX_BYTES = 4096
 """Ten tiers and a sample make a packet; 64 tiers are two fragments."""
+
+
+@frozen
+class Echo:
+    """That a beacon was heard: of whom, which one, and whether it counted or was only the first word of a stranger."""
+
+    instance: bytes
+    nonce: bytes
+    counts: bool
 
 
 @frozen(kw_only=True)
@@ -42,8 +53,8 @@ class Beacon:
     """Of the agent; new with each start."""
     number: int
     nonce: bytes
-    echo: bytes
-    """The nonce of the peer's beacon that was heard last."""
+    echoes: tuple[Echo, ...]
+    """Of the newest beacon of each router that is heard."""
     saying: Saying
     served_ms_ago: tuple[int, int] | None
     """When its last time as master began, and ended (0: it has not)."""
@@ -58,15 +69,15 @@ class Beacon:
             "instance": self.instance,
             "number": self.number,
             "nonce": self.nonce,
-            "echo": self.echo,
+            "echoes": [[each.instance, each.nonce, each.counts] for each in self.echoes[:_MOST_ECHOES]],
             "tiers": list(saying.tiers),
             "carrier": saying.carrier,
             "target": saying.target,
-            "heard": None if saying.heard is None else list(saying.heard),
             "role": saying.role.value,
             "seq": saying.seq,
             "digest": saying.digest,
             "offer": saying.offer,
+            "taker": saying.taker,
             "ready": saying.ready,
             "missing": saying.missing,
             "sample": _pack_sample(saying.sample),
@@ -102,19 +113,19 @@ def unpack_beacon(datagram: bytes, key: bytes) -> Beacon | None:
 def _read(fields: dict[str, Any]) -> Beacon:
     served = fields.get("served_ms_ago")
     return Beacon(
-        instance=_is(bytes, fields["instance"]),
+        instance=_id(fields["instance"]),
         number=_is(int, fields["number"]),
-        nonce=_is(bytes, fields["nonce"]),
-        echo=_is(bytes, fields["echo"]),
+        nonce=_id(fields["nonce"]),
+        echoes=_echoes(fields["echoes"]),
         saying=Saying(
             tiers=_texts(fields["tiers"]),
             carrier=_text_or_none(fields["carrier"]),
             target=_text_or_none(fields["target"]),
-            heard=None if fields["heard"] is None else _texts(fields["heard"]),
             role=Role(fields["role"]),
             seq=_is(int, fields["seq"]),
             digest=_is(str, fields["digest"]),
             offer=_is(int, fields.get("offer", 0)),
+            taker=_is(bytes, fields.get("taker", b"")),
             ready=_is(bool, fields.get("ready", False)),
             missing=_is(int, fields.get("missing", 0)),
             sample=_unpack_sample(fields.get("sample")),
@@ -130,6 +141,24 @@ def _read(fields: dict[str, Any]) -> Beacon:
         served_ms_ago=None if served is None else _two(served),
         places=tuple(_unpack_place(*_is(list, each)) for each in _is(list, fields.get("places", []))),
     )
+
+
+def _id(value: Any) -> bytes:
+    found = _is(bytes, value)
+    if len(found) != _ID_BYTES:
+        raise ValueError("not eight bytes")
+    return found
+
+
+def _echoes(value: Any) -> tuple[Echo, ...]:
+    found = _is(list, value)
+    if len(found) > _MOST_ECHOES:
+        raise ValueError("more routers than a set has")
+    return tuple(_echo(*_is(list, each)) for each in found)
+
+
+def _echo(instance: Any, nonce: Any, counts: Any) -> Echo:
+    return Echo(_id(instance), _id(nonce), _is(bool, counts))
 
 
 def _pack_sample(sample: ConnectionSample | None) -> list[Any] | None:

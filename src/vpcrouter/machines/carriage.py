@@ -8,13 +8,15 @@ it has to survive a kill: who runs, in which role, and who carries is asked of k
     the carrier's goes    reload: the list moves to another of the same role; the elector is *held*
                           ── the peer knows, and its carrier is elsewhere ──▶ reload: the elector goes
 
-Why it is safe: a router that serves is master of its own carrier and of the peer's, for as long as the peer obeys.
+Why it is safe: a router that serves is master of its own carrier and of every peer's, for as long as they obey.
 A move from an elector to one of the same role keeps that true, and dropping an elector that one is not master of, or
-that the peer does not carry on, does too. So the two routers may move at different times, or one of them never.
+that no peer carries on, does too. So the routers may move at different times, or one of them never. Of a router that is
+known to be there and was not heard yet nothing is known, and everything is held for it.
 
 An elector that is backup may only just have started; it counts when it has been so for longer than a backup
 without a master would stay. One that is master counts at once. Which elector is wanted is no question of safety: the
-lowest that both routers have and can use; before the peer was heard, the one that carries.
+lowest that all routers have and can use; before any was heard, the one that carries. What a silent one had counts only
+where none is heard.
 
 A tier on which the two do not hear each other any more makes a second master there. The routers know it from each
 other, by the other tiers: both say that they are master of that tier's elector (it is *split*), and if it carries,
@@ -28,7 +30,8 @@ one whose link is down.
 
 Known hole: while the two carry on different electors, a serving router whose link on the *peer's* carrier fails
 while its own is well is not relieved there by anybody, and the peer takes over too, until the two contest. A move
-lasts half a second.
+lasts half a second. Likewise, of three that carry on different electors when the serving one crashes, the other two may
+both serve until the one that has loaded the priority of a master wins everywhere.
 """
 
 from __future__ import annotations
@@ -157,16 +160,26 @@ class CarriageMachine:
         held = tuple(each for each in self._gone(tiers) if each.device in self._standings)
         return Carriage(carrier=self._carrier, link=self._link, held=held, generation=self._generation)
 
-    def next(self, tiers: Sequence[Elector], peer: PeerCarriage | None, now_ns: int) -> Carriage:
-        """What keepalived is to run with now. `peer` is None as long as it was never heard."""
+    def next(
+        self, tiers: Sequence[Elector], peers: Sequence[PeerCarriage], now_ns: int, *, knows_all: bool = True
+    ) -> Carriage:
+        """What keepalived is to run with now.
+
+        `peers`: each router that was ever heard; `knows_all`: whether no other one is known to be there.
+        """
         own = sorted((each.device for each in tiers), key=device_number)
-        self._note_peer(own, peer, now_ns)
+        heard = [each for each in peers if not each.is_silent] or peers
+        self._note_peers(own, peers, now_ns)
         if not own:
             return Carriage()
-        carrier = self._next_carrier(own, peer, now_ns)
-        link = self._next_link(own, carrier, peer)
+        carrier = self._next_carrier(own, heard, now_ns)
+        link = self._next_link(own, carrier, _elected(heard))
         needed = {carrier, link}
-        held = (each for each in self._gone(tiers) if each.device in needed or self._holds_down(each.device, peer))
+        held = (
+            each
+            for each in self._gone(tiers)
+            if each.device in needed or self._holds_down(each.device, peers, knows_all=knows_all)
+        )
         moves = self._carrier is not None and carrier != self._carrier
         return Carriage(
             carrier=carrier,
@@ -176,83 +189,102 @@ class CarriageMachine:
             generation=self._generation,
         )
 
-    def _note_peer(self, own: Sequence[str], peer: PeerCarriage | None, now_ns: int) -> None:
-        if peer is None:
+    def _note_peers(self, own: Sequence[str], peers: Sequence[PeerCarriage], now_ns: int) -> None:
+        if not peers:
             return
-        self._peer_generation = peer.generation
-        obeys = self.role is Role.MASTER and peer.role is Role.BACKUP and not peer.is_silent
-        if obeys and self._generation > _MANY_GENERATIONS:
+        self._peer_generation = _newest([each for each in peers if each.role is Role.MASTER] or peers)
+        obeyed = all(each.role is Role.BACKUP and not each.is_silent for each in peers)
+        if self.role is Role.MASTER and obeyed and self._generation > _MANY_GENERATIONS:
             self._generation = 0
         split = {
             device
             for device in own
-            if not peer.is_silent and self._role(device) is Role.MASTER is peer.roles.get(device)
+            if self._role(device) is Role.MASTER
+            and any(each.roles.get(device) is Role.MASTER for each in peers if not each.is_silent)
         }
         self._split_since_ns = {device: self._split_since_ns.get(device, now_ns) for device in split}
 
-    def _next_carrier(self, own: Sequence[str], peer: PeerCarriage | None, now_ns: int) -> str | None:
+    def _next_carrier(self, own: Sequence[str], peers: Sequence[PeerCarriage], now_ns: int) -> str | None:
         current = self._carrier if self._carrier in own or self._carrier in self._sources else None
-        usable = [device for device in own if self._can_carry(device, peer, now_ns)]
-        common = [d for d in own if peer is not None and d in peer.tiers and self._role(d) is not Role.FAULT]
-        # Where all are split one of them is better than a tier that only this router has: the peer will hear it again.
-        candidates = [device for device in common if device in usable] or common or usable or own
+        elected = _elected(peers)
+        usable = [device for device in own if self._can_carry(device, elected, now_ns)]
+        working = [device for device in own if self._role(device) is not Role.FAULT]
+        common = [device for device in working if elected and all(device in each.tiers for each in elected)]
+        shared = [device for device in working if any(device in each.tiers for each in elected)]
+        # Where all are split one of them is better than a tier that only this router has: a peer will hear it again.
+        candidates = (
+            [device for device in common if device in usable]
+            or common
+            or [device for device in shared if device in usable]
+            or shared
+            or usable
+            or own
+        )
         if current is None:
-            return self._first_carrier(own, candidates, peer, now_ns)
-        if peer is None and current in own and self._role(current) is not Role.FAULT:
+            return self._first_carrier(own, candidates, peers, now_ns)
+        if not peers and current in own and self._role(current) is not Role.FAULT:
             return current  # a peer that we have not heard yet may rely on where it knows us to be
-        if peer is not None and self._refuge is None:
-            self._refuge = self._find_refuge(own, current, peer)
+        if self._refuge is None:
+            self._refuge = self._find_refuge(own, current, peers)
         if self._refuge in own:
             return self._refuge
         for device in candidates:
-            if device == current or self._may_move(current, device, peer, now_ns):
+            if device == current or self._may_move(current, device, peers, now_ns):
                 return device
         return current
 
-    def _can_carry(self, device: str, peer: PeerCarriage | None, now_ns: int) -> bool:
+    def _can_carry(self, device: str, peers: Sequence[PeerCarriage], now_ns: int) -> bool:
         if self._role(device) is Role.FAULT or self.is_split(device, now_ns):
             return False
-        # A backup stays where the peer's link is down: there it is about to take over.
-        is_taking_over = self._role(self._carrier) is not Role.MASTER
-        return peer is None or is_taking_over or peer.roles.get(device) is not Role.FAULT
+        if self._role(self._carrier) is not Role.MASTER:
+            # A backup stays where the serving router's link is down, or nobody serves: there it is about to take over.
+            serving = [each for each in peers if each.role is Role.MASTER]
+            if not serving or any(each.roles.get(device) is Role.FAULT for each in serving):
+                return True
+        return all(each.roles.get(device) is not Role.FAULT for each in peers)
 
-    def _find_refuge(self, own: Sequence[str], current: str, peer: PeerCarriage) -> str | None:
-        """Both serve, though one of them is backup somewhere: that one goes there. If both are, the junior one."""
-        if self._role(current) is not Role.MASTER or (peer.contested_ns or 0) < self._patience_ns:
+    def _find_refuge(self, own: Sequence[str], current: str, peers: Sequence[PeerCarriage]) -> str | None:
+        """Two serve, though one of them is backup somewhere: that one goes there. If both are, the junior one."""
+        claims = [each for each in peers if (each.contested_ns or 0) >= self._patience_ns]
+        if self._role(current) is not Role.MASTER or not claims:
             return None
         obeyed = [device for device in own if self._role(device) is Role.BACKUP]
-        # On an elector that is held for a tier that is gone it may be backup too, and cannot go there.
-        peer_obeys = any(peer.roles.get(each) is Role.BACKUP for each in peer.tiers if each != peer.carrier)
-        return obeyed[0] if obeyed and (peer.is_senior or not peer_obeys) else None
+        return obeyed[0] if obeyed and any(each.is_senior or not _can_obey(each) for each in claims) else None
 
-    def _may_move(self, current: str, target: str, peer: PeerCarriage | None, now_ns: int) -> bool:
+    def _may_move(self, current: str, target: str, peers: Sequence[PeerCarriage], now_ns: int) -> bool:
         if not self._is_decided(target, now_ns):
             return False
         if self._role(target) is Role.MASTER:
-            return self._role(current) is Role.MASTER or self._may_take(current, target, peer, now_ns)
-        if peer is not None and not peer.is_silent and peer.carrier == target:
-            return True  # both on one elector is what VRRP is made for, whatever came before
+            return self._role(current) is Role.MASTER or self._may_take(current, target, peers, now_ns)
+        heard = [each for each in peers if not each.is_silent]
+        masters = [each for each in heard if each.roles.get(target) is Role.MASTER]
+        if any(each.carrier == target for each in heard) and all(each.carrier == target for each in masters):
+            return True  # all on one elector is what VRRP is made for, whatever came before
         return self._role(current) is not Role.MASTER
 
-    def _may_take(self, current: str, target: str, peer: PeerCarriage | None, now_ns: int) -> bool:
+    def _may_take(self, current: str, target: str, peers: Sequence[PeerCarriage], now_ns: int) -> bool:
         """Whether nobody serves and nobody is about to, so that this router may where it is master already."""
         standing = self._standings.get(current)
         is_lost = standing is not None and standing.role is Role.FAULT
-        if peer is None or peer.is_silent:
+        heard = [each for each in peers if not each.is_silent]
+        if not heard:
             # A peer that serves or could would be master here too by now, being the better one.
             return is_lost and standing is not None and now_ns - standing.since_ns >= self._lonely_ns
-        if peer.serves:
+        if any(each.serves for each in heard):
             return False
         # Each is backup where it carries; the other one does not move, its carrier being the lower of the two.
-        return peer.carrier == target or (is_lost and peer.roles.get(peer.carrier or "") is Role.FAULT)
+        return any(each.carrier == target for each in heard) or (
+            is_lost and all(each.roles.get(each.carrier or "") is Role.FAULT for each in heard)
+        )
 
     def _first_carrier(
-        self, own: Sequence[str], candidates: Sequence[str], peer: PeerCarriage | None, now_ns: int
+        self, own: Sequence[str], candidates: Sequence[str], peers: Sequence[PeerCarriage], now_ns: int
     ) -> str | None:
         """Nobody carries here yet. An elector that is backup proves that another router serves: follow that one."""
-        if peer is not None and peer.carrier in own:
-            return peer.carrier
-        if peer is not None and self._is_agreed(candidates[0], peer):
+        for each in sorted(peers, key=lambda peer: not peer.serves):
+            if each.carrier in own:
+                return each.carrier
+        if self._is_agreed(candidates[0], peers):
             return candidates[0]
         if not all(self._is_decided(device, now_ns) or self._role(device) is Role.FAULT for device in own):
             return None
@@ -262,30 +294,46 @@ class CarriageMachine:
                     return device
         return None
 
-    def _is_agreed(self, lowest: str, peer: PeerCarriage) -> bool:
-        """Whether the peer, which carries nowhere either, will choose this tier too, and one of the two serves there.
+    def _is_agreed(self, lowest: str, peers: Sequence[PeerCarriage]) -> bool:
+        """Whether the peers, which carry nowhere either, will choose this tier too, and one of all serves there.
 
-        It had heard of our tier when it said that it carries nowhere: so whatever it chooses next is the lowest.
+        They had heard of our tier when they said that they carry nowhere: so whatever they choose next is the lowest.
         """
-        is_free = not peer.is_silent and peer.carrier is None and peer.target is None
-        knows = lowest in peer.tiers and peer.heard is not None and lowest in peer.heard
-        return is_free and knows and {self._role(lowest), peer.roles.get(lowest)} == {Role.MASTER, Role.BACKUP}
+        roles = [self._role(lowest), *(each.roles.get(lowest) for each in peers)]
+        return (
+            bool(peers)
+            and all(
+                not each.is_silent
+                and each.carrier is None
+                and each.target is None
+                and lowest in each.tiers
+                and each.heard is not None
+                and lowest in each.heard
+                for each in peers
+            )
+            and roles.count(Role.MASTER) == 1
+            and roles.count(Role.BACKUP) == len(peers)
+        )
 
-    def _next_link(self, own: Sequence[str], carrier: str | None, peer: PeerCarriage | None) -> str | None:
-        """The peer's conntrackd listens on one device too: change when both carriers are the same."""
+    def _next_link(self, own: Sequence[str], carrier: str | None, peers: Sequence[PeerCarriage]) -> str | None:
+        """The peers' conntrackd listen on one device too: change when all carriers are the same."""
         if self._link is None or (self._link not in own and self._link not in self._sources):
             return carrier or own[0]
-        is_agreed = peer is None or peer.carrier == carrier
+        is_agreed = all(each.carrier == carrier for each in peers)
         return carrier if is_agreed and carrier is not None else self._link
 
-    def _holds_down(self, device: str, peer: PeerCarriage | None) -> bool:
-        """Whether the peer would become master there, with all addresses, if this elector went.
+    def _holds_down(self, device: str, peers: Sequence[PeerCarriage], *, knows_all: bool) -> bool:
+        """Whether a peer would become master there, with all addresses, if this elector went.
 
         A peer that is not there may still be about to move there, unless it has heard that the tier is gone.
         """
         if self._role(device) is not Role.MASTER:
             return False
-        return peer is None or device in (peer.carrier, peer.target) or peer.heard is None or device in peer.heard
+        if not peers or not knows_all:
+            return True
+        return any(
+            device in (each.carrier, each.target) or each.heard is None or device in each.heard for each in peers
+        )
 
     def _gone(self, tiers: Sequence[Elector]) -> Iterator[Elector]:
         """The electors that are loaded and have no tier any more."""
@@ -304,3 +352,22 @@ class CarriageMachine:
     def _role(self, device: str | None) -> Role | None:
         standing = self._standings.get(device) if device is not None else None
         return None if standing is None else standing.role
+
+
+def _elected(peers: Sequence[PeerCarriage]) -> Sequence[PeerCarriage]:
+    """Those that carry somewhere: one that joins gets its tiers one by one, and the others do not follow it."""
+    return [each for each in peers if each.carrier is not None] or peers
+
+
+def _can_obey(peer: PeerCarriage) -> bool:
+    """Whether it is backup where it could carry: on an elector that is held for a tier that is gone it cannot."""
+    return any(peer.roles.get(each) is Role.BACKUP for each in peer.tiers if each != peer.carrier)
+
+
+def _newest(peers: Sequence[PeerCarriage]) -> int:
+    """The generation that came last, in a count that begins anew."""
+    newest = peers[0].generation
+    for each in peers[1:]:
+        if 0 < (each.generation - newest) % GENERATIONS <= GENERATIONS // 2:
+            newest = each.generation
+    return newest

@@ -1,14 +1,14 @@
 """How the service goes to the peer on purpose without a moment in which nobody has it. Pure, with time passed in.
 
 Called by the agents of both routers. keepalived decides; the two only prepare what it decides by, and tell each other
-in their beacons.
+in their beacons. Of several backups one is named, and the others do nothing.
 
     master: yields                                   backup: takes over
     ──────────────                                   ──────────────────
     BRIDGING  routes that outlive the addresses
        │      (as when the carrier moves)
        ▼
-    OFFERING  “I yield” in every beacon  ─────────▶  every elector may preempt, with the highest priority
+    OFFERING  “I yield to X” in every beacon ─────▶  every elector may preempt, with the highest priority
        │                                                │  keepalived: after three advertisements, master
        ▼      a higher advertisement was heard  ◀───────┘
     LEAVING   backup; packets that are still on
@@ -16,7 +16,7 @@ in their beacons.
        ▼
     IDLE                                             IDLE, when the other one is backup: the ordinary priority
 
-A master that has lost something its peer has is relieved by keepalived without an offer. It bridges for that too: from
+A master that has lost something a peer has is relieved by keepalived without an offer. It bridges for that too: from
 when it knows that it will be (YIELDING) until what is on its way has arrived (LEAVING).
 
 The new master has the addresses before the old one gives them up, and the old one forwards what guests still send to
@@ -59,6 +59,7 @@ class HandoverMachine:
         self._phase = Phase.IDLE
         self._since_ns = 0
         self._is_forced = False
+        self._taker = b""
         self._outcome: bool | None = None
 
     @property
@@ -87,14 +88,19 @@ class HandoverMachine:
         return 0 if self._phase is not Phase.OFFERING else 2 if self._is_forced else 1
 
     @property
+    def taker(self) -> bytes:
+        """The instance of the router that the offer is made to."""
+        return self._taker if self._phase is Phase.OFFERING else b""
+
+    @property
     def outcome(self) -> bool | None:
         """Whether the handover that was begun here has succeeded; None while it is under way."""
         return self._outcome
 
-    def begin(self, now_ns: int, *, forced: bool) -> None:
-        """Somebody asks this master to yield."""
+    def begin(self, now_ns: int, *, taker: bytes, forced: bool) -> None:
+        """Somebody asks this master to yield to that router."""
         self._enter(Phase.BRIDGING, now_ns)
-        self._is_forced, self._outcome = forced, None
+        self._taker, self._is_forced, self._outcome = taker, forced, None
 
     def bridged(self, now_ns: int) -> None:
         """The routes are there."""
@@ -102,12 +108,13 @@ class HandoverMachine:
             self._enter(Phase.OFFERING, now_ns)
 
     def step(
-        self, now_ns: int, *, role: Role, ready: bool, offer: int, peer: Role | None, outranked: bool = False
+        self, now_ns: int, *, role: Role, ready: bool, offer: int, is_served: bool, outranked: bool = False
     ) -> bool:
-        """Take in how things are, `offer` and `peer` being what the peer said last; whether anything changed.
+        """Take in how things are; whether anything changed.
 
-        `ready` is whether this router, as a backup, could take over now; `outranked` whether this router has lost
-        something that its peer, a backup, has.
+        `offer` is what this router is offered, `is_served` whether a peer says that it serves; `ready` is whether this
+        router, as a backup, could take over now; `outranked` whether this router has lost something that a peer, a
+        backup, has.
         """
         before, age_ns = self._phase, now_ns - self._since_ns
         if before in (Phase.BRIDGING, Phase.OFFERING):
@@ -124,7 +131,7 @@ class HandoverMachine:
             if role is Role.MASTER or age_ns >= LEAVE_NS:
                 self._enter(Phase.IDLE, now_ns)
         elif before is Phase.TAKING:
-            if self._has_taken(role, offer, peer) or age_ns >= STRENGTHEN_NS:
+            if self._has_taken(role, offer, is_served) or age_ns >= STRENGTHEN_NS:
                 self._enter(Phase.IDLE, now_ns)
         elif role is Role.MASTER and outranked:
             self._enter(Phase.YIELDING, now_ns)
@@ -133,9 +140,9 @@ class HandoverMachine:
         return self._phase is not before
 
     @staticmethod
-    def _has_taken(role: Role, offer: int, peer: Role | None) -> bool:
+    def _has_taken(role: Role, offer: int, is_served: bool) -> bool:
         if role is Role.MASTER:
-            return peer is not Role.MASTER
+            return not is_served
         return not offer
 
     def _enter(self, phase: Phase, now_ns: int) -> None:

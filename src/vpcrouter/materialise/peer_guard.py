@@ -1,6 +1,6 @@
-"""Election → what keeps others than the peer from its daemons: sets, a counter and a chain of the one table. Pure.
+"""Election → what keeps others than the peers from its daemons: sets, a counter and a chain of the one table. Pure.
 
-VRRP, beacons and conntrackd's messages pass over the tiers, where guests are. What is known of the peer's places
+VRRP, beacons and conntrackd's messages pass over the tiers, where guests are. What is known of the peers' places
 (`machines.whereabouts`) is held against each such packet before anything else is done with it, connection tracking
 included: no socket gets it, raw ones neither. Who may speak on a device of which nothing is known is the input chain's
 to say: the tier's network.
@@ -33,6 +33,9 @@ FROM_PEER = f"iifname . ip saddr @{UNICAST_PEERS}"
 NOT_THE_PEER = "not_the_peer"
 """The counter of what was dropped here."""
 _DROP = f"counter name {NOT_THE_PEER} drop"
+_STRANGERS_A_SECOND = 10
+_DROP_MOST = f"limit rate over {_STRANGERS_A_SECOND}/second burst {_STRANGERS_A_SECOND} packets {_DROP}"
+"""Of beacons from elsewhere where a peer is heard: another router may join, and no guest keeps the agent busy."""
 _OF_PEER = f"iifname . ip saddr . ether saddr @{PEERS}"
 _OF_ANOTHER = _OF_PEER.replace("@", "!= @")
 
@@ -43,7 +46,7 @@ def is_vrrp(election: Election) -> str:
 
 
 def peer_guard_sets(election: Election) -> Iterator[NftSet]:
-    """Places of the peer, and devices that are closed to everybody else."""
+    """Places of the peers, and devices that are closed to everybody else."""
     devices, known = {each.device for each in election.electors}, election.whereabouts
     yield NftSet(
         name=PEERS,
@@ -71,7 +74,7 @@ def peer_guard_chains(election: Election) -> Iterator[NftChain]:
         hook="type filter hook prerouting priority raw; policy accept;",
         rules=(
             f"ip daddr {BEACON_GROUP} {_OF_PEER} meta mark set {BEACON_MARK:#010x} accept",
-            f"ip daddr {BEACON_GROUP} iifname @{ATTENDED} {_DROP}",
+            f"ip daddr {BEACON_GROUP} iifname @{ATTENDED} {_DROP_MOST}",
             f"ip daddr {{ {VRRP_GROUP}, {GROUP} }} iifname @{CLOSED} {_OF_ANOTHER} {_DROP}",
         )
         if election.peers is None
@@ -91,7 +94,7 @@ def peer_guard_chains(election: Election) -> Iterator[NftChain]:
 def _unicast_rules(vrrp: str) -> Iterator[str]:
     beacon = f"{TO_US} udp dport {BEACON_PORT}"
     yield f"{beacon} {_OF_PEER} meta mark set {BEACON_MARK:#010x} notrack accept"
-    yield f"{beacon} iifname @{ATTENDED} {_DROP}"
+    yield f"{beacon} iifname @{ATTENDED} {_DROP_MOST}"
     yield f"{beacon} notrack accept"
     yield f"{TO_US} {vrrp} ip ttl != 255 {_DROP}"
     for what in (f"{TO_US} {vrrp}", f"{TO_US} udp dport {PORT}"):

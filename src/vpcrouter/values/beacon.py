@@ -1,4 +1,4 @@
-"""What one router of a pair tells the other, many times a second."""
+"""What one router tells the others of its set, many times a second."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from attrs import evolve, frozen
 from vpcrouter.values.agreement import Window
 from vpcrouter.values.connections import ConnectionSample
 from vpcrouter.values.role import Role
+from vpcrouter.values.whereabouts import Place
 
+MOST_ROUTERS = 8
+"""In a set, this one included: a bound for what a beacon has to echo, not a figure that was tried out."""
 BEACON_GROUP = "225.0.0.51"
 BEACON_PORT = 3781
 BEACON_MARK = 0x56505221
@@ -23,13 +26,13 @@ class Saying:
     carrier: str | None = None
     target: str | None = None
     """The carrier that is being loaded."""
-    heard: tuple[str, ...] | None = None
-    """The peer's tiers, as it has told last; None if it was not heard."""
     role: Role = Role.INIT
     seq: int = 0
     digest: str = ""
     offer: int = 0
     """1: a master that wants a peer that is ready to take over; 2: whether it is ready or not."""
+    taker: bytes = b""
+    """The instance of the router that the offer is made to."""
     ready: bool = False
     """A backup that could take over now, connections included."""
     missing: int = 0
@@ -46,7 +49,6 @@ class Saying:
     """What each running elector is, held ones included, by device."""
     generation: int = 0
     """Of its last time as master; see `Carriage`."""
-
     lost: tuple[str, ...] = ()
     """What it has lost, in words, of what it needs to serve."""
     reaches_gateway: bool | None = None
@@ -65,3 +67,16 @@ class Saying:
         if not (self.missing or self.sample or self.window or self.waiting_passwords):
             return self
         return evolve(self, missing=0, sample=None, window=None, waiting_passwords=())
+
+
+@frozen(kw_only=True)
+class Peer:
+    """Another router of the set that is heard just now."""
+
+    number: int
+    """The same for as long as it is known, also when its agent starts anew."""
+    instance: bytes
+    """Of its agent; new with each start."""
+    saying: Saying
+    places: tuple[Place, ...] = ()
+    """Where its frames come from."""

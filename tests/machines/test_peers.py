@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hmac
+from typing import Any
 
 import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpcrouter.machines.peer import SILENT_NS, Heard, PeerMachine, derive_key
+from vpcrouter.machines.peer import SILENT_NS
+from vpcrouter.machines.peers import Heard, PeersMachine, derive_key
 from vpcrouter.values.agreement import Window
 from vpcrouter.values.beacon import Saying
+from vpcrouter.values.carriage import PeerCarriage
 from vpcrouter.values.connections import SAMPLE_SIZE, ConnectionSample
 from vpcrouter.values.role import Role
 from vpcrouter.values.whereabouts import Place
@@ -30,9 +33,21 @@ class Nonces:
         return self.count.to_bytes(8, "big")
 
 
-def met() -> tuple[PeerMachine, PeerMachine, Nonces]:
+def carriage(machine: PeersMachine, now_ns: int) -> PeerCarriage | None:
+    return next(iter(machine.carriages(now_ns)), None)
+
+
+def describe(machine: PeersMachine, now_ns: int) -> dict[str, Any] | None:
+    return next((each.describe(now_ns) for each in machine.known()), None)
+
+
+def said(machine: PeersMachine, now_ns: int) -> Saying | None:
+    return next((each.saying for each in machine.heard(now_ns)), None)
+
+
+def met() -> tuple[PeersMachine, PeersMachine, Nonces]:
     """Two routers that have heard each other."""
-    one, other, nonce = PeerMachine(b"a" * 8), PeerMachine(b"b" * 8), Nonces()
+    one, other, nonce = PeersMachine(b"a" * 8), PeersMachine(b"b" * 8), Nonces()
     assert other.hear(one.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW) is Heard.GREETING
     assert one.hear(other.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
     assert other.hear(one.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
@@ -42,18 +57,18 @@ def met() -> tuple[PeerMachine, PeerMachine, Nonces]:
 def test_two_that_meet_know_each_other_after_three_beacons() -> None:
     one, other, _ = met()
     for each in (one, other):
-        found = each.carriage(NOW)
+        found = carriage(each, NOW)
         assert found is not None
-        assert (found.tiers, found.carrier, found.target, found.heard) == (("eth2", "eth3"), "eth2", "eth2", None)
-        described = each.describe(NOW)
+        assert (found.tiers, found.carrier, found.target) == (("eth2", "eth3"), "eth2", "eth2")
+        described = describe(each, NOW)
         assert described is not None
         assert (described["role"], described["seq"], described["digest"]) == ("master", 7, "ab" * 32)
 
 
 def test_nobody_is_known_before() -> None:
-    machine = PeerMachine(b"a" * 8)
-    assert machine.carriage(NOW) is None
-    assert machine.describe(NOW) is None
+    machine = PeersMachine(b"a" * 8)
+    assert carriage(machine, NOW) is None
+    assert describe(machine, NOW) is None
 
 
 def test_what_is_the_same_is_no_news() -> None:
@@ -76,15 +91,15 @@ def test_an_old_beacon_is_not_believed_again() -> None:
         one.hear(other.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW)
         other.hear(one.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW)
     assert other.hear(old, KEY, NOW) is Heard.NOTHING
-    restarted = PeerMachine(b"c" * 8)
+    restarted = PeersMachine(b"c" * 8)
     restarted.beacon(SAYING, KEY, nonce(), NOW)
     assert restarted.hear(old, KEY, NOW) is Heard.GREETING
-    assert restarted.carriage(NOW) is None
+    assert carriage(restarted, NOW) is None
 
 
 def test_a_peer_that_starts_again_is_met_again() -> None:
     one, _, nonce = met()
-    successor = PeerMachine(b"c" * 8)
+    successor = PeersMachine(b"c" * 8)
     assert one.hear(successor.beacon(Saying(), KEY, nonce(), NOW), KEY, NOW) is Heard.GREETING
     assert successor.hear(one.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
     assert one.hear(successor.beacon(Saying(), KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
@@ -106,7 +121,7 @@ def test_two_that_were_parted_for_less_than_a_silence_meet_at_once() -> None:
 
 def test_silence_shows_and_the_last_word_stays() -> None:
     one, _, _ = met()
-    late = one.carriage(NOW + SILENT_NS)
+    late = carriage(one, NOW + SILENT_NS)
     assert late is not None
     assert (late.is_silent, late.carrier) == (True, "eth2")
 
@@ -154,8 +169,8 @@ def test_a_sample_of_connections_arrives_as_it_was(hashes: tuple[int, ...]) -> N
     sample = ConnectionSample(number=5, epoch=2**40, total=100_000, hashes=hashes)
     saying = Saying(role=Role.MASTER, ready=True, missing=3, sample=sample)
     assert other.hear(one.beacon(saying, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
-    assert other.saying(NOW) == saying
-    assert other.saying(NOW + SILENT_NS) is None
+    assert said(other, NOW) == saying
+    assert said(other, NOW + SILENT_NS) is None
 
 
 def test_the_longest_beacon_fits() -> None:
@@ -165,7 +180,6 @@ def test_the_longest_beacon_fits() -> None:
         tiers=devices,
         carrier="eth65",
         target="eth65",
-        heard=devices,
         digest="f" * 64,
         sample=sample,
         roles=tuple((device, Role.MASTER) for device in devices),
@@ -180,16 +194,16 @@ def test_the_longest_beacon_fits() -> None:
 def test_a_signed_beacon_of_strange_values_is_heard_or_nothing(place: int, strange: object) -> None:
     """A number where bytes are due once asked for that many bytes of memory, and ended the agent."""
     _, other, nonce = met()
-    body = PeerMachine(b"a" * 8).beacon(SAYING, KEY, nonce(), NOW)[:-32]
+    body = PeersMachine(b"a" * 8).beacon(SAYING, KEY, nonce(), NOW)[:-32]
     fields = msgpack.unpackb(body)
     fields[list(fields)[place]] = strange
     forged = msgpack.packb(fields)
     other.hear(forged + hmac.digest(KEY, forged, "sha256"), KEY, NOW)
-    other.describe(NOW)
+    describe(other, NOW)
     other.beacon(SAYING, KEY, nonce(), NOW)
 
 
-def answer(router: PeerMachine, to: PeerMachine, saying: Saying, nonce: Nonces, now_ns: int) -> None:
+def answer(router: PeersMachine, to: PeersMachine, saying: Saying, nonce: Nonces, now_ns: int) -> None:
     to.hear(router.beacon(saying, KEY, nonce(), now_ns), KEY, now_ns)
 
 
@@ -215,7 +229,7 @@ def test_the_last_word_of_a_master_that_crashed_is_no_contest() -> None:
     answer(other, one, BACKUP, nonce, NOW)
     answer(one, other, MASTER, nonce, NOW)
     other.beacon(MASTER, KEY, nonce(), NOW + 300 * MS)
-    found = other.carriage(NOW + 300 * MS)
+    found = carriage(other, NOW + 300 * MS)
     assert found is not None
     assert (found.role, found.contested_ns) == (Role.MASTER, None)
 
@@ -274,7 +288,7 @@ def test_a_name_that_is_not_known_yet_does_no_harm() -> None:
 def test_a_status_tells_what_waits_for_confirmation_at_the_peer() -> None:
     one, other, nonce = met()
     assert other.hear(one.beacon(Saying(unconfirmed=("tf-17", "42")), KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
-    described = other.describe(NOW)
+    described = describe(other, NOW)
     assert described is not None
     assert described["unconfirmed"] == ["tf-17", "42"]
 
@@ -283,7 +297,7 @@ def test_a_window_of_things_arrives_as_it_was() -> None:
     one, other, nonce = met()
     saying = Saying(window=Window(low=5, high=2**32, hashes=(5, 2**32 - 1)), offer=2)
     assert other.hear(one.beacon(saying, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
-    assert other.saying(NOW) == saying
+    assert said(other, NOW) == saying
 
 
 PLACES = (Place(device="eth2", address="10.1.2.3", mac="02:01:00:02:00:0b"),)
@@ -291,9 +305,9 @@ PLACES = (Place(device="eth2", address="10.1.2.3", mac="02:01:00:02:00:0b"),)
 
 def test_a_beacon_tells_where_its_router_s_frames_come_from() -> None:
     one, other, nonce = met()
-    assert not other.places
+    assert not other.known()[0].places
     assert other.hear(one.beacon(SAYING, KEY, nonce(), NOW, PLACES), KEY, NOW) is Heard.SAME
-    assert other.places == PLACES
+    assert other.known()[0].places == PLACES
 
 
 @pytest.mark.parametrize(
@@ -315,3 +329,38 @@ def test_a_place_that_is_none_makes_no_beacon(place: object) -> None:
     packed = msgpack.packb(fields | {"places": [place]})
     assert other.hear(packed + hmac.digest(KEY, packed, "sha256"), KEY, NOW) is Heard.NOTHING
     assert other.hear(datagram, KEY, NOW) is Heard.SAME
+
+
+@pytest.mark.parametrize(
+    "echoes",
+    [
+        [[b"a" * 8, b"n" * 8, True]] * 8,
+        [[b"a" * 7, b"n" * 8, True]],
+        [[b"a" * 8, b"n" * 9, True]],
+        [[b"a" * 8, b"n" * 8, 1]],
+        [[b"a" * 8, b"n" * 8]],
+        [[b"a" * 8, b"n" * 8, True, True]],
+        [b"a" * 8],
+        b"n" * 8,
+        None,
+    ],
+)
+def test_an_echo_that_is_none_makes_no_beacon(echoes: object) -> None:
+    one, other, nonce = met()
+    datagram = one.beacon(SAYING, KEY, nonce(), NOW)
+    fields = msgpack.unpackb(datagram[:-32])
+    assert len(fields["echoes"]) == 1
+    packed = msgpack.packb(fields | {"echoes": echoes})
+    assert other.hear(packed + hmac.digest(KEY, packed, "sha256"), KEY, NOW) is Heard.NOTHING
+    assert other.hear(datagram, KEY, NOW) is Heard.SAME
+
+
+def test_what_is_answered_counts_as_heard_only_if_it_was_believed() -> None:
+    """The first word of a stranger is echoed, and not believed: an elector that it said to be gone is needed still."""
+    one, other, nonce = PeersMachine(b"a" * 8), PeersMachine(b"b" * 8), Nonces()
+    assert other.hear(one.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW) is Heard.GREETING
+    assert one.hear(other.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
+    assert one.carriages(NOW)[0].heard is None
+    assert other.hear(one.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
+    assert one.hear(other.beacon(SAYING, KEY, nonce(), NOW), KEY, NOW) is Heard.NEWS
+    assert one.carriages(NOW)[0].heard == ("eth2", "eth3")
