@@ -9,7 +9,7 @@ The protocol is one JSON object a line, an answer for each request in the order 
     {"op": "status"}                                  → {"status": {…}}
     {"op": "settled", "seq": N, "timeout": SECONDS}   → {"settled": BOOL, "seq": N, "verified_ns": CLOCK_MONOTONIC}
     {"op": "settle", "timeout": SECONDS}              → the same, for everything there is now, looked at in full
-    {"op": "handover", "force": BOOL}                 → {"done": BOOL, "refused": BOOL, "reasons": [TEXT, …], "seconds"}
+    {"op": "handover", "force": BOOL, "to": ADDRESS}  → {"done": BOOL, "refused": BOOL, "reasons": [TEXT, …], "seconds"}
     {"op": "verify"}                                  → {"differences": [TEXT, …]}
     {"op": "tunnels"}                                 → {"tunnels": [{"peer": ADDRESS, "connected": BOOL, …}, …]}
     {"op": "plan", "role": ROLE or ""}                → {"operations": [[TARGET, ACTION, SUBJECT], …]}

@@ -56,7 +56,7 @@ def carrier_moved_before_the_elector_is_up(patch: pytest.MonkeyPatch) -> None:
 def elector_dropped_without_a_hold(patch: pytest.MonkeyPatch) -> None:
     """With a tier its elector goes, whatever the peer does there."""
     decide = CarriageMachine.next
-    patch.setattr(CarriageMachine, "next", lambda *args: evolve(decide(*args), held=()))
+    patch.setattr(CarriageMachine, "next", lambda *args, **words: evolve(decide(*args, **words), held=()))
 
 
 def acknowledged_before_it_is_on_the_disk(patch: pytest.MonkeyPatch) -> None:

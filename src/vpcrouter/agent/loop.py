@@ -282,7 +282,7 @@ class Agent:
                 desired = self._planning.materialise()
                 return {"differences": await loop.run_in_executor(self._worker, self._host.verify, desired)}
             case "handover":
-                return await self._handing_over.hand_over(forced=bool(request["force"]), to=request.get("to"))
+                return await self._handing_over.hand_over(forced=bool(request["force"]), to=request.get("to") or None)
             case "tunnels":
                 return {"tunnels": await self._sites.look()}
             case "checkup":

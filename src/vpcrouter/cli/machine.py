@@ -316,17 +316,20 @@ def metrics(ctx: typer.Context) -> None:
 def handover(
     ctx: typer.Context,
     force: Annotated[bool, typer.Option("--force", help="Even if the peer is not ready, or does not answer.")] = False,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="ADDRESS", help="Of several peers the one with this own address.")
+    ] = None,
 ) -> None:
-    """Give the service to the peer, without a pause. Ends with 1 if it is refused or fails; this router serves on then.
+    """Give the service to a peer, without a pause. Ends with 1 if it is refused or fails; this router serves on then.
 
-    Refused unless the peer is a backup that is ready: `vpcrouter status` there says what it lacks. With --force and a
-    peer whose agent is silent, keepalived alone hands over, with a pause of less than an advertisement.
+    Refused unless that one is a backup that is ready: `vpcrouter status` there says what it lacks. With --force and no
+    peer whose agent is heard, keepalived alone hands over, with a pause of less than an advertisement.
     """
     agent = _agent(existing(options(ctx).journal))
     if agent is None:
         fail("no agent runs on this journal: only a router that serves can hand over")
     with agent:
-        answer = agent.call({"op": "handover", "force": force})
+        answer = agent.call({"op": "handover", "force": force, "to": to})
     if options(ctx).json:
         say_json(answer)
     elif answer["done"]:

@@ -21,7 +21,7 @@ from vpcrouter.client import AgentClient, read_command_file
 from vpcrouter.errors import CallerError, HostError
 from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
-from vpcrouter.lab.layout import ROUTERS
+from vpcrouter.lab.layout import ROUTERS, THIRD
 
 VERIFY_S = 30.0
 """How long a router may take to apply and verify."""
@@ -90,10 +90,12 @@ class BurstReport:
 
 
 def burst_files(directory: Path) -> dict[str, list[Path]]:
-    """The files of a burst: DIRECTORY/rA and DIRECTORY/rB, each in the order of its names."""
+    """The files of a burst: DIRECTORY/rA, DIRECTORY/rB and rC if it is there, each in the order of its names."""
     files = {}
-    for router in ROUTERS:
+    for router in (*ROUTERS, THIRD):
         part = directory / router
+        if router == THIRD and not part.exists():
+            continue
         if not part.is_dir():
             raise CallerError("not a burst", where=str(directory), hint="it needs the folders rA and rB")
         files[router] = sorted(path for path in part.iterdir() if path.is_file() and path.name[0] != ".")
@@ -103,16 +105,16 @@ def burst_files(directory: Path) -> dict[str, list[Path]]:
 
 
 def run_burst(laboratory: Laboratory, files: Files) -> BurstReport:
-    """Hand the files in and wait until both routers are settled and one serves."""
-    texts = {router: [(path.name, read_command_file(path)) for path in files[router]] for router in ROUTERS}
-    laboratory.tell(f"{sum(len(part) for part in texts.values())} command files to the two routers")
+    """Hand the files in and wait until all routers are settled and one serves."""
+    texts = {router: [(path.name, read_command_file(path)) for path in files[router]] for router in files}
+    laboratory.tell(f"{sum(len(part) for part in texts.values())} command files to the routers")
     with ExitStack() as connections:
-        clients = {router: connections.enter_context(laboratory.connect(router, VERIFY_S + 10)) for router in ROUTERS}
+        clients = {router: connections.enter_context(laboratory.connect(router, VERIFY_S + 10)) for router in files}
         before = {router: client.status()["counters"] for router, client in clients.items()}
-        with ThreadPoolExecutor(len(ROUTERS)) as pool:
+        with ThreadPoolExecutor(len(files)) as pool:
             began_ns = time.monotonic_ns()
-            parts = pool.map(lambda router: _hand_in(clients[router], texts[router], began_ns, before[router]), ROUTERS)
-            routers = dict(zip(ROUTERS, parts, strict=True))
+            parts = pool.map(lambda router: _hand_in(clients[router], texts[router], began_ns, before[router]), files)
+            routers = dict(zip(files, parts, strict=True))
     lost_agent = any(part.error for part in routers.values())
     master, serving_ms = (None, None) if lost_agent else _wait_for_pair(laboratory, began_ns)
     return BurstReport(

@@ -78,16 +78,17 @@ def defaults(ctx: typer.Context, prefix: Prefix = None, directory: Directory = N
 def up(
     ctx: typer.Context,
     advertisement_ms: Advertisement = 100,
+    routers: Annotated[int, typer.Option("--routers", min=2, max=3, help="Three: with rC beside rA and rB.")] = 2,
     prefix: Prefix = None,
     directory: Directory = None,
     json_: Json = False,
 ) -> None:
-    """Build the laboratory and start both agents; what an earlier one left is removed first.
+    """Build the laboratory and start the agents; what an earlier one left is removed first.
 
     Example: vpcrouter lab up --advertisement-ms 30
     """
     with opened(ctx, prefix, directory) as laboratory:
-        leftovers = laboratory.up(advertisement_ms=advertisement_ms)
+        leftovers = laboratory.up(advertisement_ms=advertisement_ms, routers=routers)
         names, where = laboratory.names, laboratory.directory
     if wants_json(ctx, json_):
         say_json({"prefix": names.prefix, "directory": str(where), "cleared_leftovers": bool(leftovers)})

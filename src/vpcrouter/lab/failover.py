@@ -7,13 +7,14 @@ Called by the command line and the demo. The outage is what the guest sees, not 
 from __future__ import annotations
 
 import time
+from itertools import permutations
 from typing import Any
 
 from attrs import frozen
 
 from vpcrouter.errors import CallerError, HostError
 from vpcrouter.lab.laboratory import Laboratory
-from vpcrouter.lab.layout import OUTSIDE, ROUTERS
+from vpcrouter.lab.layout import OUTSIDE
 from vpcrouter.lab.probing import Outage, Probe, ProbeReport, Target
 
 WAYS = ("links", "kill", "namespace")
@@ -40,9 +41,9 @@ class Failover:
 
 
 def serving_pair(status: dict[str, dict[str, Any]]) -> tuple[str, str, str]:
-    """The master, the backup and the guest on the VRRP interface's tier; HostError if the pair is not whole."""
+    """The master, a backup and the guest on the VRRP interface's tier; HostError if there are not the two."""
     roles = {router: str(each.get("role", each.get("error"))) for router, each in status.items()}
-    for master, backup in (ROUTERS, ROUTERS[::-1]):
+    for master, backup in permutations(roles, 2):
         if roles[master] == "master" and roles[backup] == "backup":
             return master, backup, f"vm{str(status[master]['interface']).removeprefix('eth')}"
     said = ", ".join(f"{router} is {role}" for router, role in roles.items())
@@ -54,17 +55,22 @@ def serving_pair(status: dict[str, dict[str, Any]]) -> tuple[str, str, str]:
 
 
 def is_pair(status: dict[str, dict[str, Any]]) -> bool:
-    """One master and one backup, both settled."""
-    return sorted(str(each.get("role")) for each in status.values()) == ["backup", "master"] and all(
+    """One master and nothing but backups beside it, all settled."""
+    expected = ["backup"] * (len(status) - 1) + ["master"]
+    return sorted(str(each.get("role")) for each in status.values()) == expected and all(
         each.get("settled") for each in status.values()
     )
+
+
+def _master_beside(crashed: str, status: dict[str, dict[str, Any]]) -> str | None:
+    return next((each for each, said in status.items() if each != crashed and said.get("role") == "master"), None)
 
 
 def fail_over(laboratory: Laboratory, how: str) -> Failover:
     """Crash the master and measure. The crashed router stays crashed until `lab heal` or `lab reboot`."""
     if how not in WAYS:
         raise CallerError(f"{how!r} is no way to crash", where="--how", hint=", ".join(WAYS))
-    master, backup, guest = serving_pair(laboratory.status())
+    master, _, guest = serving_pair(laboratory.status())
     target = Target.parse(OUTSIDE)
     with Probe(laboratory, guest, target, count=_TRIAL) as trial:
         if not trial.wait().received:
@@ -78,7 +84,7 @@ def fail_over(laboratory: Laboratory, how: str) -> Failover:
         time.sleep(_BEFORE_S)
         crash_ns = time.monotonic_ns()
         laboratory.crash(master, how)
-        took_over = laboratory.wait(lambda status: status[backup].get("role") == "master", _TAKE_OVER_S)
+        took_over = laboratory.wait(lambda status: _master_beside(master, status) is not None, _TAKE_OVER_S)
         reported_ns = time.monotonic_ns()
         time.sleep(_AFTER_S)
         report = probe.stop()
@@ -91,7 +97,7 @@ def fail_over(laboratory: Laboratory, how: str) -> Failover:
     return Failover(
         how=how,
         crashed=master,
-        new_master=backup if took_over else None,
+        new_master=_master_beside(master, laboratory.status()),
         reported_ms=round((reported_ns - crash_ns) / 1e6, 1) if took_over else None,
         outage_ms=max((outage.length_ms for outage in outages), default=0.0),
         outages=outages,

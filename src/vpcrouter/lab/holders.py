@@ -10,13 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from types import TracebackType
 
 from vpcrouter.appliers import _process
 from vpcrouter.errors import VpcRouterError
 from vpcrouter.lab.companion import Speaker
 from vpcrouter.lab.laboratory import Laboratory
-from vpcrouter.lab.layout import ROUTERS
 
 GATEWAY = "10.1.4.1"
 """Of a tier that nothing happens to in what the laboratory does by itself."""
@@ -30,19 +30,19 @@ Span = tuple[float, float]
 
 
 class Holders:
-    """Watches both routers inside the `with` block."""
+    """Watches the routers inside the `with` block."""
 
     def __init__(self, laboratory: Laboratory, address: str = GATEWAY) -> None:
         self._laboratory, self._address = laboratory, address
-        self._spans: dict[str, list[Span]] = {router: [] for router in ROUTERS}
-        self._since: dict[str, float | None] = dict.fromkeys(ROUTERS)
+        self._spans: dict[str, list[Span]] = {router: [] for router in laboratory.names.routers}
+        self._since: dict[str, float | None] = dict.fromkeys(laboratory.names.routers)
         self._speakers: dict[str, Speaker] = {}
         self._heard: set[str] = set()
         """Routers that have changed the address since they are watched, so that an older list says nothing."""
-        self._looked = {router: threading.Event() for router in ROUTERS}
+        self._looked = {router: threading.Event() for router in laboratory.names.routers}
         self._lock = threading.Lock()
         self._ends = threading.Event()
-        self._threads = [threading.Thread(target=self._watch, args=(router,), daemon=True) for router in ROUTERS]
+        self._threads = [threading.Thread(target=self._watch, args=(router,), daemon=True) for router in self._spans]
         self.began = 0.0
 
     def __enter__(self) -> Holders:
@@ -69,14 +69,15 @@ class Holders:
             return (*self._spans[router], *([(since, time.monotonic())] if since is not None else []))
 
     def both(self) -> tuple[Span, ...]:
-        """When both did, since the watch began."""
-        found = overlaps(*(self.spans(router) for router in ROUTERS))
+        """When two did, since the watch began."""
+        spans = [self.spans(router) for router in self._spans]
+        found = sorted(each for one, other in combinations(spans, 2) for each in overlaps(one, other))
         return tuple((max(start, self.began), end) for start, end in found if end > self.began)
 
     def neither(self) -> tuple[Span, ...]:
         """When nobody did, since the watch began."""
         until = time.monotonic()  # before the spans are asked for, which last until then at least
-        held = sorted(span for router in ROUTERS for span in self.spans(router))
+        held = sorted(span for router in self._spans for span in self.spans(router))
         return tuple(gaps(held, (self.began, until)))
 
     def _watch(self, router: str) -> None:

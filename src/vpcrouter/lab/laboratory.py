@@ -23,7 +23,7 @@ from vpcrouter.appliers import _files, _process
 from vpcrouter.client import AgentClient
 from vpcrouter.errors import CallerError, HostError
 from vpcrouter.lab import machines, record, topology
-from vpcrouter.lab.layout import CABLES, NODES, ROUTERS, Cable, Names, cables_of, check_node, find_cable
+from vpcrouter.lab.layout import NODES, ROUTERS, THIRD, Cable, Names, cables_of, check_node, find_cable
 from vpcrouter.lab.machines import Machine
 from vpcrouter.lab.record import Record
 
@@ -81,22 +81,36 @@ class Laboratory:
         parent: Path = DEFAULT_PARENT,
         tell: Tell = tell_nobody,
         agent_options: Sequence[str] = (),
+        routers: int | None = None,
     ) -> None:
-        """`agent_options`: more of `vpcrouter run`, for the agents that this object starts."""
-        self.names = Names.checked(prefix)
-        self.directory = parent.absolute() / prefix
-        self.machines = {
-            router: Machine(router, self.names.namespace(router), self.directory, agent_options) for router in ROUTERS
-        }
+        """`agent_options`: more of `vpcrouter run`, for the agents that this object starts.
+
+        `routers`: two or three; as many as the laboratory that is up has, and two without one.
+        """
+        self.directory = parent.absolute() / Names.checked(prefix).prefix
+        self._agent_options = agent_options
+        if routers is None:
+            has_third = (self.directory / THIRD).exists()
+            routers = len(ROUTERS) + has_third
+        self._name(prefix, routers)
         self.tell = tell
+
+    def _name(self, prefix: str, routers: int) -> None:
+        self.names = Names.checked(prefix, (*ROUTERS, THIRD)[:routers])
+        self.machines = {
+            router: Machine(router, self.names.namespace(router), self.directory, self._agent_options)
+            for router in self.names.routers
+        }
 
     # Up and down --------------------------------------------------------------------------------
 
-    def up(self, *, advertisement_ms: int = 100) -> Removed:
-        """Build everything and start both agents; returns what an earlier laboratory had left.
+    def up(self, *, advertisement_ms: int = 100, routers: int | None = None) -> Removed:
+        """Build everything and start the agents; returns what an earlier laboratory had left.
 
-        When it fails, nothing is left of it.
+        `routers`: two or three, if not as many as before. When it fails, nothing is left of it.
         """
+        if routers is not None:
+            self._name(self.names.prefix, routers)
         for program in PROGRAMS:
             _process.find_program(program)
         self.tell("clearing what an earlier laboratory left")
@@ -104,7 +118,7 @@ class Laboratory:
         try:
             self.build(advertisement_ms=advertisement_ms)
             self.tell("starting the agents")
-            pids = {router: self.machines[router].start(advertisement_ms) for router in ROUTERS}
+            pids = {router: self.machines[router].start(advertisement_ms) for router in self.names.routers}
             for router, pid in pids.items():
                 self.machines[router].wait_until_it_answers(pid)
         except BaseException:
@@ -151,7 +165,7 @@ class Laboratory:
         return stored
 
     def status(self) -> dict[str, dict[str, Any]]:
-        """What both agents say; {"error": …} for one that does not answer."""
+        """What the agents say; {"error": …} for one that does not answer."""
         crashed = self.record.crashed
         return {
             router: {"error": f"crashed ({crashed[router]}): 'lab heal' or 'lab reboot {router}' revives it"}
@@ -166,7 +180,7 @@ class Laboratory:
         return self.machines[router].connect(timeout)
 
     def wait(self, is_so: Callable[[dict[str, dict[str, Any]]], bool], timeout: float) -> bool:
-        """Look at both routers' status until it is so, `timeout` seconds at most; whether it became so."""
+        """Look at the routers' status until it is so, `timeout` seconds at most; whether it became so."""
         deadline = time.monotonic() + timeout
         while not is_so(self.status()):
             if time.monotonic() > deadline:
@@ -218,6 +232,19 @@ class Laboratory:
             self.reboot(sorted(dead))
             mended += sorted(dead)
         return tuple(mended)
+
+    def join(self) -> str:
+        """A third router is plugged in and boots; returns its name. It has no configuration yet."""
+        self._require_up()
+        if THIRD in self.machines:
+            raise CallerError("there are three routers already", where="lab")
+        stored = self.record
+        self._name(self.names.prefix, len(ROUTERS) + 1)
+        topology.build_router(self.names, THIRD)
+        self._write(stored.rebooted(THIRD, topology.inodes(self.names)[THIRD]))
+        machine = self.machines[THIRD]
+        machine.wait_until_it_answers(machine.start(stored.advertisement_ms))
+        return THIRD
 
     def crash(self, router: str, how: str) -> None:
         """Let a router crash: `links`, `kill` or `namespace`. In each case it falls silent at one moment.
@@ -280,7 +307,7 @@ class Laboratory:
 
     def _chosen(self, node: str | None, device: str | None) -> tuple[Cable, ...]:
         if node is None:
-            return CABLES
+            return self.names.cables
         return (find_cable(node, device),) if device is not None else cables_of(check_node(node))
 
     def _kill(self, nodes: Collection[str]) -> int:

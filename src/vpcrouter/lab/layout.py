@@ -14,16 +14,19 @@ from attrs.validators import matches_re
 from vpcrouter.errors import CallerError
 
 ROUTERS = ("rA", "rB")
+THIRD = "rC"
+"""There on request; see `Names.routers`."""
 TIERS = range(2, 10)
 SWITCH = "sw"
 OUTSIDE = "ext"
 GUESTS = tuple(f"vm{tier}" for tier in TIERS)
-NODES = (SWITCH, *ROUTERS, OUTSIDE, *GUESTS)
+NODES = (SWITCH, *ROUTERS, THIRD, OUTSIDE, *GUESTS)
+"""All that there may be."""
 
 OUTSIDE_ADDRESS = "203.0.113.1"
 SECOND_OUTSIDE_ADDRESS = "198.51.100.1"
 PUBLIC_MAC = "06:00:00:00:00:01"
-"""On eth1 of both routers, as CloudStack has it: the public side moves without anyone learning a new MAC."""
+"""On eth1 of all routers, as CloudStack has it: the public side moves without anyone learning a new MAC."""
 
 _ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", re.ASCII)
 
@@ -44,7 +47,7 @@ class Cable:
 
 
 def _router_cables(node: str) -> tuple[Cable, ...]:
-    last = {"rA": "0a", "rB": "0b"}[node]
+    last = {"rA": "0a", "rB": "0b", THIRD: "0c"}[node]
     macs = [f"02:01:00:{number:02x}:00:{last}" for number in range(TIERS.stop)]
     macs[1] = PUBLIC_MAC
     return tuple(
@@ -55,6 +58,7 @@ def _router_cables(node: str) -> tuple[Cable, ...]:
 CABLES: tuple[Cable, ...] = (
     *_router_cables("rA"),
     *_router_cables("rB"),
+    *_router_cables(THIRD),
     Cable(node=OUTSIDE, device="eth0", mac="02:00:cb:00:71:01", bridge="br1"),
     *(Cable(node=f"vm{tier}", device="eth0", mac=f"02:00:0a:01:{tier:02x}:64", bridge=f"br{tier}") for tier in TIERS),
 )
@@ -74,12 +78,14 @@ class Names:
     """The namespaces of the laboratory with one prefix."""
 
     prefix: str = field(validator=matches_re(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"))
+    routers: tuple[str, ...] = ROUTERS
+    """Two or three."""
 
     @classmethod
-    def checked(cls, prefix: str) -> Names:
+    def checked(cls, prefix: str, routers: tuple[str, ...] = ROUTERS) -> Names:
         """The same for a prefix from outside: CallerError instead of ValueError."""
         try:
-            return cls(prefix)
+            return cls(prefix, routers)
         except ValueError:
             raise CallerError(
                 f"{prefix!r} cannot be a prefix",
@@ -92,8 +98,18 @@ class Names:
         return f"{self.prefix}-{node}"
 
     @property
+    def nodes(self) -> tuple[str, ...]:
+        """Every node of the laboratory, the switch first."""
+        return tuple(node for node in NODES if node != THIRD or node in self.routers)
+
+    @property
+    def cables(self) -> tuple[Cable, ...]:
+        """Every cable of the laboratory."""
+        return tuple(cable for cable in CABLES if cable.node in self.nodes)
+
+    @property
     def all(self) -> tuple[str, ...]:
-        """Every namespace of the laboratory, the switch first."""
+        """Every namespace that the laboratory may have, the switch first."""
         return tuple(self.namespace(node) for node in NODES)
 
 
@@ -106,8 +122,8 @@ def check_node(node: str) -> str:
 
 def check_router(node: str) -> str:
     """The router itself; CallerError if there is none of that name."""
-    if node not in ROUTERS:
-        raise CallerError(f"there is no router {node!r}", where="ROUTER", hint="rA or rB")
+    if node not in (*ROUTERS, THIRD):
+        raise CallerError(f"there is no router {node!r}", where="ROUTER", hint="rA, rB, or rC where there are three")
     return node
 
 

@@ -73,9 +73,9 @@ def taken_back(files: Files) -> Files:
     }
 
 
-def tier_of(burst: Path, device: str, *, add: bool) -> Files:
+def tier_of(burst: Path, device: str, *, add: bool, routers: Iterable[str] = ROUTERS) -> Files:
     """A burst's commands that make the tier on `device`, its ACL and its guests, to each router; or that remove it."""
-    return {router: _tier(sorted((burst / router).iterdir()), device, add=add) for router in ROUTERS}
+    return {router: _tier(sorted((burst / router).iterdir()), device, add=add) for router in routers}
 
 
 def _tier(paths: Sequence[Path], device: str, *, add: bool) -> list[CommandFile]:

@@ -18,18 +18,18 @@ from vpcrouter.errors import ApplierError, HostError
 from vpcrouter.lab.layout import (
     ADDRESSES,
     BRIDGES,
-    CABLES,
     GATEWAYS,
     NODES,
     ROUTERS,
     SWITCH,
+    THIRD,
     Cable,
     Names,
     cables_of,
 )
 
 NAMESPACES = Path("/run/netns")
-_GROUPS = {router: 11 + index for index, router in enumerate(ROUTERS)}
+_GROUPS = {router: 11 + index for index, router in enumerate((*ROUTERS, THIRD))}
 """The device group of a router's ports: all cables of a router go with one call."""
 
 
@@ -77,17 +77,17 @@ def host_lines(node: str) -> list[str]:
 
 def build(names: Names) -> None:
     """Make everything. Nothing of it may exist."""
-    _batch(namespace_lines(names.all))
+    _batch(namespace_lines(names.namespace(node) for node in names.nodes))
     _silence_ipv6(names.namespace(SWITCH))
     # The bridges first: they take the switch's low interface numbers. If both ends of a cable had the same number,
     # the kernel would report the carrier of a device that comes up not at once but up to 1 s later (is it "urgent",
     # net/core/link_watch.c), and keepalived would start in fault; a hardware NIC's carrier is always urgent.
     _batch(bridge_lines(), names.namespace(SWITCH))
-    _batch(cable_lines(names, CABLES))
-    _batch(plug_lines(CABLES), names.namespace(SWITCH))
+    _batch(cable_lines(names, names.cables))
+    _batch(plug_lines(names.cables), names.namespace(SWITCH))
     for node in ADDRESSES:
         _batch(host_lines(node), names.namespace(node))
-    for router in ROUTERS:
+    for router in names.routers:
         _batch(["link set lo up"], names.namespace(router))
 
 

@@ -1,0 +1,223 @@
+"""Three routers in a set, with packets: one joins, the serving one crashes, one leaves, the carrier moves meanwhile."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import SETTLED_S, new_laboratory
+from tests.lab.example import BURST
+from tests.lab.test_connections import assert_alive, flows
+from tests.lab.test_drift import within
+from tests.lab.test_moves import GUEST, LOWEST, MOVED_S, NEXT, carried_on, role_changes
+from vpcrouter.lab.burst import burst_files, run_burst
+from vpcrouter.lab.failover import is_pair
+from vpcrouter.lab.holders import GATEWAY, Holders, overlaps
+from vpcrouter.lab.laboratory import Laboratory
+from vpcrouter.lab.layout import ROUTERS, THIRD
+from vpcrouter.lab.probing import Probe, Target
+from vpcrouter.lab.provision import tier_of
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timed]
+
+ALL = (*ROUTERS, THIRD)
+CRASH_MS = 400
+BUSY_MS = 150
+"""What a busy machine may add."""
+
+
+@pytest.fixture(scope="module")
+def burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example burst, to three: the third has the next addresses."""
+    directory = tmp_path_factory.mktemp("burst")
+    for router in ALL:
+        (directory / router).mkdir()
+        for path in sorted((BURST / "rA" if router == THIRD else BURST / router).iterdir()):
+            text = path.read_text()
+            if router == THIRD:
+                text = re.sub(r"(10\.1\.\d)\.2(?=\")", r"\1.4", re.sub(r"(02:01:00:..:00:)0a", r"\g<1>0c", text))
+                text = text.replace("r-31-VM", "r-33-VM").replace("169.254.0.31", "169.254.0.33")
+            (directory / router / path.name).write_text(text)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def three(burst: Path) -> Iterator[Laboratory]:
+    """A pair that a third router has joined while a guest probed: what it has lost is in `lost`."""
+    laboratory = new_laboratory()
+    try:
+        laboratory.up()
+        files = burst_files(burst)
+        assert run_burst(laboratory, {router: files[router] for router in ROUTERS}).is_good
+        assert laboratory.wait(lambda status: is_pair(status) and carried_on(status, LOWEST), SETTLED_S)
+        yield laboratory
+    finally:
+        laboratory.down()
+
+
+def is_whole(status: dict[str, dict[str, Any]], among: int = len(ALL)) -> bool:
+    """One serves, the others are ready, all on one carrier, and each has heard all others just now."""
+    alive = {router: each for router, each in status.items() if "role" in each}
+    return (
+        len(alive) == among
+        and is_pair(alive)
+        and [each["ready"] for each in alive.values()].count(True) == among - 1
+        and all([p["silent"] for p in each["peers"]].count(False) == among - 1 for each in alive.values())
+        and len({each["interface"] for each in alive.values()}) == 1
+        and all(each["held"] == [] for each in alive.values())
+        and len({each["digest"] for each in alive.values()}) == 1
+    )
+
+
+def said(three: Laboratory) -> dict[str, Any]:
+    """What to look at where it is not whole."""
+    names = ("role", "ready", "not_ready", "interface", "electors", "held", "faults", "peers")
+    return {router: {name: each.get(name) for name in names} for router, each in three.status().items()}
+
+
+def make_whole(three: Laboratory) -> str:
+    """Returns the router that serves."""
+    assert three.wait(is_whole, SETTLED_S), said(three)
+    return master_of(three)
+
+
+def master_of(three: Laboratory) -> str:
+    (master,) = (router for router, each in three.status().items() if each.get("role") == "master")
+    return master
+
+
+def test_a_third_joins_and_nobody_notices(three: Laboratory, burst: Path) -> None:
+    master, before = master_of(three), role_changes(three)
+    files = burst_files(burst)
+    with Probe(three, GUEST, Target.parse("ext")) as probing:
+        time.sleep(0.2)
+        three.join()
+        assert run_burst(three, {THIRD: files[THIRD]}).routers[THIRD].settled
+        assert make_whole(three) == master
+        result = probing.stop()
+    assert result.lost == 0, result
+    assert role_changes(three) == {**before, THIRD: 1}
+    proven = [f"eth{tier}" for tier in range(2, 7)]
+    for router, status in three.status().items():
+        assert len(status["peers"]) == 2
+        assert [each["proven"] for each in status["peers"]] == [proven] * 2, router
+        assert status["peer"] == status["peers"][0]
+        assert (status["peer"]["role"] == "master") == (router != master)
+
+
+def crash(three: Laboratory, how: str) -> tuple[str, float, list[float]]:
+    """Crash the serving router: which, how long a guest was cut off, and for how long both others served, in ms."""
+    master = make_whole(three)
+    with Holders(three, GATEWAY) as holders, Probe(three, GUEST, Target.parse("ext")) as probing:
+        time.sleep(0.3)
+        three.crash(master, how)
+        time.sleep(1.5)
+        alive = {router: each for router, each in three.status().items() if router != master}
+        result = probing.stop()
+        left = (holders.spans(router) for router in ALL if router != master)
+        both = [(end - start) * 1000 for start, end in overlaps(*left)]
+    assert sorted(each["role"] for each in alive.values()) == ["backup", "master"], said(three)
+    return master, result.longest_outage_ms, both
+
+
+def test_two_crashes_and_the_streams_go_on(three: Laboratory) -> None:
+    """The one that crashed comes back as a backup and is ready before the next crash."""
+    make_whole(three)
+    with flows(three) as streams:
+        time.sleep(0.5)
+        for how in ("kill", "namespace"):
+            crashed, outage_ms, both_ms = crash(three, how)
+            assert 0 < outage_ms <= CRASH_MS + BUSY_MS
+            assert sum(both_ms) <= CRASH_MS, both_ms
+            serving = master_of(three)
+            three.reboot([crashed])
+            assert make_whole(three) == serving, "who comes back does not take over"
+        time.sleep(0.5)
+        assert_alive(streams)
+
+
+@pytest.mark.parametrize("at", ["once", "skewed"])
+def test_the_lowest_tier_goes_and_comes(three: Laboratory, burst: Path, at: str) -> None:
+    master, before = make_whole(three), role_changes(three)
+    order = (master, *(each for each in ALL if each != master))
+    with Probe(three, GUEST, Target.parse("ext")) as probing:
+        for add, ends_on in ((False, NEXT), (True, LOWEST)):
+            change(three, burst, order if not add else order[::-1], add=add, skew_s=0 if at == "once" else 1.5)
+            assert three.wait(partial(carried_on, device=ends_on), MOVED_S), said(three)
+            assert make_whole(three) == master
+        result = probing.stop()
+    assert result.lost == 0, result
+    assert role_changes(three) == before
+
+
+def change(three: Laboratory, burst: Path, order: tuple[str, ...], *, add: bool, skew_s: float) -> None:
+    for number, router in enumerate(order):
+        time.sleep(skew_s if number else 0)
+        with three.connect(router) as agent:
+            for name, text in tier_of(burst, LOWEST, add=add, routers=order)[router]:
+                assert all(line["status"] in ("accepted", "unchanged") for line in agent.submit(name, text))
+
+
+def handover(three: Laboratory, router: str, *words: str) -> dict[str, Any]:
+    argv = [sys.executable, "-m", "vpcrouter", "--json", "--journal", str(three.machines[router].journal), "handover"]
+    done = subprocess.run([*argv, *words], capture_output=True, text=True, timeout=60, check=False)
+    return json.loads(done.stdout) if done.stdout else {"said": done.stderr}
+
+
+def test_the_service_is_handed_to_the_one_that_is_named(three: Laboratory) -> None:
+    master = make_whole(three)
+    one, other = (each for each in ALL if each != master)
+    with Probe(three, GUEST, Target.parse("ext")) as probing:
+        for giver, taker in ((master, other), (other, one), (one, master)):
+            address = f"10.1.2.{ALL.index(taker) + 2}"
+            assert handover(three, giver, "--to", address)["done"], said(three)
+            assert make_whole(three) == taker
+        assert handover(three, master, "--to", "10.1.2.77")["refused"]
+        assert handover(three, master)["done"]
+        assert make_whole(three) in (one, other)
+        result = probing.stop()
+    assert result.lost == 0, result
+
+
+@pytest.mark.parametrize("cut_off", ["master", "backup"])
+def test_one_that_was_cut_off_is_one_of_three_again(three: Laboratory, cut_off: str) -> None:
+    master = make_whole(three)
+    away = master if cut_off == "master" else next(each for each in ALL if each != master)
+    three.cut_off(away)
+    time.sleep(3.0)
+    there = {router: each["role"] for router, each in three.status().items() if router != away}
+    assert sorted(there.values()) == ["backup", "master"]
+    three.heal()
+    serving = make_whole(three)
+    assert serving == next(router for router, role in there.items() if role == "master"), "the newer one goes on"
+
+
+def are_on(three: Laboratory, routers: tuple[str, ...], device: str) -> bool:
+    return {three.machines[each].status()["interface"] for each in routers} == {device}
+
+
+def test_one_leaves_for_good_and_the_others_go_on(three: Laboratory, burst: Path) -> None:
+    """The last test: it is not put back."""
+    master = make_whole(three)
+    gone, other = (each for each in ALL if each != master)
+    three.crash(gone, "namespace")
+    left = (master, other)
+    with Probe(three, GUEST, Target.parse("ext")) as probing:
+        assert three.wait(lambda status: is_whole(status, 2), SETTLED_S), said(three)
+        for add, ends_on in ((False, NEXT), (True, LOWEST)):
+            change(three, burst, left, add=add, skew_s=0)
+            assert within(MOVED_S, partial(are_on, three, left, ends_on)), said(three)
+        result = probing.stop()
+    assert result.lost == 0, result
+    assert master_of(three) == master
+    for each in left:
+        assert [p["silent"] for p in three.status()[each]["peers"]] == [False, True]
