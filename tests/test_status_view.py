@@ -24,14 +24,17 @@ WELL: dict[str, Any] = {
     "electors": {"eth2": "master", "eth3": "master"},
     "lost": [],
     "held": [],
-    "peer": {
-        "role": "backup",
-        "digest": "e5943cc8a433117d",
-        "ready": True,
-        "heard_ms_ago": 108,
-        "lost": [],
-        "silent": False,
-    },
+    "peers": [
+        {
+            "address": "10.1.2.3",
+            "role": "backup",
+            "digest": "e5943cc8a433117d",
+            "ready": True,
+            "heard_ms_ago": 108,
+            "lost": [],
+            "silent": False,
+        }
+    ],
     "conflicts": [],
     "differs": None,
     "tunnels": [],
@@ -61,25 +64,24 @@ def test_where_all_is_well_nothing_is_marked() -> None:
 
 
 def test_each_trouble_is_marked() -> None:
-    silent = {**WELL["peer"], "silent": True, "heard_ms_ago": 300_000, "digest": "0", "lost": ["link eth2"]}
+    silent = {**WELL["peers"][0], "silent": True, "heard_ms_ago": 300_000, "digest": "0", "lost": ["link eth2"]}
     lines = shown(
         role="fault",
         settled=False,
         settled_seq=39,
         faults=["dnsmasq: does not start"],
         lost=["the link of eth3 is down"],
-        peer=silent,
+        peers=[silent],
         differs={"seconds": 3.0, "only_here": ["tier eth4"], "only_there": 2},
         not_ready=["its connections are not in step"],
         tunnels=[{"peer": "198.51.100.1", "connected": False, "standing": [], "missing": ["10.9.0.0/16"]}],
         conflicts=[{"device": "eth2", "address": "10.1.2.1", "mac": "02:00:00:00:00:77"}],
-        other_routers=["eth2 10.1.2.9 02:00:00:00:00:09"],
         without_effect={"vrrp_authentication=hmac": "keepalived 2.2.7 does not know it"},
         journal_reserve=False,
         health=[{"name": "dns", "kind": "basic", "success": "FAILED", "message": "no answer", "time": NOW_S}],
     )
     marked = {line.split()[1] for line in lines if line.startswith("!")}
-    words = "role machine fault lost peer only not tunnel conflict other no journal health"
+    words = "role machine fault lost peer only not tunnel conflict no journal health"
     assert marked == set(words.split())
     for text in (
         "as configured up to event 39 of 41",
@@ -89,6 +91,16 @@ def test_each_trouble_is_marked() -> None:
         "dns fails: no answer",
     ):
         assert any(text in line for line in lines), (text, lines)
+
+
+def test_of_several_peers_each_has_a_line() -> None:
+    other = {**WELL["peers"][0], "address": "10.1.2.4", "lost": ["eth3 has no carrier"]}
+    lines = [line for line in shown(peers=[WELL["peers"][0], other]) if " peer" in line]
+    assert lines == [
+        "  peer         10.1.2.3: backup, ready, configured alike, heard 0.1 s ago",
+        "  peer         10.1.2.4: backup, ready, configured alike, heard 0.1 s ago",
+        "! peer lost    10.1.2.4: eth3 has no carrier",
+    ]
 
 
 def test_what_waits_and_what_was_repaired_is_told() -> None:

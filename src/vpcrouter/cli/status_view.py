@@ -48,14 +48,13 @@ def status_lines(status: Mapping[str, Any], now_s: float) -> Iterator[Line]:
         is_wrong=status["role"] == "fault",
     )
     yield from _machine(status)
-    yield from _peer(status)
+    yield from _peers(status)
     yield from _readiness(status)
     yield from _electors(status)
     yield from _tunnels(status["tunnels"])
     yield from _listed("pending", status["pending"])
     yield from _listed("unconfirmed", [_unconfirmed(each) for each in status["unconfirmed"]])
     yield from _listed("conflict", [_conflict(each) for each in status["conflicts"]], is_wrong=True)
-    yield from _listed("other router", status.get("other_routers", ()), is_wrong=True)
     yield from _listed("no effect", [f"{name}: {why}" for name, why in status["without_effect"].items()], is_wrong=True)
     if not status["journal_reserve"]:
         yield Line("journal", "no room is kept for what a full disk must still take", is_wrong=True)
@@ -75,31 +74,34 @@ def _machine(status: Mapping[str, Any]) -> Iterator[Line]:
     yield from _listed("lost", status["lost"], is_wrong=True)
 
 
-def _peer(status: Mapping[str, Any]) -> Iterator[Line]:
-    peer = status["peer"]
-    if peer is None:
-        if status["electors"]:
-            yield Line("peer", "never heard", is_wrong=True)
-        return
+def _peers(status: Mapping[str, Any]) -> Iterator[Line]:
+    peers = status["peers"]
+    if not peers and status["electors"]:
+        yield Line("peer", "never heard", is_wrong=True)
+    for each in peers:
+        yield from _peer(status, each, f"{each['address']}: " if len(peers) > 1 else "")
+    if (differs := status["differs"]) is not None and peers:
+        yield from _listed("only here", differs["only_here"], is_wrong=True)
+        if differs["only_there"]:
+            yield Line("only there", f"{differs['only_there']} things", is_wrong=True)
+
+
+def _peer(status: Mapping[str, Any], peer: Mapping[str, Any], which: str) -> Iterator[Line]:
     is_alike = peer["digest"] == status["digest"]
     words = [peer["role"]]
     if peer["role"] == "backup":
         words.append("ready" if peer["ready"] else "not ready")
     words.append("configured alike" if is_alike else f"configured otherwise (digest {peer['digest'][:12]})")
     words.append(f"{'silent, ' if peer['silent'] else ''}heard {_span(peer['heard_ms_ago'] / 1000)} ago")
-    yield Line("peer", ", ".join(words), is_wrong=peer["silent"] or not is_alike)
-    yield from _listed("peer lost", peer["lost"], is_wrong=True)
-    if (differs := status["differs"]) is not None:
-        yield from _listed("only here", differs["only_here"], is_wrong=True)
-        if differs["only_there"]:
-            yield Line("only there", f"{differs['only_there']} things", is_wrong=True)
+    yield Line("peer", which + ", ".join(words), is_wrong=peer["silent"] or not is_alike)
+    yield from _listed("peer lost", [f"{which}{each}" for each in peer["lost"]], is_wrong=True)
 
 
 def _readiness(status: Mapping[str, Any]) -> Iterator[Line]:
     if status["ready"]:
         yield Line("take-over", "ready")
     yield from _listed("not ready", status["not_ready"], is_wrong=True)
-    if status["connections"] is not None and status["peer"] is not None:
+    if status["connections"] is not None and status["peers"]:
         missing = status["connections_missing"]
         lack = f", {missing} of the peer's are not here" if missing else ""
         yield Line("connections", f"{status['connections']}{lack}")
