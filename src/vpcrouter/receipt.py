@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from attrs import frozen
+from typing import Any, NamedTuple
 
 
-@frozen(kw_only=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The acknowledgement of one command: what it says is durable."""
 
     seq: int

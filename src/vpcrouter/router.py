@@ -16,8 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from attrs import evolve as with_changes
-
 from vpcrouter import events
 from vpcrouter.commands import Command
 from vpcrouter.deciding import Asked, Group
@@ -282,7 +280,7 @@ class Router:
         self._store(group)
         self._due_ms[confirmation.name] = confirmation.boot_deadline_ms
         return [
-            with_changes(each, confirmation=confirmation.name, confirm_by_ms=confirmation.deadline_ms)
+            each._replace(confirmation=confirmation.name, confirm_by_ms=confirmation.deadline_ms)
             if isinstance(each, Receipt) and each.event is not None and each.seq > confirmation.before
             else each
             for each in results

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
-
-from attrs import frozen
+from typing import Any, NamedTuple
 
 from vpcrouter import events, references
 from vpcrouter.errors import RejectedCommandError
@@ -13,8 +11,7 @@ from vpcrouter.projections.effective import pending
 from vpcrouter.state import Draft, StateView
 
 
-@frozen(kw_only=True)
-class Decision:
+class Decision(NamedTuple):
     """What a command comes to. Without an event the state is already as asked."""
 
     event: events.Event | None = None
@@ -33,10 +30,10 @@ def reject(what: str, where: str, hint: str = "") -> RejectedCommandError:
     return RejectedCommandError(what, where=where, hint=hint)
 
 
-def refuse(reason: str | None, where: str) -> None:
+def refuse(reason: str | None, where: str | references.Referring) -> None:
     """Raise RejectedCommandError if there is a reason."""
     if reason is not None:
-        raise reject(reason, where)
+        raise reject(reason, where if isinstance(where, str) else references.describe(where))
 
 
 def refuse_two_in_one_place(things: Iterable[Any], key: Callable[[Any], object], words: Callable[[Any], str]) -> None:
@@ -49,11 +46,11 @@ def refuse_two_in_one_place(things: Iterable[Any], key: Callable[[Any], object],
 
 def waiting(view: StateView, things: Iterable[references.Referring]) -> tuple[str, ...]:
     """Which of these things wait, and for what, in words."""
-    return tuple(
-        f"{references.describe(thing)} waits for {waits_for}"
-        for thing in things
-        if (waits_for := references.missing(view, thing)) is not None
-    )
+    found = []
+    for thing in things:
+        if (waits_for := references.missing(view, thing)) is not None:
+            found.append(f"{references.describe(thing)} waits for {waits_for}")
+    return tuple(found)
 
 
 def left_waiting(view: StateView, event: events.Event) -> tuple[str, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from attrs import frozen
 
 from vpcrouter.events import Event
 
 
-@frozen(kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """One event to append. `origin` says who asked, `command_id` what was asked; both at most 255 bytes."""
 
     event: Event

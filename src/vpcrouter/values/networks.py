@@ -100,6 +100,8 @@ def prefix_length(cidr: str) -> int:
 
 def holds(cidr: str, address: str) -> bool:
     """Whether the address lies in the network; of different families it never does."""
+    if beginning := _beginning(cidr):
+        return address.startswith(beginning)
     version, first, last = _span(cidr)
     found, number = _number(address)
     return version == found and first <= number <= last
@@ -110,6 +112,24 @@ def _span(cidr: str) -> tuple[int, int, int]:
     """IP version, first and last address as numbers."""
     network = parse_network(cidr)
     return network.version, int(network.network_address), int(network.broadcast_address)
+
+
+@lru_cache(maxsize=65536)
+def _beginning(cidr: str) -> str:
+    """What the addresses of an IPv4 network /8, /16 or /24 begin with, and no other; empty for other networks.
+
+    A burst names each of its addresses for the first time: to look at the text takes a tenth of what its number takes.
+    """
+    address, _, length = cidr.partition("/")
+    octets = {"8": 1, "16": 2, "24": 3}.get(length)
+    return "".join(f"{each}." for each in address.split(".")[:octets]) if octets and ":" not in address else ""
+
+
+@lru_cache(maxsize=65536)
+def _ends(cidr: str) -> tuple[str, str]:
+    """The first and the last address of a network."""
+    network = parse_network(cidr)
+    return str(network.network_address), str(network.broadcast_address)
 
 
 @lru_cache(maxsize=65536)
@@ -147,6 +167,8 @@ def usable(cidr: str, address: str) -> bool:
 
 def reserves(cidr: str, address: str) -> bool:
     """Whether the address lies in the network, and no host may have it there."""
+    if _beginning(cidr):
+        return address in _ends(cidr)
     version, first, last = _span(cidr)
     found, number = _number(address)
     if version != found or not first <= number <= last or last - first <= 1:
