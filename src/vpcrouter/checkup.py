@@ -71,6 +71,7 @@ class Checkup:
         self._file = file
         self._surroundings = surroundings
         self._worker = surroundings.worker()
+        self._closed = False
         self._lock = asyncio.Lock()
         self._news = asyncio.Event()
         self._runs: dict[str, CheckRun] = {}
@@ -155,7 +156,7 @@ class Checkup:
         role = self._examined.role
         asked = monitoring.gateways if role == "master" and "gateways_check.py" not in monitoring.excluded else ()
         found = await asyncio.get_running_loop().run_in_executor(
-            self._worker, self._surroundings.examine, self._directory, asked
+            self._worker, self._surroundings.examine, self._directory, asked, lambda: self._closed
         )
         return Facts(
             role=role,
@@ -198,7 +199,8 @@ class Checkup:
         ]
 
     def close(self) -> None:
-        """Make no more."""
+        """Make no more; nobody waits for a gateway any longer."""
+        self._closed = True
         self._worker.shutdown(wait=False, cancel_futures=True)
 
 

@@ -12,7 +12,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -182,11 +182,14 @@ class Surroundings:
 
         write_penalty(path, penalty)
 
-    def examine(self, directory: Path, gateways: Sequence[str]) -> MachineFacts:
-        """How this machine is: disk (that of a directory), processor, memory, gateways. Takes from 0.2 s to some."""
+    def examine(self, directory: Path, gateways: Sequence[str], given_up: Callable[[], bool]) -> MachineFacts:
+        """How this machine is: disk (that of a directory), processor, memory, gateways.
+
+        Takes from 0.2 s to some, for gateways that are silent; but not once `given_up`.
+        """
         from vpcrouter.appliers import machine_facts
 
-        return machine_facts.examine(directory, gateways)
+        return machine_facts.examine(directory, gateways, given_up)
 
     def publish(self, path: Path, text: str) -> None:
         """Write a file for others to read, atomically; root's alone."""

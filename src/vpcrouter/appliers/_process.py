@@ -19,6 +19,7 @@ import select
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -90,6 +91,23 @@ def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 10.0) -> by
         how = f"exit status {done.returncode}" if done.returncode > 0 else f"killed by signal {-done.returncode}"
         raise ApplierError(f"{how}: {said[-MESSAGE_LENGTH:] or 'no message'}", where=argv[0])
     return done.stdout
+
+
+def succeeds(argv: Sequence[str], *, timeout: float, given_up: Callable[[], bool]) -> bool:
+    """Whether a program ends well within `timeout` seconds. It is killed when `given_up`, asked ten times a second."""
+    quiet = subprocess.DEVNULL
+    try:
+        with subprocess.Popen(
+            [find_program(argv[0]), *argv[1:]], stdin=quiet, stdout=quiet, stderr=quiet, env=ENVIRONMENT
+        ) as process:
+            deadline = time.monotonic() + timeout
+            while process.poll() is None and time.monotonic() < deadline and not given_up():
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.1)
+            process.kill()  # nothing, if it has ended
+    except OSError as error:
+        raise ApplierError(f"cannot be started: {error.strerror}", where=argv[0]) from None
+    return process.returncode == 0
 
 
 def spawn(argv: Sequence[str], *, output: Path, environment: Mapping[str, str] | None = None) -> int:

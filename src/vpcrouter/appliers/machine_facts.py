@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from attrs import frozen
 
 from vpcrouter.appliers import _process
-from vpcrouter.errors import ApplierError
+from vpcrouter.errors import HostError
 
 _SAMPLE_S = 0.2
 """Between the two looks at the processor's counters."""
@@ -23,17 +23,17 @@ class MachineFacts:
     free_disk_mb: int | None = None
     cpu_percent: int | None = None
     memory_percent: int | None = None
-    silent: tuple[str, ...] = ()
+    silent: tuple[str, ...] | None = ()
     """Those of the hosts asked that do not answer."""
 
 
-def examine(directory: Path, hosts: Iterable[str]) -> MachineFacts:
-    """All of it. Takes 0.2 s, and up to six for each host that does not answer."""
+def examine(directory: Path, hosts: Iterable[str], given_up: Callable[[], bool] = lambda: False) -> MachineFacts:
+    """All of it. Takes 0.2 s, and up to six for each host that does not answer, unless `given_up` ends that."""
     return MachineFacts(
         free_disk_mb=free_disk_mb(directory),
         cpu_percent=cpu_percent(),
         memory_percent=memory_percent(),
-        silent=silent_hosts(hosts),
+        silent=silent_hosts(hosts, given_up),
     )
 
 
@@ -66,19 +66,18 @@ def cpu_percent() -> int | None:
     return round(100 * (1 - (second[1] - first[1]) / (second[0] - first[0])))
 
 
-def silent_hosts(addresses: Iterable[str]) -> tuple[str, ...]:
-    """Those that answer none of three pings within two seconds each."""
-    return tuple(address for address in addresses if not _answers(address))
+def silent_hosts(addresses: Iterable[str], given_up: Callable[[], bool]) -> tuple[str, ...] | None:
+    """Those that answer none of three pings within two seconds each. None if nobody can ask, or it was `given_up`."""
+    try:
+        silent = tuple(address for address in addresses if not _answers(address, given_up))
+    except HostError:
+        return None
+    return None if given_up() else silent
 
 
-def _answers(address: str) -> bool:
-    for _ in range(3):
-        try:
-            _process.run(["ping", "-n", "-c", "1", "-W", "2", "--", address], timeout=5.0)
-        except ApplierError:
-            continue
-        return True
-    return False
+def _answers(address: str, given_up: Callable[[], bool]) -> bool:
+    ask = ["ping", "-n", "-c", "1", "-W", "2", "--", address]
+    return any(not given_up() and _process.succeeds(ask, timeout=5.0, given_up=given_up) for _ in range(3))
 
 
 def _cpu_ticks() -> tuple[int, int] | None:

@@ -129,7 +129,7 @@ class SimulatedSurroundings(Surroundings):
     def write_penalty(self, path: Path, penalty: int) -> None:
         write_penalty(self._machine, path, penalty)
 
-    def examine(self, directory: Path, gateways: Sequence[str]) -> MachineFacts:
+    def examine(self, directory: Path, gateways: Sequence[str], given_up: Callable[[], bool]) -> MachineFacts:
         return MachineFacts()
 
     def publish(self, path: Path, text: str) -> None:
