@@ -28,7 +28,7 @@ from vpcrouter.plan import Operation
 from vpcrouter.plan.kernel import KernelOperation, KernelPlan, ObservedKernel, Sysctl, plan_kernel, repair_virtual
 from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.values.carriage import FoundElector
-from vpcrouter.values.desired import Desired, Kernel
+from vpcrouter.values.desired import Daemon, Desired, Kernel
 from vpcrouter.values.losses import Fault
 from vpcrouter.values.networks import is_ipv6
 from vpcrouter.values.priority import generation_of
@@ -78,6 +78,19 @@ class _Awaited:
     """They were right when they were last looked at, and nothing has been asked of keepalived since."""
 
 
+@frozen(kw_only=True)
+class _Verified:
+    """What the machine was equal to when it was last settled: what has to be done to it again is drift.
+
+    None where something else was wanted since, settled or not: that part is not what it was because we changed it.
+    """
+
+    own: Kernel | None = None
+    """Whatever the role."""
+    kernel: Kernel | None = None
+    daemons: tuple[Daemon, ...] | None = None
+
+
 @frozen
 class _Pass:
     """The notes of one pass."""
@@ -112,8 +125,7 @@ class Host:
         self._nftables = surroundings.nftables()
         self._daemons = surroundings.daemons(settings)
         self._tunnels: TunnelApplier | None = None
-        self._verified: Desired | None = None
-        """What the machine was equal to when it was last settled: what has to be done to it again is drift."""
+        self._verified = _Verified()
         self._seen: ObservedKernel | None = None
         """The kernel as it is for as long as nothing is done to it in this pass."""
         self._planned: tuple[Kernel, ObservedKernel, KernelPlan] | None = None
@@ -199,11 +211,16 @@ class Host:
         anew, whatever the kernel notified of.
         """
         notes = _Pass()
-        before = self._verified
         was_known, self._known_kernel = self._known_kernel == desired.kernel, None
-        own_was_equal = before is not None and _without_role(before.kernel) == _without_role(desired.kernel)
-        kernel_was_equal = before is not None and before.kernel == desired.kernel
-        daemons_were_equal = before is not None and before.daemons == desired.daemons
+        wanted = _Verified(own=_without_role(desired.kernel), kernel=desired.kernel, daemons=tuple(desired.daemons))
+        own_was_equal = self._verified.own == wanted.own
+        kernel_was_equal = self._verified.kernel == wanted.kernel
+        daemons_were_equal = self._verified.daemons == wanted.daemons
+        self._verified = _Verified(
+            own=wanted.own if own_was_equal else None,
+            kernel=wanted.kernel if kernel_was_equal else None,
+            daemons=wanted.daemons if daemons_were_equal else None,
+        )
         look_at_kernel = (
             not was_known or not doubt.isdisjoint(_KERNEL) or self._kernel.sysctls(desired.kernel) != self._sysctls
         )
@@ -224,7 +241,7 @@ class Host:
             notes.attempt(lambda: self._mend_virtual(desired.kernel, notes, is_current, is_drift=kernel_was_equal))
         settled = not notes.faults and not notes.waiting
         if settled:
-            self._verified, self._known_kernel = desired, desired.kernel
+            self._verified, self._known_kernel = wanted, desired.kernel
         return Outcome(
             settled=settled,
             operations=tuple(notes.operations),
