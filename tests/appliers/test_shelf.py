@@ -10,12 +10,16 @@ import pytest
 
 from vpcrouter.appliers import _files, _shelf
 from vpcrouter.appliers._shelf import ShelfApplier
-from vpcrouter.values.desired import Shelf
+from vpcrouter.values.desired import Shelf, ShelfFile, content_digest
 
 
 def shelf(path: Path, **files: str) -> Shelf:
     group = path.parent.group()
-    return Shelf(path=str(path), group=group, files=tuple((name, text.encode()) for name, text in files.items()))
+    return Shelf(path=str(path), group=group, files=tuple(shelf_file(name, text) for name, text in files.items()))
+
+
+def shelf_file(name: str, text: str) -> ShelfFile:
+    return ShelfFile(name=name, digest=content_digest(text.encode()), content=text.encode)
 
 
 def names(path: Path) -> set[str]:

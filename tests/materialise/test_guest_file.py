@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import gc
+import weakref
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vpcrouter.errors import MalformedInputError
-from vpcrouter.materialise.guestweb import guest_file
+from vpcrouter.materialise.guestweb import _FILES, guest_file
 from vpcrouter.values.config import Secret
+from vpcrouter.values.desired import content_digest
 from vpcrouter.values.guests import GuestPages, GuestPassword
 
 names = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True)
@@ -64,3 +67,20 @@ def test_a_password_that_is_none_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(MalformedInputError) as caught:
         GuestPassword(address="10.1.2.11", password=Secret(text=text))
     assert len(text) < 5 or "_" in text or text not in str(caught.value)
+
+
+def test_what_is_told_to_no_guest_any_more_is_not_kept() -> None:
+    """A guest may have a megabyte of user data, and new one as often as somebody likes."""
+
+    def pages(text: str) -> GuestPages:
+        return GuestPages(address="10.1.2.3", metadata=(("instance-id", text),))
+
+    first = pages("one")
+    (file,) = _FILES.of((first,))
+    assert (file.name, file.content()) == ("10.1.2.3", guest_file(first))
+    assert file.digest == content_digest(guest_file(first))
+    seen = weakref.ref(first)
+    del first, file
+    _FILES.of((pages("two"),))
+    gc.collect()
+    assert seen() is None

@@ -1,7 +1,8 @@
 """A directory of many small files: each is as desired, and nothing else lies there. Look, act, look.
 
-Used by `daemons`. The content of a file that this applier wrote is known until its identity changes (`_files`); between
-full looks only the directory itself is looked at, whose time changes with every file that comes, goes or is replaced.
+Used by `daemons`. Of each file that this applier wrote or read, the digest of its content is known until its identity
+changes (`_files`); between full looks only the directory itself is looked at, whose time changes with every file that
+comes, goes or is replaced.
 
 Known hole: a file that is changed in place, by hand, is found by the next full look and not before.
 """
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import grp
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import frozen
@@ -18,20 +18,20 @@ from attrs import frozen
 from vpcrouter.appliers import _files
 from vpcrouter.appliers._files import FileIdentity
 from vpcrouter.plan import Operation
-from vpcrouter.values.desired import Shelf
+from vpcrouter.values.desired import Shelf, content_digest
 
 FULL_LOOK_S = 60.0
 """Two thousand files take 10 ms to look at."""
 _DIRECTORY_MODE = 0o750
 _FILE_MODE = 0o640
-_UNREAD = b"\n?"
-"""Stands for the content of a file with other rights than it should have: no desired one."""
+_UNREAD = b""
+"""Stands for the digest of a file with other rights than it should have: no desired one."""
 
 
 @frozen
 class _Known:
     identity: FileIdentity
-    content: bytes
+    digest: bytes
 
 
 class ShelfApplier:
@@ -72,22 +72,22 @@ class ShelfApplier:
     def _fill(self, desired: Shelf, operations: tuple[Operation, ...]) -> None:
         group = group_number(desired.group)
         make_shelf(self._path, desired.group)
-        contents = dict(desired.files)
+        files = {each.name: each for each in desired.files}
         for operation in operations:
             name = Path(operation.subject).name
             if operation.action == "remove":
                 self._remove(name)
             else:
-                identity = _files.write_atomically(self._path / name, contents[name], _FILE_MODE, group=group)
-                self._known[name] = _Known(identity, contents[name])
+                identity = _files.write_atomically(self._path / name, files[name].content(), _FILE_MODE, group=group)
+                self._known[name] = _Known(identity, files[name].digest)
 
     def _remove(self, name: str) -> None:
         _files.remove_file(self._path / name)
         self._known.pop(name, None)
 
     def _operations(self, desired: Shelf | None) -> tuple[Operation, ...]:
-        wanted: Mapping[str, bytes] = {} if desired is None else dict(desired.files)
-        write = (name for name, content in wanted.items() if not self._has(name, content))
+        wanted = {} if desired is None else {each.name: each.digest for each in desired.files}
+        write = (name for name, digest in wanted.items() if not self._has(name, digest))
         remove = (name for name in sorted(self._known) if name not in wanted)
         return (
             *(self._operation("write", name) for name in write),
@@ -97,9 +97,9 @@ class ShelfApplier:
     def _operation(self, action: str, name: str) -> Operation:
         return Operation(target=self._target, action=action, subject=str(self._path / name))
 
-    def _has(self, name: str, content: bytes) -> bool:
+    def _has(self, name: str, digest: bytes) -> bool:
         known = self._known.get(name)
-        return known is not None and (known.content is content or known.content == content)
+        return known is not None and known.digest == digest
 
     def _look(self, *, full: bool) -> None:
         """Learn what lies there, as far as it is not known."""
@@ -119,7 +119,7 @@ class ShelfApplier:
         self._known = found
 
     def _read(self, path: Path) -> bytes:
-        return _files.read_file(path) or b""
+        return content_digest(_files.read_file(path) or b"")
 
 
 def make_shelf(path: Path, group: str) -> None:

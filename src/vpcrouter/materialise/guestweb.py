@@ -15,12 +15,12 @@ cannot hold a blank or a line's end (`values.guests`), and lengths are in bytes,
 from __future__ import annotations
 
 import base64
-from functools import lru_cache
 
 from vpcrouter.materialise.rendering import render, source
 from vpcrouter.projections.effective import Effective
-from vpcrouter.values.desired import Daemon, File, Shelf
+from vpcrouter.values.desired import Daemon, File, Shelf, ShelfFile, content_digest
 from vpcrouter.values.guests import GuestPages
+from vpcrouter.values.incremental import Sorted
 from vpcrouter.values.settings import Settings
 
 PAGES_PORT = 80
@@ -55,12 +55,11 @@ def guestweb(effective: Effective, settings: Settings) -> Daemon:
         shelf=Shelf(
             path=str(settings.guest_pages_dir),
             group=GROUP,
-            files=tuple((pages.address, guest_file(pages)) for pages in effective.guest_pages),
+            files=_FILES.of(effective.guest_pages),
         ),
     )
 
 
-@lru_cache(maxsize=16384)  # one more guest among thousands must not cost the others' files
 def guest_file(pages: GuestPages) -> bytes:
     """The file of one guest."""
     found = [(f"meta-data/{name}", text.encode()) for name, text in pages.metadata]
@@ -68,6 +67,15 @@ def guest_file(pages: GuestPages) -> bytes:
         found.append(("user-data", base64.b64decode(pages.user_data.reveal())))
     index = "".join(f"{name} {len(content)}\n" for name, content in found)
     return b"".join((index.encode(), b"\n", *(content for _, content in found)))
+
+
+# One more guest among thousands must not cost the others' files; and what is told to none any more is not kept.
+_FILES: Sorted[GuestPages, ShelfFile] = Sorted(
+    lambda pages: (
+        ShelfFile(name=pages.address, digest=content_digest(guest_file(pages)), content=lambda: guest_file(pages)),
+    ),
+    key=lambda file: file.name,
+)
 
 
 def _addresses(effective: Effective) -> tuple[str, ...]:

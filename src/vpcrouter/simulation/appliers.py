@@ -282,7 +282,8 @@ class SimulatedShelf(ShelfApplier):
         self._machine = machine
 
     def settle(self, desired: Shelf | None) -> tuple[Operation, ...]:
-        operations, contents = self.plan(desired), dict(desired.files if desired is not None else ())
+        operations = self.plan(desired)
+        contents = {} if desired is None else {each.name: each.content() for each in desired.files}
         for operation in operations:
             die_if_dead()
             if operation.action == "remove":
@@ -294,7 +295,7 @@ class SimulatedShelf(ShelfApplier):
 
     def plan(self, desired: Shelf | None, *, full: bool = True) -> tuple[Operation, ...]:
         files = self._machine.files
-        wanted = {f"{self._path}/{name}": content for name, content in (desired.files if desired is not None else ())}
+        wanted = {} if desired is None else {f"{self._path}/{each.name}": each.content() for each in desired.files}
         there = files.below(str(self._path))
         return (
             *(

@@ -6,6 +6,7 @@ Everything is sorted and canonical, so that equal configuration is an equal valu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from hashlib import blake2b
 
@@ -128,6 +129,21 @@ class File:
 
 
 @frozen(kw_only=True)
+class ShelfFile:
+    """One of many files. Its content is made when it is written: all of them together may be some hundred megabytes."""
+
+    name: str
+    digest: bytes
+    """That of the content (`content_digest`)."""
+    content: Callable[[], bytes] = field(eq=False, repr=False)
+
+
+def content_digest(content: bytes) -> bytes:
+    """What stands for a content where only equality counts."""
+    return blake2b(content, digest_size=16).digest()
+
+
+@frozen(kw_only=True)
 class Shelf:
     """A directory of files that one group of the machine may read, complete: files that are not listed go.
 
@@ -136,8 +152,8 @@ class Shelf:
 
     path: str
     group: str
-    files: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
-    """Name and content, each name once. What is no file (a socket) is somebody else's and stays."""
+    files: tuple[ShelfFile, ...] = field(default=(), repr=False)
+    """Each name once. What is no file (a socket) is somebody else's and stays."""
 
 
 @frozen(kw_only=True)
