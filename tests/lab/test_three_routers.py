@@ -151,7 +151,7 @@ def test_the_lowest_tier_goes_and_comes(three: Laboratory, burst: Path, at: str)
     order = (master, *(each for each in ALL if each != master))
     with Probe(three, GUEST, Target.parse("ext")) as probing:
         for add, ends_on in ((False, NEXT), (True, LOWEST)):
-            change(three, burst, order if not add else order[::-1], add=add, skew_s=0 if at == "once" else 1.5)
+            change(three, burst, order if not add else order[::-1], add=add, skew_s=0 if at == "once" else 0.8)
             assert three.wait(partial(carried_on, device=ends_on), MOVED_S), said(three)
             assert make_whole(three) == master
         result = probing.stop()
@@ -177,28 +177,22 @@ def test_the_service_is_handed_to_the_one_that_is_named(three: Laboratory) -> No
     master = make_whole(three)
     one, other = (each for each in ALL if each != master)
     with Probe(three, GUEST, Target.parse("ext")) as probing:
-        for giver, taker in ((master, other), (other, one), (one, master)):
-            address = f"10.1.2.{ALL.index(taker) + 2}"
-            assert handover(three, giver, "--to", address)["done"], said(three)
+        for giver, taker in ((master, other), (other, one)):
+            assert handover(three, giver, "--to", "10.1.2.77")["refused"]
+            assert handover(three, giver, "--to", f"10.1.2.{ALL.index(taker) + 2}")["done"], said(three)
             assert make_whole(three) == taker
-        assert handover(three, master, "--to", "10.1.2.77")["refused"]
-        assert handover(three, master)["done"]
-        assert make_whole(three) in (one, other)
         result = probing.stop()
     assert result.lost == 0, result
 
 
-@pytest.mark.parametrize("cut_off", ["master", "backup"])
-def test_one_that_was_cut_off_is_one_of_three_again(three: Laboratory, cut_off: str) -> None:
-    master = make_whole(three)
-    away = master if cut_off == "master" else next(each for each in ALL if each != master)
+def test_a_master_that_was_cut_off_is_one_of_three_again(three: Laboratory) -> None:
+    away = make_whole(three)
     three.cut_off(away)
-    time.sleep(3.0)
+    time.sleep(2.2)  # long enough to be silent
     there = {router: each["role"] for router, each in three.status().items() if router != away}
     assert sorted(there.values()) == ["backup", "master"]
     three.heal()
-    serving = make_whole(three)
-    assert serving == next(router for router, role in there.items() if role == "master"), "the newer one goes on"
+    assert make_whole(three) == next(router for router, role in there.items() if role == "master"), "the newer goes on"
 
 
 def are_on(three: Laboratory, routers: tuple[str, ...], device: str) -> bool:

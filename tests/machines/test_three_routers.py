@@ -201,7 +201,7 @@ def test_an_agent_knows_from_the_ruleset_how_many_there_were() -> None:
     again.peering.recall([place("B"), place("C")])
     assert again.peering.whereabouts.closed == ("eth2",)
     del wire.routers["C"]
-    wire.talk(4)
+    wire.talk(2 + SILENT_NS // PACE_NS)
     assert again.hears == last("B")
     assert not again.peering.knows_all
     assert set(again.peering.whereabouts.places) == {place("B"), place("C")}, "its keepalived may live"
@@ -253,4 +253,15 @@ def test_strangers_that_never_answer_crowd_nobody_out() -> None:
         assert one.hear(old, KEY, now) is Heard.GREETING
     said = one.beacon(Saying(carrier="eth2"), KEY, b"n" * 8, now, (place("A"),))
     assert other.hear(said, KEY, now) is Heard.NEWS
-    assert len(one.known()) == 1
+    third = PeersMachine(b"c" * 8)
+    assert one.hear(third.beacon(Saying(), KEY, b"t" * 8, now, (place("C"),)), KEY, now) is Heard.GREETING
+    assert third.hear(one.beacon(Saying(), KEY, b"o" * 8, now, (place("A"),)), KEY, now) is Heard.NEWS
+
+
+def test_an_old_beacon_of_a_stranger_does_not_take_the_place_of_its_newest() -> None:
+    one, other, now = PeersMachine(b"a" * 8), PeersMachine(b"b" * 8), 10 * SILENT_NS
+    old = other.beacon(Saying(), KEY, b"o" * 8, now)
+    for nonce in (b"1" * 8, b"2" * 8, b"3" * 8, b"4" * 8):
+        newest = other.beacon(Saying(), KEY, nonce, now)
+    assert [one.hear(each, KEY, now) for each in (old, newest, old)] == [Heard.GREETING, Heard.GREETING, Heard.NOTHING]
+    assert other.hear(one.beacon(Saying(), KEY, b"n" * 8, now), KEY, now) is Heard.NEWS
