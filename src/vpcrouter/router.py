@@ -419,7 +419,7 @@ class Router:
 
     def _hear_carrier(self, role: Role, reason: str) -> RoleChange:
         """A backup that has lost something serves only if there is nobody better: that is a fault, with its reason."""
-        if role is Role.BACKUP and self._unfit:
+        if role in (Role.BACKUP, Role.FAULT) and self._unfit:
             return self.observe(Report.FAULT, self._unfit)
         return self.observe(Report.of_role(role), reason)
 

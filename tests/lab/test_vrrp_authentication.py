@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from vpcrouter.lab.demo import find_burst
 from vpcrouter.lab.failover import fail_over, is_pair
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import ROUTERS
+from vpcrouter.lab.machines import Machine
 from vpcrouter.lab.probing import Probe, Target
 from vpcrouter.materialise.peer_guard import VRRP_GROUP
 from vpcrouter.materialise.vrrp_authentication import AH_PROTOCOL, authentication
@@ -140,6 +142,29 @@ def test_who_knows_the_secret_is_the_peer(pair: Laboratory) -> None:
         cable.send([forged(heard, sender_of(OTHER[master], 2), 255, the_secret(), 5)], times=1)
     assert pair.wait(lambda status: status[master]["counters"]["role_changes"] > before, SETTLED_S), pair.status()
     assert pair.wait(is_pair, 2 * SETTLED_S), pair.status()
+
+
+def test_of_two_that_prove_differently_one_serves_and_the_other_says_why() -> None:
+    """Neither hears the other's advertisements. When the one that serves is gone, the other one does."""
+    laboratory = new_laboratory()
+    machine = laboratory.machines["rB"]
+    laboratory.machines["rB"] = Machine("rB", machine.namespace, laboratory.directory, ("--vrrp-authentication", "ah"))
+    try:
+        laboratory.up(advertisement_ms=SECOND_MS)
+        files = burst_files(find_burst(None))
+        for router in ROUTERS:  # one after the other: who is there first serves
+            run_burst(laboratory, {router: files[router]})
+            assert laboratory.wait(lambda status: status["rA"]["role"] == "master", SETTLED_S), laboratory.status()
+        assert laboratory.wait(lambda status: status["rB"]["role"] == "fault", SETTLED_S), laboratory.status()
+        time.sleep(4 * SECOND_MS / 1000)  # long enough to be master, if nothing kept it
+        status = laboratory.status()
+        assert (status["rA"]["role"], status["rB"]["role"]) == ("master", "fault"), status
+        assert "authentication is none there and ah here" in status["rB"]["role_reason"]
+        assert any("authentication" in each for each in status["rA"]["peer"]["lost"])
+        laboratory.crash("rA", "namespace")
+        assert laboratory.wait(lambda status: status["rB"]["role"] == "master", SETTLED_S), laboratory.status()
+    finally:
+        laboratory.down()
 
 
 def test_where_keepalived_has_no_hmac_the_pair_goes_on_without_and_says_so() -> None:

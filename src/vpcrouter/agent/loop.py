@@ -170,7 +170,7 @@ class Agent:
             settlements=self._settlements,
             peering=self._peering,
             talk=self._talk,
-            fitness=self._fitness,
+            weighing=self._weighing,
             intake=self._intake,
             sites=self._sites,
             checkup=self._checkup,

@@ -12,9 +12,9 @@ from vpcrouter.agent.planning import Planning
 from vpcrouter.agent.settlements import Settlements
 from vpcrouter.agent.sites import Sites
 from vpcrouter.agent.talk import Talk
+from vpcrouter.agent.weighing import Weighing
 from vpcrouter.checkup import Checkup
 from vpcrouter.confirming import Confirming
-from vpcrouter.fitness import Fitness
 from vpcrouter.materialise.vrrp_authentication import settings_without_effect
 from vpcrouter.peering import Peering
 from vpcrouter.projections.effective import pending
@@ -34,7 +34,7 @@ class Reporting:
         settlements: Settlements,
         peering: Peering,
         talk: Talk,
-        fitness: Fitness,
+        weighing: Weighing,
         intake: Intake,
         sites: Sites,
         checkup: Checkup,
@@ -47,7 +47,7 @@ class Reporting:
         self._settlements = settlements
         self._peering = peering
         self._talk = talk
-        self._fitness = fitness
+        self._weighing = weighing
         self._intake = intake
         self._sites = sites
         self._checkup = checkup
@@ -79,7 +79,7 @@ class Reporting:
             "connections": self._talk.standby.total,
             "connections_missing": self._talk.standby.missing,
             "electors": {device: role.value for device, role in router.electors.roles.items()},
-            "lost": [each.reason for each in self._fitness.losses],
+            "lost": self._weighing.reasons,
             "held": [each.device for each in runs.held],
             "peer": peers[0] if peers else None,
             "peers": peers,

@@ -174,7 +174,8 @@ class Talk:
             generation=router.electors.generation,
             waiting_passwords=self._guests.waiting(),
             fetched_passwords=self._guests.fetched(self._peering.heard),
-            lost=tuple(each.reason for each in self._fitness.losses),
+            lost=tuple(self._weighing.reasons),
+            vrrp=self._weighing.kind,
             reaches_gateway=self._fitness.reaches_gateway,
             unconfirmed=tuple(router.state.confirmations),
         )

@@ -10,9 +10,13 @@ from vpcrouter.agent.planning import Planning
 from vpcrouter.agent.settlements import Settlements
 from vpcrouter.errors import HostError
 from vpcrouter.fitness import Fitness
+from vpcrouter.machines.kinship import must_not_serve
 from vpcrouter.machines.role import RoleChange
+from vpcrouter.materialise.vrrp_authentication import authentication
 from vpcrouter.peering import Peering
 from vpcrouter.router import Router
+from vpcrouter.values.role import Role
+from vpcrouter.values.settings import NO_AUTHENTICATION
 
 LOG = logging.getLogger("vpcrouter.agent")
 
@@ -42,12 +46,37 @@ class Weighing:
         self._follow = follow
         self._consider = consider
         self._look: asyncio.TimerHandle | None = None
+        self.stranger = ""
+        """Why this router must not serve beside a peer that does not hear it; empty if it may."""
+
+    @property
+    def kind(self) -> str:
+        """By what this router's advertisements prove themselves."""
+        config, settings = self._router.state.router, self._router.settings
+        found = None if config is None else authentication(config, settings)
+        return NO_AUTHENTICATION if found is None else found.kind
+
+    @property
+    def reasons(self) -> list[str]:
+        """What keeps this router from serving, or makes it a worse one."""
+        return [*(each.reason for each in self._fitness.losses), *([self.stranger] if self.stranger else [])]
 
     def weigh(self) -> None:
         """See what this router has lost, and what that makes of it."""
         if self._planning.planned is None:
             return
         desired = self._planning.planned[1]
+        before, self.stranger = (
+            self.stranger,
+            must_not_serve(
+                self.kind,
+                serves=self._router.role is Role.MASTER,
+                instance=self._peering.instance,
+                peers=self._peering.heard if desired.vrrp_interface is not None else (),
+            ),
+        )
+        if self.stranger and not before:
+            LOG.error("%s", self.stranger)
         try:
             self._fitness.look(
                 desired.kernel,
@@ -60,7 +89,7 @@ class Weighing:
         except HostError as error:
             LOG.error("%s", error)
         self.obey()
-        self._follow(self._router.judge("; ".join(each.reason for each in self._fitness.losses)))
+        self._follow(self._router.judge("; ".join(self.reasons)))
         if self._look is not None:
             self._look.cancel()
             self._look = None
@@ -71,7 +100,7 @@ class Weighing:
     def obey(self) -> None:
         """Have keepalived know at once if this router must not serve."""
         try:
-            self._fitness.obey(self._router.electors.must_obey)
+            self._fitness.obey(self._router.electors.must_obey or bool(self.stranger))
         except HostError as error:
             LOG.error("%s", error)
 

@@ -21,6 +21,7 @@ from vpcrouter.values.agreement import WINDOW_SIZE, Window
 from vpcrouter.values.beacon import MOST_ROUTERS, Saying
 from vpcrouter.values.connections import SAMPLE_SIZE, ConnectionSample
 from vpcrouter.values.role import Role
+from vpcrouter.values.settings import AH, HMAC, NO_AUTHENTICATION
 from vpcrouter.values.whereabouts import Place
 
 _T = TypeVar("_T")
@@ -88,6 +89,7 @@ class Beacon:
             "fetched_passwords": list(saying.fetched_passwords),
             "lost": [each[:_MAX_WORDS] for each in saying.lost],
             "reaches_gateway": saying.reaches_gateway,
+            "vrrp": saying.vrrp,
             "unconfirmed": [each[:_MAX_NAME] for each in saying.unconfirmed[:_MOST_WAITING]],
             "served_ms_ago": None if self.served_ms_ago is None else list(self.served_ms_ago),
             "places": [[each.device, _pack_place(each)] for each in self.places],
@@ -136,6 +138,7 @@ def _read(fields: dict[str, Any]) -> Beacon:
             fetched_passwords=_tags(fields.get("fetched_passwords", [])),
             lost=_texts(fields.get("lost", [])),
             reaches_gateway=None if fields.get("reaches_gateway") is None else _is(bool, fields["reaches_gateway"]),
+            vrrp=_kind(fields.get("vrrp", "")),
             unconfirmed=_texts(fields.get("unconfirmed", [])),
         ),
         served_ms_ago=None if served is None else _two(served),
@@ -147,6 +150,13 @@ def _id(value: Any) -> bytes:
     found = _is(bytes, value)
     if len(found) != _ID_BYTES:
         raise ValueError("not eight bytes")
+    return found
+
+
+def _kind(value: Any) -> str:
+    found = _is(str, value)
+    if found not in ("", NO_AUTHENTICATION, AH, HMAC):
+        raise ValueError("no kind of VRRP")
     return found
 
 

@@ -53,6 +53,8 @@ class Saying:
     """What it has lost, in words, of what it needs to serve."""
     reaches_gateway: bool | None = None
     """Whether the gateway of the way out answers it; None if it has not asked."""
+    vrrp: str = ""
+    """By what its advertisements prove themselves: who does it otherwise does not hear them. Empty: not told."""
     unconfirmed: tuple[str, ...] = ()
     """The changes that wait for a confirmation, some of the oldest."""
 
