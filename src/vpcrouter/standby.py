@@ -23,7 +23,7 @@ from vpcrouter.errors import HostError
 from vpcrouter.machines.backoff import Backoff
 from vpcrouter.machines.readiness import ConnectionComparison, ConnectionSampler
 from vpcrouter.surroundings import HERE, Surroundings
-from vpcrouter.values.beacon import Peer, Saying
+from vpcrouter.values.beacon import Peer
 from vpcrouter.values.connections import ConnectionSample
 from vpcrouter.values.role import Role
 
@@ -70,6 +70,8 @@ class Standby:
         self._udp_timeout_s = 0.0
         self._repeated_s = surroundings.monotonic()
         self._was_in_step = False
+        self._compared_with = 0
+        """The number of the peer whose connections were looked for last."""
         self.sample: ConnectionSample | None = None
         """What the peer is to be told; None on a router that does not serve."""
 
@@ -109,6 +111,9 @@ class Standby:
         if role is not Role.BACKUP or sample is None:
             self._comparison.doubt()
             return NOTHING
+        if peers[0].number != self._compared_with:
+            self._comparison.doubt()  # what one router has named says nothing of the connections of another one
+            self._compared_with = peers[0].number
         if self._comparison.has_seen(sample):
             return NOTHING
         self._comparison.compare(sample, await self._read())
@@ -144,11 +149,11 @@ class Standby:
         self._asks_ns = self._patience.failed(now_ns)
         return True
 
-    def lacks(self, peer: Saying | None, digest: str, *, settled: bool, synchronises: bool) -> tuple[str, ...]:
-        """Why this backup is not ready to take over; empty if it is. `peer`: the one that serves, if any is heard."""
-        if peer is None:
+    def lacks(self, heard: Peer | None, digest: str, *, settled: bool, synchronises: bool) -> tuple[str, ...]:
+        """Why this backup is not ready to take over; empty if it is. `heard`: the one that serves, if any is heard."""
+        if heard is None:
             return ("the peer is silent",)
-        found = []
+        peer, found = heard.saying, []
         if not settled:
             found.append("this router is not settled")
         if peer.role is not Role.MASTER:
@@ -159,7 +164,7 @@ class Standby:
             found.append("conntrackd does not run")
         elif self._comparison.missing:
             found.append(f"{self._comparison.missing} connections of the peer's sample are missing here")
-        elif not self._comparison.is_in_step:
+        elif not self._comparison.is_in_step or heard.number != self._compared_with:
             found.append("the connections have not been compared yet")
         return tuple(found)
 

@@ -252,7 +252,7 @@ class Talk:
             return None
         heard = self._peering.heard
         return self._standby.lacks(
-            heard[0].saying if heard else None,
+            heard[0] if heard else None,
             self._router.digest,
             settled=self._settlements.is_settled(self._router.seq),
             synchronises=self._follows.synchronises(),
