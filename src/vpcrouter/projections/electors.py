@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from vpcrouter.state import StateView
+from vpcrouter.state import State, StateView
 from vpcrouter.values.carriage import Elector
 from vpcrouter.values.config import Tier
 from vpcrouter.values.fields import device_number
+from vpcrouter.values.incremental import Latest
 from vpcrouter.values.networks import usable
 
 
@@ -15,7 +16,16 @@ def electors(view: StateView, unicast_peers: Iterable[str] = ()) -> tuple[Electo
     """By number; none without boot parameters, a pair or a tier."""
     if view.router is None or not view.router.redundant:
         return ()
-    return tuple(elector(view.tiers[device], unicast_peers) for device in sorted(view.tiers, key=device_number))
+    if isinstance(view, State) and not unicast_peers:
+        return _BY_MULTICAST.of(view.tiers)  # the agent asks at every beacon
+    return _of_tiers(view.tiers, unicast_peers)
+
+
+def _of_tiers(tiers: Mapping[str, Tier], unicast_peers: Iterable[str] = ()) -> tuple[Elector, ...]:
+    return tuple(elector(tiers[device], unicast_peers) for device in sorted(tiers, key=device_number))
+
+
+_BY_MULTICAST: Latest[Mapping[str, Tier], tuple[Elector, ...]] = Latest(_of_tiers)
 
 
 def elector(tier: Tier, unicast_peers: Iterable[str] = ()) -> Elector:

@@ -10,6 +10,7 @@ before, and reads the models themselves, not what an applier believes of them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import is_
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -45,7 +46,8 @@ class Equality:
     def passed(self, machine: Machine, desired: Desired, outcome: Outcome, *, was_alone: bool) -> None:
         """An agent has made one pass over its machine; `was_alone`: nobody else touched it meanwhile."""
         self._desired[machine.name] = desired
-        if outcome.settled and was_alone and (found := tuple(differences(machine, desired))):
+        found = self._compare(machine, desired)
+        if found and outcome.settled and was_alone:
             self.findings.violate("machine", f"{machine.name} is settled, and differs: {'; '.join(found[:4])}")
 
     def forget(self, machine: Machine) -> None:
@@ -60,17 +62,20 @@ class Equality:
                 self._differs_since_ns.pop(machine.name, None)
                 self._compared.pop(machine.name, None)
                 continue
-            present = (desired, *machine.fingerprint())
-            if (before := self._compared.get(machine.name)) is None or any(
-                one is not other for one, other in zip(before, present, strict=True)
-            ):
-                self._compared[machine.name] = present
-                if next(differences(machine, desired), None) is None:
-                    self._differs_since_ns.pop(machine.name, None)
-                else:
-                    self._differs_since_ns.setdefault(machine.name, self.world.now_ns)
+            present, before = (desired, *machine.fingerprint()), self._compared.get(machine.name, ())
+            if len(before) != len(present) or not all(map(is_, before, present)):
+                self._compare(machine, desired)
             if (since_ns := self._differs_since_ns.get(machine.name)) is not None:
                 self._judge(machine, desired, max(since_ns, self.calm_since_ns))
+
+    def _compare(self, machine: Machine, desired: Desired) -> tuple[str, ...]:
+        self._compared[machine.name] = desired, *machine.fingerprint()
+        found = tuple(differences(machine, desired))
+        if found:
+            self._differs_since_ns.setdefault(machine.name, self.world.now_ns)
+        else:
+            self._differs_since_ns.pop(machine.name, None)
+        return found
 
     def _judge(self, machine: Machine, desired: Desired, since_ns: int) -> None:
         lasted_ns = self.world.now_ns - since_ns

@@ -63,7 +63,7 @@ class Guests:
 
     def tick(self) -> None:
         """Time has passed."""
-        self._note_synchronisers()
+        self.note_synchronisers()
         for machine in self.ways.networks.machines:
             if machine.name in self.ways.ready:
                 self._compare(machine, self._open)
@@ -87,7 +87,7 @@ class Guests:
 
     def look(self) -> None:
         """Somebody else may serve."""
-        self._note_synchronisers()
+        self.note_synchronisers()
         gateways = self.ways.gateways()
         for way, gateway in gateways.items():
             if not self.ways.served.get(way):
@@ -98,7 +98,8 @@ class Guests:
             self._by[way] = machine.name
         self._open = [each for each in self._open if each.way in gateways]
 
-    def _note_synchronisers(self) -> None:
+    def note_synchronisers(self) -> None:
+        """See whether the conntrackd of a machine is another one."""
         for machine in self.ways.networks.machines:
             before, now = self._synchronisers.get(machine.name), machine.conntrackd
             if now is not before:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from attrs import define, frozen
@@ -176,7 +177,7 @@ class Keepalived(Process):
                 self._hear_as(each, heard)
 
     def _hear_as(self, each: _Running, heard: Advertisement) -> None:
-        if heard.addresses != frozenset(address.address for address in each.file.advertised):
+        if heard.addresses != each.file.told:
             return  # finding 2: "address list mismatch", and it is as if nothing had come
         if not _is_meant(heard, each.file):
             return
@@ -326,8 +327,7 @@ class Keepalived(Process):
         file = self._file.track_files.get(name)
         if file is None:
             return 0
-        words = self._machine.files.text(file.path).split()
-        number = int(words[0]) if words and words[0].lstrip("-").isdigit() else 0
+        number = _leading_number(self._machine.files.text(file.path))
         weight = file.weight if weight is None else weight
         if weight == 0:
             return -254 if number != 0 else 0
@@ -364,7 +364,7 @@ class Keepalived(Process):
             virtual_router_id=each.file.virtual_router_id,
             priority=self._priority(each) if priority is None else priority,
             interval_ns=each.file.interval_ns,
-            addresses=frozenset(address.address for address in each.file.advertised),
+            addresses=each.file.told,
             source=each.file.source,
             to=each.file.unicast_peers,
         )
@@ -500,3 +500,9 @@ def _cancel(each: _Running) -> None:
 
 def _number(address: str) -> tuple[int, ...]:
     return tuple(int(part) for part in address.split(".")) if address.count(".") == 3 else ()
+
+
+@lru_cache(maxsize=64)
+def _leading_number(text: str) -> int:
+    words = text.split()
+    return int(words[0]) if words and words[0].lstrip("-").isdigit() else 0

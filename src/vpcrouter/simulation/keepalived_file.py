@@ -7,7 +7,7 @@ a model that passes over something in silence would prove what is not so.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from attrs import field, frozen
 
@@ -49,6 +49,11 @@ class Instance:
     """`state MASTER`."""
     unicast_peers: tuple[str, ...] | None = None
     """None: multicast. None of them: in fault, with `unicast_fault_no_peer`."""
+
+    @cached_property
+    def told(self) -> frozenset[str]:
+        """The addresses that an advertisement names."""
+        return frozenset(each.address for each in self.advertised)
 
     @property
     def key(self) -> tuple[int, str, bool]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Interface, IPv6Interface, ip_address
+from ipaddress import IPv4Interface, IPv6Interface
 from ipaddress import ip_interface as parse_interface
 
 from vpcrouter.errors import ApplierError
@@ -167,7 +167,8 @@ class KernelModel:
         direct = [each.route for each in self.routes if each.route.gateway == "" and each.route.device == route.device]
         networks = [each.network for each in direct if each.table == route.table]
         networks += [each.address for each in self.addresses if each.device == route.device]
-        return any(ip_address(route.gateway) in ip_interface(each).network for each in networks)
+        gateway = ip_interface(route.gateway).ip
+        return any(gateway in ip_interface(each).network for each in networks)
 
     def put_rule(self, entry: RuleEntry) -> None:
         """Add a rule, unless it is there."""

@@ -83,9 +83,8 @@ class MachineKernel(KernelModel):
         value = self.sysctls.get(path)
         if value is not None:
             return value
-        parts = path.split("/")
-        is_of_device = len(parts) == 5 and parts[2] in ("conf", "neigh") and parts[3] not in ("all", "default")
-        return None if is_of_device and parts[3] not in self.links else "0"
+        device = _device_of(path)
+        return None if device is not None and device not in self.links else "0"
 
     def _set_link(self, link: Link) -> None:
         before = self.links.get(link.name)
@@ -120,6 +119,14 @@ class MachineKernel(KernelModel):
     def _touch(self, device: str) -> None:
         self.version += 1
         self._changed(device)
+
+
+@lru_cache(maxsize=4096)
+def _device_of(path: str) -> str | None:
+    """The device of a setting that is one's."""
+    parts = path.split("/")
+    is_of_device = len(parts) == 5 and parts[2] in ("conf", "neigh") and parts[3] not in ("all", "default")
+    return parts[3] if is_of_device else None
 
 
 @frozen
@@ -277,6 +284,8 @@ class Machine:
         self.kernel = MachineKernel(self._kernel_changed)
         self.ruleset: Ruleset | None = None
         self._sets: dict[str, NftSet] = {}
+        self._keys: dict[str, frozenset[str]] = {}
+        """Of the sets that somebody asked about."""
         self._verdicts: dict[tuple[str, str], bool] = {}
         """What the ruleset says of packets, as far as somebody asked."""
         self.connections: set[int] = set()
@@ -314,6 +323,7 @@ class Machine:
             self.agent.kill()
         self.kernel.forget()
         self.ruleset, self._sets, self.generation = None, {}, 1
+        self._keys.clear()
         self._verdicts.clear()
         self.connections.clear()
         self.records.clear()
@@ -404,8 +414,11 @@ class Machine:
 
     def elements(self, name: str) -> frozenset[str]:
         """The keys that a set or map of the loaded ruleset has; none without it."""
-        found = self._sets.get(name)
-        return frozenset() if found is None else _keys(found)
+        keys = self._keys.get(name)
+        if keys is None:
+            found = self._sets.get(name)
+            keys = self._keys[name] = frozenset(() if found is None else (key for key, _ in found.elements))
+        return keys
 
     def lets_out(self, device: str, way: str) -> bool:
         """Whether the loaded ruleset lets what enters by one device leave by the other."""
@@ -417,6 +430,7 @@ class Machine:
         """One transaction of nftables."""
         self.ruleset = ruleset
         self._sets = {} if ruleset is None else {each.name: each for each in ruleset.sets}
+        self._keys.clear()
         self._verdicts.clear()
         self.generation += 1
         for watcher in list(self._monitors):
@@ -440,8 +454,3 @@ class Machine:
         if device and (keepalived := self.keepalived) is not None:
             keepalived.link_changed()
         self.on_change()
-
-
-@lru_cache(maxsize=256)
-def _keys(found: NftSet) -> frozenset[str]:
-    return frozenset(key for key, _ in found.elements)

@@ -33,7 +33,7 @@ class Masters:
     def look(self) -> None:
         """Something may have changed."""
         now = self.world.now_ns
-        if len(self.ways.holders()) < 2 or not (self.ways.hear_each_other() and self.ways.can_agree()):
+        if len(self.ways.holders) < 2 or not (self.ways.hear_each_other() and self.ways.can_agree()):
             self._end_double(now)
         elif self._double_since is None:
             self._double_since = now

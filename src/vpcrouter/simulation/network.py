@@ -37,17 +37,21 @@ class Networks:
     """The share of datagrams that is lost."""
     copies: float = 0.0
     """The share that arrives twice."""
+    version: int = 0
+    """Grows when a cable is cut or mended."""
     delay_ns: int = 0
     """Added to the tenth of a millisecond or two that a datagram takes."""
 
     def cut(self, machine: Machine, device: str, how: Cut) -> None:
         """Cut a cable."""
         self.cuts[machine.name, device] = how
+        self.version += 1
         machine.cable_changed(device)
 
     def mend(self, machine: Machine, device: str) -> None:
         """Make it whole."""
         if self.cuts.pop((machine.name, device), None) is not None:
+            self.version += 1
             machine.cable_changed(device)
 
     def has_carrier(self, machine: Machine, device: str) -> bool:

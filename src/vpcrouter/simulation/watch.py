@@ -155,11 +155,13 @@ class Watch:
 
     def _look(self) -> None:
         self._is_due = False
-        self.ways.look()
-        self._served_last = self.serving() or self._served_last
-        self.traffic.look()
+        if self.ways.look():
+            self._served_last = self.serving() or self._served_last
+            self.traffic.look()
+            self.guests.look()
+        else:
+            self.guests.note_synchronisers()
         self.masters.look()
-        self.guests.look()
 
     # At rest ------------------------------------------------------------------------------------
 
@@ -197,7 +199,7 @@ class Watch:
         for way, gateway in gateways.items():
             if not self.ways.is_served(gateway):
                 self.findings.violate("served", f"guests of {way} have no way out")
-        if len(self.ways.holders()) > 1:
+        if len(self.ways.holders) > 1:
             self.findings.violate("one master", "both routers hold the gateways, and everything is at rest")
 
     def never_rested(self, statuses: Mapping[str, Mapping[str, Any] | None]) -> None:
@@ -224,5 +226,5 @@ class Watch:
 
     def serving(self) -> str | None:
         """The only machine that holds the gateways."""
-        holders = self.ways.holders()
+        holders = self.ways.holders
         return holders[0].name if len(holders) == 1 else None

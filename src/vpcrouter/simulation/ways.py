@@ -6,6 +6,7 @@ Reads what the real code and the models show; changes nothing. A guest sends to 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import is_
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -32,12 +33,16 @@ class Ways:
     """Who has last said to be that address."""
     served: Mapping[str, bool] = {}
     """By the way's name: whether a packet got out there at the last look."""
+    holders: tuple[Machine, ...] = ()
+    """The machines that held a gateway of a tier that both have at the last look."""
     ready: frozenset[str] = frozenset()
     """The machines whose agents said a moment ago that they are ready to take over."""
     fit: frozenset[str] = frozenset()
     """Those, and those that were ready when their agent died or was stopped: a failover needs no agent."""
     _states: dict[str, State] = field(factory=dict)
     """What each machine was last known to have in its journal, whether its agent lives or not."""
+    _announcements: int = 0
+    _seen: tuple[object, ...] = ()
     _known: tuple[tuple[State | None, ...], Mapping[str, InterfaceAddress]] = ((), {})
     """The gateways, and of which states they are."""
 
@@ -45,11 +50,30 @@ class Ways:
         """A machine says that these addresses are its; whether that is new of one of them."""
         new = [each for each in addresses if self.owners.get(each) is not machine]
         self.owners.update(dict.fromkeys(new, machine))
+        self._announcements += bool(new)
         return bool(new)
 
-    def look(self) -> None:
-        """See by which of them a packet gets out now."""
+    def look(self) -> bool:
+        """See by which of them a packet gets out now; whether anything is another than at the last look."""
+        present = self._present()
+        if len(present) == len(self._seen) and all(map(is_, present, self._seen)):
+            return False
+        self._seen = present
         self.served = {way: self.is_served(gateway) for way, gateway in self.gateways().items()}
+        gateways = set(self.gateways().values())
+        self.holders = tuple(
+            machine
+            for machine in self.networks.machines
+            if machine.is_on and not gateways.isdisjoint(machine.kernel.addresses)
+        )
+        return True
+
+    def _present(self) -> tuple[object, ...]:
+        """All that decides: other objects as soon as something is another."""
+        found: list[object] = [self.networks.version, self._announcements, self.gateways(), *self._states.values()]
+        for machine in self.networks.machines:
+            found += (machine.is_on, machine.kernel.version, machine.ruleset)
+        return tuple(found)
 
     def ask(self) -> None:
         """Ask the agents whether they are ready."""
@@ -96,15 +120,6 @@ class Ways:
             and self.networks.is_linked(owner, PUBLIC)
             and owner.lets_out(gateway.device, PUBLIC)
         )
-
-    def holders(self) -> list[Machine]:
-        """The machines that hold a gateway of a tier that both have."""
-        gateways = set(self.gateways().values())
-        return [
-            machine
-            for machine in self.networks.machines
-            if machine.is_on and not gateways.isdisjoint(machine.kernel.addresses)
-        ]
 
     def hear_each_other(self) -> bool:
         """Whether both keepaliveds run, and nothing keeps them from hearing each other on some tier of both."""
