@@ -112,7 +112,7 @@ class Moment:
 _AT_A_COMMAND = st.builds(
     Moment,
     since=st.just("command"),
-    by_ms=st.sampled_from((*_STORING * 2, *_BEFORE * 2, *_MOVING)),
+    by_ms=st.sampled_from((*_STORING * 2, *_BEFORE * 3, *_MOVING)),
     number=st.integers(0, 31),
 )
 _CALM = st.just(Moment("calm", 0))

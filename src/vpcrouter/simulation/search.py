@@ -87,8 +87,9 @@ def search(
     seed: int,
     judge: Callable[[Case], Report] = run,
     shrinks: int = SHRINKS,
+    is_small: Callable[[Case], bool] = lambda _: False,
 ) -> Found:
-    """Run that many cases, or until one breaks a rule; that one is shrunk."""
+    """Run that many cases, or until one breaks a rule; that one is shrunk, until it is small enough."""
     found = Found()
     known: dict[Case, Report] = {}
     wanted: list[str] = []
@@ -97,7 +98,11 @@ def search(
     def attempt(case: Case) -> None:
         nonlocal tried
         if case not in known:
-            if len(known) - tried > shrinks if wanted else tried >= bursts:
+            if wanted and (
+                len(known) - tried > shrinks or (found.finding is not None and is_small(found.finding.case))
+            ):
+                return
+            if not wanted and tried >= bursts:
                 return
             report = judge(case)
             known[case] = report
