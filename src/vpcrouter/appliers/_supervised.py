@@ -14,7 +14,7 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from attrs import evolve
@@ -186,12 +186,17 @@ class Supervised:
         if (reason := self.kind.lacks()) is not None:
             raise IncapableError(reason, where=self.kind.name, hint="it is not started")
 
-    def reload(self, daemon: Daemon) -> None:
-        """Have it read its reload files again; raises ApplierError if a command has it do so and it refuses."""
+    def reload(self, daemon: Daemon, confirm: Callable[[], object] = lambda: None) -> None:
+        """Have it read its reload files again; raises ApplierError if a command has it do so and it refuses.
+
+        `confirm` returns when it says that it has: until then, and if that fails, what it had loaded before counts, and
+        the next pass asks again. A file that a keepalived which was just dying did not load was taken for loaded.
+        """
         if self._process is None:
             return
         surroundings = self._surroundings(daemon)
         self._tell()
+        confirm()
         self._keep_record(daemon, surroundings)
 
     def stop(self) -> None:

@@ -179,9 +179,10 @@ class DaemonApplier:
                 case "continue":
                     supervised.resume()
                 case "reload":
-                    supervised.reload(daemon)
-                    if daemon.name == "keepalived":
-                        self.keepalived_reports(continues=True)  # its answer says that the reload is done
+                    if daemon.name == "keepalived":  # its answer says that the reload is done
+                        supervised.reload(daemon, lambda: self.keepalived_reports(continues=True))
+                    else:
+                        supervised.reload(daemon)
                 case "restart":
                     supervised.stop()
                     self._start(daemon, notes)
