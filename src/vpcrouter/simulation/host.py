@@ -32,10 +32,8 @@ from vpcrouter.journal.disk import Disk
 from vpcrouter.router import Router
 from vpcrouter.simulation.appliers import (
     SimulatedArp,
-    SimulatedBeacons,
     SimulatedClaims,
     SimulatedConnections,
-    SimulatedDaemons,
     SimulatedFifo,
     SimulatedKernel,
     SimulatedLinks,
@@ -43,6 +41,8 @@ from vpcrouter.simulation.appliers import (
     SimulatedNftables,
     write_penalty,
 )
+from vpcrouter.simulation.beacons import SimulatedBeacons
+from vpcrouter.simulation.daemons import SimulatedDaemons
 from vpcrouter.simulation.loop import Loop
 from vpcrouter.simulation.machine import Machine
 from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Process, Thread

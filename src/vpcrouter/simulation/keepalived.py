@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import Enum
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from attrs import define, frozen
 
 from vpcrouter.appliers.keepalived import InstanceReport
-from vpcrouter.simulation.keepalived_file import Instance, KeepalivedFile, parse
+from vpcrouter.simulation.keepalived_file import Instance, KeepalivedFile, parse, tracked_number
 from vpcrouter.simulation.peer_guard import place
 from vpcrouter.simulation.world import MS, SECOND, Call, Process
 from vpcrouter.values.desired import InterfaceAddress
@@ -327,7 +326,7 @@ class Keepalived(Process):
         file = self._file.track_files.get(name)
         if file is None:
             return 0
-        number = _leading_number(self._machine.files.text(file.path))
+        number = tracked_number(self._machine.files.text(file.path))
         weight = file.weight if weight is None else weight
         if weight == 0:
             return -254 if number != 0 else 0
@@ -500,9 +499,3 @@ def _cancel(each: _Running) -> None:
 
 def _number(address: str) -> tuple[int, ...]:
     return tuple(int(part) for part in address.split(".")) if address.count(".") == 3 else ()
-
-
-@lru_cache(maxsize=64)
-def _leading_number(text: str) -> int:
-    words = text.split()
-    return int(words[0]) if words and words[0].lstrip("-").isdigit() else 0

@@ -131,6 +131,13 @@ def parse(text: str) -> KeepalivedFile:
     )
 
 
+@lru_cache(maxsize=64)
+def tracked_number(text: str) -> int:
+    """What a tracked file says; 0 if that is no number."""
+    words = text.split()
+    return int(words[0]) if words and words[0].lstrip("-").isdigit() else 0
+
+
 def _blocks(lines: Iterator[list[str]], *, inside: bool) -> Iterator[_Block]:
     for words in lines:
         if not words:
