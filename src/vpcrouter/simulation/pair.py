@@ -378,7 +378,12 @@ class Pair:
 def run(case: Case, *, settings: Settings | None = None) -> Report:
     """Let everything of a case happen, wait until all is at rest, and judge."""
     settings = evolve(settings or Settings(), advertisement_interval_ms=case.advertisement_ms)
-    with _quiet(), _uncollected(), Pair(seed=case.seed, settings=settings) as pair:
+    with _quiet(), _uncollected():  # which ends when nothing holds the pair any more, and so has less to look at
+        return _run(case, settings)
+
+
+def _run(case: Case, settings: Settings) -> Report:
+    with Pair(seed=case.seed, settings=settings) as pair:
         world, watch = pair.world, pair.watch
         for step in case.steps:
             world.at(step.at_ms * MS, lambda step=step: pair.do(step))  # type: ignore[misc]
