@@ -20,8 +20,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from attrs import frozen
-from crc32c import crc32c
 
+from vpcrouter.journal.checksum import crc32c
 from vpcrouter.journal.disk import Disk, make_durable_directory, write_whole
 from vpcrouter.journal.layout import CHAIN_BYTES, TAIL
 from vpcrouter.journal.manifest import read_archive

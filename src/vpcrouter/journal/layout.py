@@ -14,7 +14,8 @@ from itertools import count
 from typing import NamedTuple
 
 from attrs import frozen
-from crc32c import crc32c
+
+from vpcrouter.journal.checksum import crc32c
 
 FORMAT_VERSION = 1
 MAGIC = b"\x89VPCJ\r\n\x1a"
