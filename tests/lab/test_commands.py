@@ -68,6 +68,10 @@ def test_the_prefix_may_stand_before_the_verb(bare: Laboratory) -> None:
     "words",
     [
         ("exec", "rC", "true"),
+        ("exec", "rD", "true"),
+        ("submit", "rC", "/dev/null"),
+        ("cut", "rC", "eth2"),
+        ("reboot", "rC"),
         ("cut", "rA", "eth77"),
         ("probe", "vm2", "203.0.113.10"),
         ("probe", "vm2", "ext", "--interval", "soon"),

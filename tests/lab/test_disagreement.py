@@ -42,7 +42,7 @@ def test_what_only_one_of_them_has_is_named_on_it(pair: Laboratory) -> None:
     submit(pair, "rA")
     try:
         assert pair.wait(lambda status: (status["rA"]["differs"] or {}).get("only_here") is not None, SETTLED_S)
-        assert "vpcrouter_digest_equal 0.0" in vpcrouter(pair, "rA", "metrics")
+        assert 'vpcrouter_digest_equal{peer="10.1.2.3"} 0.0' in vpcrouter(pair, "rA", "metrics")
         assert pair.wait(lambda status: status["rA"]["differs"]["only_here"] == ["reservation 10.1.2.77"], 20)
         assert pair.wait(lambda status: status["rB"]["differs"]["only_there"] == 1, 5)
         assert pair.status()["rB"]["differs"]["only_here"] == []
@@ -53,7 +53,7 @@ def test_what_only_one_of_them_has_is_named_on_it(pair: Laboratory) -> None:
         for router in ROUTERS:
             submit(pair, router, remove=True)
     assert pair.wait(lambda status: all(each["differs"] is None for each in status.values()), SETTLED_S)
-    assert "vpcrouter_digest_equal 1.0" in vpcrouter(pair, "rB", "metrics")
+    assert 'vpcrouter_digest_equal{peer="10.1.2.2"} 1.0' in vpcrouter(pair, "rB", "metrics")
 
 
 def test_checkrouter_says_why_and_what_the_peer_is(pair: Laboratory) -> None:

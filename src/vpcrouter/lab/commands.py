@@ -65,6 +65,7 @@ class Which(Enum):
 
     rA = "rA"  # noqa: N815  (a name of the laboratory)
     rB = "rB"  # noqa: N815
+    rC = "rC"  # noqa: N815
     both = "both"
 
 

@@ -177,7 +177,7 @@ class Laboratory:
     def connect(self, router: str, timeout: float = 60.0) -> AgentClient:
         """A connection to a router's agent; HostError if there is none, or no laboratory."""
         self._require_up()
-        return self.machines[router].connect(timeout)
+        return self.machines[self._checked(router)].connect(timeout)
 
     def wait(self, is_so: Callable[[dict[str, dict[str, Any]]], bool], timeout: float) -> bool:
         """Look at the routers' status until it is so, `timeout` seconds at most; whether it became so."""
@@ -190,7 +190,7 @@ class Laboratory:
 
     def command_line(self, node: str, words: list[str]) -> tuple[list[str], dict[str, str]]:
         """What to run, and in which environment, so that `words` run in a node."""
-        namespace = self.names.namespace(check_node(node))
+        namespace = self.names.namespace(self._checked(node))
         self._require_up()
         if not (topology.NAMESPACES / namespace).exists():
             raise HostError(f"{node} is gone", where=namespace, hint=f"'lab reboot {node}' or 'lab up'")
@@ -200,7 +200,7 @@ class Laboratory:
 
     def cut(self, node: str, device: str, *, silent: bool = False) -> None:
         """Pull a cable at the switch. `silent`: the node keeps its carrier, as behind a second switch."""
-        cable = find_cable(node, device)
+        cable = find_cable(self._checked(node), device)
         self._write(self.record.with_cuts({cable.port: "silent" if silent else "carrier"}))
         topology.cut(self.names, [cable], silent=silent)
 
@@ -262,7 +262,7 @@ class Laboratory:
 
     def reboot(self, routers: Iterable[str]) -> dict[str, Rebooted]:
         """Kill routers, rebuild their namespaces, start their agents; the journals stay. Waits until settled."""
-        routers = tuple(routers)
+        routers = tuple(self._checked(router) for router in routers)
         stored = self.record
         started = time.monotonic()
         before = {router: self.machines[router].status_or_error().get("digest") for router in routers}
@@ -294,6 +294,12 @@ class Laboratory:
 
     # Parts --------------------------------------------------------------------------------------
 
+    def _checked(self, node: str) -> str:
+        """The node itself; CallerError if this laboratory has none of that name."""
+        if check_node(node) not in self.names.nodes:
+            raise CallerError(f"there is no {node} here", where="NODE", hint="'vpcrouter lab up --routers 3' makes one")
+        return node
+
     def _require_up(self) -> None:
         _ = self.record
 
@@ -308,7 +314,8 @@ class Laboratory:
     def _chosen(self, node: str | None, device: str | None) -> tuple[Cable, ...]:
         if node is None:
             return self.names.cables
-        return (find_cable(node, device),) if device is not None else cables_of(check_node(node))
+        node = self._checked(node)
+        return (find_cable(node, device),) if device is not None else cables_of(node)
 
     def _kill(self, nodes: Collection[str]) -> int:
         try:
