@@ -169,6 +169,7 @@ def test_a_beacon_carries_all_that_is_said() -> None:
         generation=1,
         lost=("a link",),
         reaches_gateway=False,
+        vrrp="hmac",
         unconfirmed=("a change",),
     )
     defaults = Saying()
