@@ -352,12 +352,19 @@ def ipv6(**changes: Any) -> TierIpv6:
         (lambda: ipv6(public_gateway="2001:db8:9::1"), "public_gateway"),
         (lambda: ipv6(public_gateway="2001:db8:8::2"), "public_gateway"),
         (lambda: ipv6(public_gateway=None), "public_gateway"),
+        (lambda: with_changes(tier(2), ipv6="2001:db8::/64"), "ipv6"),  # type: ignore[arg-type]
     ],
 )
 def test_a_value_that_is_wrong_by_itself_cannot_be_made(make: object, where: str) -> None:
     with pytest.raises(MalformedInputError) as refused:
         make()  # type: ignore[operator]
     assert refused.value.where == where
+
+
+@pytest.mark.parametrize("thing", [None, "put-tier", tier(2), PutTier])
+def test_what_is_no_command_is_refused_as_such(thing: Any) -> None:
+    with pytest.raises(MalformedInputError, match="is not a command"):
+        decide(State(), thing)
 
 
 def test_a_shifted_range_for_some_clients_is_bounded() -> None:

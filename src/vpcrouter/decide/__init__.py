@@ -25,6 +25,7 @@ from vpcrouter.decide import (
     vpn,
 )
 from vpcrouter.decide.decision import Decision, Rules
+from vpcrouter.errors import MalformedInputError
 from vpcrouter.state import StateView
 
 __all__ = ["Decision", "decide"]
@@ -47,5 +48,7 @@ _DECIDE: Rules = {
 
 
 def decide(view: StateView, command: commands.Command) -> Decision:
-    """The decision on one command. Raises RejectedCommandError."""
-    return _DECIDE[type(command)](view, command)
+    """The decision on one command. Raises RejectedCommandError, and MalformedInputError for what is no command."""
+    if (rule := _DECIDE.get(type(command))) is None:
+        raise MalformedInputError(f"a {type(command).__name__} is not a command", where="command")
+    return rule(view, command)

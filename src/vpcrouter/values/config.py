@@ -127,6 +127,8 @@ class Tier:
         for name in ("gateway", "address"):
             if not networks.usable(self.network, getattr(self, name)):
                 raise MalformedInputError(f"{getattr(self, name)} is not a host address of {self.network}", where=name)
+        if self.ipv6 is not None and not isinstance(self.ipv6, TierIpv6):
+            raise fields.malformed("ipv6", self.ipv6, "a TierIpv6")
         if self.ipv6 is not None and self.mtu < _IPV6_LEAST_MTU:
             raise MalformedInputError(f"IPv6 needs an MTU of {_IPV6_LEAST_MTU} at least (RFC 8200)", where="mtu")
 
