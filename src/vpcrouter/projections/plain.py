@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -13,8 +14,14 @@ MASK = "***"
 """What stands for a secret."""
 
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""Most of what there is."""
+
+
 def plain(value: Any) -> Any:
     """A value, an event or a command as plain data: field names as keys, enums by value, secrets masked."""
+    if type(value) in _PLAIN:
+        return value
     match value:
         case Secret():
             return MASK
@@ -22,7 +29,12 @@ def plain(value: Any) -> Any:
             return value.value
         case list() | tuple():
             return [plain(item) for item in value]
-        case _ if attrs.has(type(value)):
-            return {attribute.name: plain(getattr(value, attribute.name)) for attribute in attrs.fields(type(value))}
-        case _:
-            return value
+    kind: Any = type(value)
+    names = _names(kind)
+    return value if names is None else {name: plain(getattr(value, name)) for name in names}
+
+
+@lru_cache(maxsize=1024)
+def _names(kind: type) -> tuple[str, ...] | None:
+    """The fields of an attrs class; None if it is none."""
+    return tuple(each.name for each in attrs.fields(kind)) if attrs.has(kind) else None
