@@ -57,7 +57,7 @@ def rows(smoke: bool) -> Iterable[Row]:
         for size, figure in zip(SIZES[::3] if smoke else SIZES, figures, strict=True):
             if size != SIZES[0]:
                 what = f"one more {kind.name} among {size:,}, submitted and settled"
-                reach = Reach(at_most=30) if kind in (_ACL_RULES, _ROUTES) else None
+                reach = Reach(at_most=30) if kind is _ACL_RULES else None
                 yield Row(what=what, peer_name=f"among {SIZES[0]}", peer=figures[0], ours=figure, reach=reach)
 
 
