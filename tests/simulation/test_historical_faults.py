@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 BUDGET = 300
 """Cases. Most are found within fifty."""
-SHRINKS = 150
+SHRINKS = 400
 FEW = 3
 """Commands after the first ones, and faults."""
 
