@@ -379,7 +379,8 @@ class Keepalived(Process):
         self._after(self._file.refresh_ns or SECOND, self._refresh)
 
     def _announce_again(self, each: _Running) -> None:
-        if each.state is State.MASTER and not self._is_ending:  # one that ends says nothing more (measured)
+        # One that ends says nothing more (measured), and neither does an instance that is in the file no more.
+        if each.state is State.MASTER and not self._is_ending and self._running.get(each.file.name) is each:
             self._announce(each)
 
     def _announce(self, each: _Running) -> None:
