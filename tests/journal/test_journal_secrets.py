@@ -136,7 +136,7 @@ def test_every_kind_of_event_that_has_secrets_is_sealed(event: Event, tmp_path: 
     assert not sealing.is_sealed(encode(event))
     assert decode(sealed, seq=5, sealer=keys) == event
     for text in secrets_of(event):
-        assert msgpack.packb(text) not in sealed
+        assert len(text) < 4 or msgpack.packb(text) not in sealed  # a letter is there by chance
     with pytest.raises(MalformedInputError, match="there are no keys here"):
         decode(sealed, seq=5)
 
