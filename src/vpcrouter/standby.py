@@ -134,8 +134,10 @@ class Standby:
             self._was_in_step = comparison.is_in_step
             if comparison.is_in_step:
                 LOG.info("the connections are in step with the peer's")
-            else:
+            elif comparison.missing:
                 LOG.warning("connections of the peer are missing here: %d of its last sample", comparison.missing)
+            else:
+                LOG.info("the connections have to be compared with the peer's anew")
         if not comparison.missing:
             self._patience.succeeded()
             return NOTHING
