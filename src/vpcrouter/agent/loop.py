@@ -203,7 +203,7 @@ class Agent:
         await self._talk.learn_places(self._host, self._worker)
         await self._learn_role()
         self._deaths.look()  # what was learnt of one holds for as long as it lives, and the first settle takes its time
-        self._pacing.urgent()
+        self._pacing.begin()
         self._spawn(self._glance())
         self._talk.announce()
         self._spawn(self._talk.compare(self._host))

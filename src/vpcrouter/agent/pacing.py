@@ -20,9 +20,19 @@ class Pacing:
         self._surroundings = surroundings
         self._due = due
         self._timer: asyncio.TimerHandle | None = None
+        self._has_begun = False
         self._coalescer = Coalescer(
             quiet_ms=settings.quiet_ms, max_delay_ms=settings.max_delay_ms, long_delay_ms=settings.long_delay_ms
         )
+
+    def begin(self) -> None:
+        """Settle from now on, at once. Before that, what changes waits.
+
+        Commands come as soon as there is a socket. A settle for a role that was not learnt yet takes the addresses
+        away from a keepalived that serves: it was 60 ms without traffic where an agent was killed within a burst.
+        """
+        self._has_begun = True
+        self.urgent()
 
     def notice(self) -> None:
         """Something has changed: settle when it is quiet."""
@@ -43,7 +53,7 @@ class Pacing:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        deadline = self._coalescer.deadline()
+        deadline = self._coalescer.deadline() if self._has_begun else None
         if deadline is not None:
             self._timer = asyncio.get_running_loop().call_at(deadline / 1e9, self._on_time)
 
