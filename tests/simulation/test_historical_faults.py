@@ -21,7 +21,7 @@ BUDGET = 300
 """Cases. Most are found within fifty."""
 SHRINKS = 400
 FEW = 4
-"""Commands after the first ones, and faults. How small a case becomes depends on what ran before in the same process."""
+"""Commands after the first ones, and faults. How small it gets depends on what ran before in the same process."""
 
 RULES = {
     "restart_instead_of_reload": {"traffic", "settled", "served", "one master"},
