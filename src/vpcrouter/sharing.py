@@ -33,7 +33,10 @@ from vpcrouter.journal import read_batches
 from vpcrouter.state import State
 
 _AT_ONCE_BYTES = 16 * 1024 * 1024
-"""Of events that were taken in, before what is left of them is handed over."""
+"""Of events that were taken in, before what is left of them is looked at."""
+_MUCH_BYTES = 4 * 1024 * 1024
+"""Left of them: it is handed over. Less is kept until the end, since whoever hands over waits until the parent, who has
+a part of its own, can take it."""
 _FIRST_FILE = 3
 """After standard input, output and error."""
 
@@ -114,8 +117,9 @@ def _abridge(directory: Path, after: int, before: int | None, sending: Connectio
             seq += len(batch)
             size += sum(map(len, batch.bodies))
             if size >= _AT_ONCE_BYTES:
-                sending.send_bytes(msgpack.packb((*abridged.hand_over(), seq)))
                 size = 0
+                if sum(map(len, abridged.bodies)) >= _MUCH_BYTES:
+                    sending.send_bytes(msgpack.packb((*abridged.hand_over(), seq)))
         if before is not None and seq != before - 1:
             raise PartsError(f"the part ends with record {seq}")  # noqa: TRY301
         sending.send_bytes(msgpack.packb((*abridged.hand_over(), seq)))

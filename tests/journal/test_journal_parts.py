@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.properties.test_abridging import histories
 from vpcrouter import events, sharing
 from vpcrouter.errors import JournalError
 from vpcrouter.events import Event
+from vpcrouter.folding import Fold
 from vpcrouter.journal import Entry, Journal, Keys, joints, read_batches
 from vpcrouter.journal.layout import HEADER_BYTES
 from vpcrouter.replaying import Replayed, replay_journal
@@ -116,6 +118,28 @@ def test_a_part_that_does_not_go_on_from_the_one_before_is_no_part(journal: Path
         sharing.fold_parts(journal, State(), 0, parts[-1:], Keys.beside(journal))
     with pytest.raises(JournalError, match="does not follow from the one before"):
         replay_journal(journal, State(), 0, hands=hands, least_part_bytes=1)
+
+
+@pytest.mark.parametrize(("much_bytes", "is_one"), [(10_000, True), (1, False)])
+def test_what_is_left_of_a_part_comes_in_one_piece_unless_it_is_much(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, much_bytes: int, is_one: bool
+) -> None:
+    """A piece waits for the parent, which has a part of its own to read first: the other processor did nothing then."""
+    came: list[int] = []
+    take = Fold.take
+
+    def counted(fold: Fold, bodies: Sequence[bytes], restore: Callable[[int], Event]) -> None:
+        came.append(len(bodies))
+        take(fold, bodies, restore)
+
+    monkeypatch.setattr(sharing, "_AT_ONCE_BYTES", 1)
+    monkeypatch.setattr(sharing, "_MUCH_BYTES", much_bytes)
+    parts = joints(journal, 0, 2, 1)
+    own = sum(1 for _ in read_batches(journal, before=parts[0]))
+    monkeypatch.setattr(Fold, "take", counted)
+    found = sharing.fold_parts(journal, State(), 0, parts, Keys.beside(journal))
+    assert found == (replay(State(), leases(100)), 100)
+    assert (len(came) - own == 1) is is_one, came
 
 
 def test_a_process_that_dies_costs_time_and_nothing_else(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
