@@ -106,6 +106,7 @@ def _check(kernel: Kernels, states: list[Kernel], mess: list[InterfaceAddress | 
         kernel.apply(plan.early)
         kernel.apply(plan_kernel(desired, kernel.observe(desired)).late)
         kernel.apply(repair_virtual(desired, kernel.observe(desired)))
+        kernel.apply(plan_kernel(desired, kernel.observe(desired)).late)  # what waited for keepalived's part
         _assert_equal(kernel, desired)
 
 

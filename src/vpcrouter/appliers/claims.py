@@ -76,9 +76,11 @@ class ClaimListener:
 
     def _frames(self) -> Iterator[tuple[str, bytes]]:
         """Device and bytes of what has come."""
-        for _ in range(_MOST if self._socket is not None else 0):
+        if (sock := self._socket) is None:
+            return
+        for _ in range(_MOST):
             try:
-                frame, place = self._socket.recvfrom(_FRAME_BYTES)  # type: ignore[union-attr]
+                frame, place = sock.recvfrom(_FRAME_BYTES)
             except OSError:
                 return
             if len(frame) == _FRAME_BYTES:

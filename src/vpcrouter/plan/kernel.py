@@ -149,6 +149,10 @@ def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
     early_addresses, late_addresses = _addresses(desired, observed, up)
     early_routes, late_routes = _routes(desired, observed, up)
     early_rules, late_rules = _rules(desired, observed)
+    awaited = repair_virtual(desired, observed)
+    if any(each.action == "add" for each in awaited):
+        # Of ours, some may bridge until keepalived has put back what it moves: they go when that is there.
+        late_routes = [each for each in late_routes if not _is_our_route(each)]
     return KernelPlan(
         early=(
             *set_sysctls,
@@ -159,7 +163,7 @@ def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
             *early_rules,
         ),
         late=(*late_rules, *late_routes, *late_addresses, *_links_down(desired, present)),
-        awaited=tuple(f"{each.subject} {_AWAITED[each.action]}" for each in repair_virtual(desired, observed)),
+        awaited=tuple(f"{each.subject} {_AWAITED[each.action]}" for each in awaited),
         missing_links=tuple(link.name for link in desired.links if link.up and link.name not in present),
         missing_sysctls=missing_sysctls,
     )
@@ -332,6 +336,10 @@ def _routes(
 
 _ROUTES: Difference[Route] = Difference()
 """There may be thousands of ours, and a pass asks about the same ones several times."""
+
+
+def _is_our_route(operation: KernelOperation) -> bool:
+    return isinstance(operation.item, RouteEntry) and operation.item.protocol == OUR_PROTOCOL
 
 
 def _our_routes(desired: Kernel) -> Callable[[RouteEntry], bool]:
