@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,33 @@ def test_a_new_address_is_one_reload_and_no_change_of_the_role(router: DaemonRou
     assert fifo.read() == []
     assert applier.counters["keepalived_reloads"] == 1
     fifo.close()
+
+
+@pytest.mark.parametrize("log", ["there", "removed", "full"])
+def test_a_reload_is_over_when_keepalived_works_with_the_new_file(router: DaemonRouter, log: str) -> None:
+    """The parent hands a question on at once, and the SIGHUP after it has read the file itself."""
+    applier = router.applier()
+    router.settle(applier, router.configurations.keepalived())
+    _wait_for_master(router)
+    output = Path(router.settings.run_dir / "keepalived.log")
+    if log == "removed":
+        output.unlink()
+    elif log == "full":
+        os.truncate(output, _process.OUTPUT_LIMIT)
+    (parent, *_) = router.processes("keepalived")
+    many = [
+        f"10.9.{number}.{last}/32" for number in range(8) for last in range(1, 251)
+    ]
+    for number in range(5, 9):
+        address = f"10.1.2.{number}/24"
+        before = Path(f"/proc/{parent}/fd/2").read_bytes().count(b": Reloading\n")
+        router.settle(applier, router.configurations.keepalived(address, *many))
+        assert Path(f"/proc/{parent}/fd/2").read_bytes().count(b": Reloading\n") == before + 1
+        assert until(partial(has_address, router, address))
+
+
+def has_address(router: DaemonRouter, address: str) -> bool:
+    return address in router.addresses()
 
 
 def test_a_changed_restart_file_is_one_restart(router: DaemonRouter) -> None:

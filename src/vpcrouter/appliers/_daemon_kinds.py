@@ -40,6 +40,8 @@ class DaemonKind:
     reload_signal: int = signal.SIGHUP
     says_when_reloaded: bool = False
     """It prints `ready` once more when it works with what it has read; without that the reload has failed."""
+    says_when_reloading: bytes = b""
+    """It prints this as it begins to read, and answers nobody until it works with what it has read."""
     reload_by: Callable[[Settings], tuple[str, ...]] | None = None
     """The command that has it do so; None: the signal."""
     takes_files_from_command: bool = False
@@ -103,6 +105,9 @@ KEEPALIVED = DaemonKind(
     ),
     test=lambda path: ("--config-test", "--use-file", path),
     ready=b"Startup complete",
+    # The child's words. The parent reads the file first ("Reloading ...") and may hand a question that was asked after
+    # the signal to the child before it, so an answer alone may be of what was loaded before.
+    says_when_reloading=b": Reloading\n",
     starts_last=True,
     # 2.2.7 never becomes master again on a device that was not there when it read its file, nor on one that was
     # taken away and came back, until it reads its file again.

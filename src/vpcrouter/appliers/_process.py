@@ -18,6 +18,7 @@ import os
 import select
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -160,6 +161,35 @@ class Process:
         """Send a signal; nothing happens if the process has ended."""
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, number)
+
+    def printed_bytes(self) -> int | None:
+        """How much is in the file that its standard error goes to, also if somebody removed that; None if to no file.
+
+        One that is more than half full is emptied: what does not fit is lost, and so would be what comes next.
+        """
+        try:
+            output = self._output.stat()
+            if not stat.S_ISREG(output.st_mode):
+                return None
+            if output.st_size > OUTPUT_LIMIT // 2:
+                os.truncate(self._output, 0)
+                return 0
+        except OSError:
+            return None
+        return output.st_size
+
+    def printed(self, since: int) -> bytes:
+        """What is there from that byte on. Only for one whose output goes to a file."""
+        try:
+            with self._output.open("rb") as output:
+                output.seek(since)
+                return output.read()
+        except OSError:
+            return b""
+
+    @property
+    def _output(self) -> Path:
+        return Path(f"/proc/{self.pid}/fd/2")
 
     def is_stopped(self) -> bool:
         """Whether it, or a child of its own, was stopped by a signal and does nothing until it is continued."""

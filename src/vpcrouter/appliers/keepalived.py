@@ -1,8 +1,7 @@
 """What a running keepalived says of its instances when it is asked.
 
-Called by `daemons`, for an agent that starts beside it, and after a reload: keepalived takes its signals one after the
-other, so the answer to a question that was asked after a SIGHUP says that the new file is in use. New addresses stand
-in the kernel by then or within milliseconds (147 of 150 times by then; docs/daemons.md).
+Called by `daemons`, for an agent that starts beside it, and after a reload: the answer to a question that was asked
+after it had begun to read its file says that the file is in use.
 
 Asking disturbs nothing: on a real-time signal (SIGJSON) keepalived writes keepalived.json into its TMPDIR, mode 0600.
 The notify FIFO is no answer, for a master repeats nothing after a reload (2.2.7).
@@ -48,11 +47,8 @@ class InstanceReport(RoleReport):
     """All that are its to set, with their prefix lengths."""
 
 
-def ask_instances(process: Process, directory: Path, *, continues: bool = False) -> tuple[InstanceReport, ...]:
-    """The role of each instance. Raises ApplierError if keepalived does not answer.
-
-    `continues`: one that is stopped is continued, since it would not answer at all, and its peer takes over meanwhile.
-    """
+def ask_instances(process: Process, directory: Path) -> tuple[InstanceReport, ...]:
+    """The role of each instance. Raises ApplierError if keepalived does not answer."""
     answer = directory / "keepalived.json"
     _files.remove_file(answer)
     asked = time.monotonic()
@@ -67,8 +63,6 @@ def ask_instances(process: Process, directory: Path, *, continues: bool = False)
         if now > deadline:
             break
         if now - asked > _AGAIN_S:
-            if continues and process.is_stopped():
-                process.resume()
             process.send(_json_signal())
             asked = now
     raise ApplierError("does not answer", where="keepalived", hint="what it printed is in keepalived.log")
