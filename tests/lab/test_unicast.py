@@ -31,6 +31,7 @@ from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import ROUTERS
 from vpcrouter.lab.probing import Probe, Target
 from vpcrouter.materialise.conntrackd import PORT
+from vpcrouter.materialise.overlay import OVERLAY_PORT
 from vpcrouter.values.beacon import BEACON_PORT
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -83,7 +84,7 @@ def test_a_burst_ends_with_a_pair_that_speaks_by_unicast_alone(pair: Laboratory)
     for router in ROUTERS:
         assert set(pair.status()[router]["electors"].values()) == {pair.status()[router]["role"]}
         found = run_in(pair, router, "conntrack", "-L")
-        assert f"dport={BEACON_PORT}" not in found and f"dport={PORT}" not in found
+        assert not any(f"dport={each}" in found for each in (BEACON_PORT, PORT, OVERLAY_PORT))
     assert any(is_quiet(pair) for _ in range(4)), "a membership that ends is told once or twice; VRRP all the time"
 
 
@@ -227,11 +228,14 @@ def strangers(router: str) -> list[Sender]:
 
 
 def advertisements(sender: Sender, router: str, priority: int) -> list[Packet]:
-    """By unicast; and something for conntrackd."""
+    """By unicast; and something for the overlay, which conntrackd speaks by."""
     target = sender_of(router, 2)
     ether = Ether(src=sender.mac, dst=target.mac)
     said = VRRPv3(vrid=51, priority=priority, adv=10, addrlist=["169.254.255.2"])
     return [
         ether / IP(src=sender.address, dst=target.address, ttl=255, proto=112) / said,
-        ether / IP(src=sender.address, dst=target.address, ttl=1) / UDP(sport=PORT, dport=PORT) / Raw(b"\xff" * 40),
+        ether
+        / IP(src=sender.address, dst=target.address, ttl=1)
+        / UDP(sport=OVERLAY_PORT, dport=OVERLAY_PORT)
+        / Raw(b"\xff" * 40),
     ]

@@ -25,6 +25,7 @@ from vpcrouter.materialise.firewall import guard_chains, guard_sets, ipv6_filter
 from vpcrouter.materialise.guestweb import PAGES_PORT, PASSWORD_PORT
 from vpcrouter.materialise.haproxy import balanced_set
 from vpcrouter.materialise.nat import nat_chains, nat_sets
+from vpcrouter.materialise.overlay import OVERLAY_PORT
 from vpcrouter.materialise.peer_guard import (
     FROM_PEER,
     NOT_THE_PEER,
@@ -53,7 +54,7 @@ from vpcrouter.projections.effective import Effective
 from vpcrouter.values.beacon import BEACON_GROUP, BEACON_PORT
 from vpcrouter.values.boot_keys import control_ipv6, exposes_dns, management
 from vpcrouter.values.config import Acl, RouterConfig
-from vpcrouter.values.desired import NftChain, NftSet, Ruleset
+from vpcrouter.values.desired import OVERLAY, NftChain, NftSet, Ruleset
 from vpcrouter.values.networks import is_ipv6, network_of, split_prefix
 from vpcrouter.values.role import Role
 
@@ -253,6 +254,8 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
             for name, kind, _ in _neighbours_by_family(effective)
         ),
     ]
+    if election is not None and election.peers is not None:
+        rules.append(f'iifname "{OVERLAY}" ip daddr {GROUP} udp dport {PORT} accept')
     if election is not None:
         # Of a tier that is gone, the network is not known any more.
         rules.append(f"iifname @held {to_peers} jump from_peer")
@@ -270,7 +273,7 @@ def _from_peer(election: Election) -> tuple[str, ...]:
     return (
         f"{is_vrrp(election)} {FROM_PEER} accept",
         f"udp dport {BEACON_PORT} accept",
-        f"{link} udp dport {PORT} {FROM_PEER} accept",
+        f"{link} udp dport {OVERLAY_PORT} {FROM_PEER} accept",
     )
 
 

@@ -5,21 +5,22 @@ VRRP, beacons and conntrackd's messages pass over the tiers, where guests are. W
 included: no socket gets it, raw ones neither. Who may speak on a device of which nothing is known is the input chain's
 to say: the tier's network.
 
-By unicast, VRRP and conntrackd are taken from the known addresses alone, on their device, to the own address there, and
-VRRP with the hop limit that nothing has which was routed. None of it is tracked: each such packet is judged by itself,
-and the two routers' talk is none of the connections that they share.
+By unicast, VRRP and the packets of the overlay that conntrackd speaks by (`overlay`) are taken from the known addresses
+alone, on their device, to the own address there, and VRRP with the hop limit that nothing has which was routed. None of
+it is tracked: each such packet is judged by itself, and the routers' talk is none of the connections that they share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from vpcrouter.materialise.conntrackd import GROUP, PORT
+from vpcrouter.materialise.conntrackd import GROUP
 from vpcrouter.materialise.election import Election
+from vpcrouter.materialise.overlay import OVERLAY_PORT
 from vpcrouter.materialise.rendering import word
 from vpcrouter.materialise.vrrp_authentication import protocol
 from vpcrouter.values.beacon import BEACON_GROUP, BEACON_MARK, BEACON_PORT
-from vpcrouter.values.desired import NftChain, NftSet
+from vpcrouter.values.desired import OVERLAY, NftChain, NftSet
 
 VRRP_GROUP = "224.0.0.18"
 PEERS, CLOSED, ATTENDED = "peers", "closed", "attended"
@@ -86,7 +87,8 @@ def peer_guard_chains(election: Election) -> Iterator[NftChain]:
             hook="type filter hook output priority raw; policy accept;",
             rules=(
                 f"oifname . ip saddr @{_OWN} {is_vrrp(election)} notrack",
-                f"oifname . ip saddr @{_OWN} udp dport {{ {PORT}, {BEACON_PORT} }} notrack",
+                f"oifname . ip saddr @{_OWN} udp dport {{ {BEACON_PORT}, {OVERLAY_PORT} }} notrack",
+                f'oifname "{OVERLAY}" notrack',
             ),
         )
 
@@ -97,10 +99,11 @@ def _unicast_rules(vrrp: str) -> Iterator[str]:
     yield f"{beacon} iifname @{ATTENDED} {_DROP_MOST}"
     yield f"{beacon} notrack accept"
     yield f"{TO_US} {vrrp} ip ttl != 255 {_DROP}"
-    for what in (f"{TO_US} {vrrp}", f"{TO_US} udp dport {PORT}"):
+    for what in (f"{TO_US} {vrrp}", f"{TO_US} udp dport {OVERLAY_PORT}"):
         yield f"{what} {FROM_PEER.replace('@', '!= @')} {_DROP}"
         yield f"{what} iifname @{CLOSED} {_OF_ANOTHER} {_DROP}"
         yield f"{what} notrack"
+    yield f'iifname "{OVERLAY}" notrack'
 
 
 def _places(name: str, places: Iterable[tuple[str, str]]) -> NftSet:
