@@ -6,7 +6,6 @@ conntrackd knows any number of others by multicast alone: what it says goes by t
 from __future__ import annotations
 
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -25,7 +24,7 @@ from tests.lab.test_connections import assert_alive, flows
 from tests.lab.test_hostile_guests import FORGED_PORT, KNOWN_PORT, dropped, run_in
 from tests.lab.test_moves import FEW, GUEST, LOWEST, MOVED_S, NEXT, carried_on, role_changes
 from tests.lab.test_three_routers import ALL, BUSY_MS, CRASH_MS, change
-from tests.lab.test_unicast import NO_MULTICAST, advertisements
+from tests.lab.test_unicast import advertisements, deaf
 from tests.materialise.namespaces import inside
 from vpcrouter.lab.burst import burst_files, run_burst
 from vpcrouter.lab.laboratory import Laboratory
@@ -52,8 +51,7 @@ def three(burst: Path) -> Iterator[Laboratory]:
     laboratory = new_laboratory(*(word for each in LISTED for word in ("--unicast-peer", each)))
     try:
         laboratory.build()
-        words = ["ip", "netns", "exec", laboratory.names.namespace("sw"), "nft", "-f", "-"]
-        subprocess.run(words, input=NO_MULTICAST, text=True, check=True)
+        deaf(laboratory)
         for machine in laboratory.machines.values():
             machine.wait_until_it_answers(machine.start(100))
         files = burst_files(burst)

@@ -210,8 +210,7 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
         "meta l4proto tcp ip saddr . ip daddr . tcp dport @balanced accept",
     ]
     if election is not None:
-        to_peers = "ip daddr 224.0.0.0/4" if election.peers is None else TO_US
-        from_guest.append(f"{to_peers} jump from_peer")
+        from_guest += (f"{each} jump from_peer" for each in _to_peers(election))
         yield NftChain(name="from_peer", rules=_from_peer(election))
     yield NftChain(name="from_guest", rules=tuple(from_guest))
     rules = [
@@ -258,22 +257,29 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
         rules.append(f'iifname "{OVERLAY}" ip daddr {GROUP} udp dport {PORT} accept')
     if election is not None:
         # Of a tier that is gone, the network is not known any more.
-        rules.append(f"iifname @held {to_peers} jump from_peer")
+        rules += (f"iifname @held {each} jump from_peer" for each in _to_peers(election))
     yield NftChain(name="input", hook="type filter hook input priority filter; policy drop;", rules=tuple(rules))
+
+
+def _to_peers(election: Election) -> tuple[str, ...]:
+    """What may be from a peer."""
+    return (TO_US,) if election.peers is not None else ("ip daddr 224.0.0.0/4", TO_US)
 
 
 def _from_peer(election: Election) -> tuple[str, ...]:
     link = f'iifname "{word(election.link.device)}"'
+    beacon = f"{TO_US} udp dport {BEACON_PORT} accept"
     if election.peers is None:
         return (
             f"ip daddr {VRRP_GROUP} {is_vrrp(election)} accept",
             f"ip daddr {BEACON_GROUP} udp dport {BEACON_PORT} accept",
+            beacon,
             f"{link} ip daddr {GROUP} udp dport {PORT} accept",
         )
     return (
-        f"{is_vrrp(election)} {FROM_PEER} accept",
-        f"udp dport {BEACON_PORT} accept",
-        f"{link} udp dport {OVERLAY_PORT} {FROM_PEER} accept",
+        f"{TO_US} {is_vrrp(election)} {FROM_PEER} accept",
+        beacon,
+        f"{link} {TO_US} udp dport {OVERLAY_PORT} {FROM_PEER} accept",
     )
 
 

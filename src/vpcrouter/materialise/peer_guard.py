@@ -63,8 +63,8 @@ def peer_guard_sets(election: Election) -> Iterator[NftSet]:
     )
     yield _devices(CLOSED, devices if known.is_alone else devices.intersection(known.closed))
     yield _devices(ATTENDED, devices.intersection(known.attended))
+    yield _places(_OWN, ((each.device, each.source) for each in election.electors))
     if election.peers is not None:
-        yield _places(_OWN, ((each.device, each.source) for each in election.electors))
         yield _places(UNICAST_PEERS, ((device, each) for device, found in election.peers.items() for each in found))
 
 
@@ -74,30 +74,44 @@ def peer_guard_chains(election: Election) -> Iterator[NftChain]:
         name="peer_guard",
         hook="type filter hook prerouting priority raw; policy accept;",
         rules=(
-            f"ip daddr {BEACON_GROUP} {_OF_PEER} meta mark set {BEACON_MARK:#010x} accept",
-            f"ip daddr {BEACON_GROUP} iifname @{ATTENDED} {_DROP_MOST}",
-            f"ip daddr {{ {VRRP_GROUP}, {GROUP} }} iifname @{CLOSED} {_OF_ANOTHER} {_DROP}",
-        )
-        if election.peers is None
-        else tuple(_unicast_rules(is_vrrp(election))),
+            *(_multicast_rules() if election.peers is None else ()),
+            *_beacon_rules(),
+            *(() if election.peers is None else _unicast_rules(is_vrrp(election))),
+        ),
     )
-    if election.peers is not None:
-        yield NftChain(
-            name="peer_talk",
-            hook="type filter hook output priority raw; policy accept;",
-            rules=(
-                f"oifname . ip saddr @{_OWN} {is_vrrp(election)} notrack",
-                f"oifname . ip saddr @{_OWN} udp dport {{ {BEACON_PORT}, {OVERLAY_PORT} }} notrack",
-                f'oifname "{OVERLAY}" notrack',
+    yield NftChain(
+        name="peer_talk",
+        hook="type filter hook output priority raw; policy accept;",
+        rules=(
+            f"oifname . ip saddr @{_OWN} udp dport {BEACON_PORT} notrack",
+            *(
+                ()
+                if election.peers is None
+                else (
+                    f"oifname . ip saddr @{_OWN} {is_vrrp(election)} notrack",
+                    f"oifname . ip saddr @{_OWN} udp dport {OVERLAY_PORT} notrack",
+                    f'oifname "{OVERLAY}" notrack',
+                )
             ),
-        )
+        ),
+    )
 
 
-def _unicast_rules(vrrp: str) -> Iterator[str]:
+def _beacon_rules() -> Iterator[str]:
+    """By unicast. Taken by who speaks to the group too: one that is set up otherwise has to be heard saying so."""
     beacon = f"{TO_US} udp dport {BEACON_PORT}"
     yield f"{beacon} {_OF_PEER} meta mark set {BEACON_MARK:#010x} notrack accept"
     yield f"{beacon} iifname @{ATTENDED} {_DROP_MOST}"
     yield f"{beacon} notrack accept"
+
+
+def _multicast_rules() -> Iterator[str]:
+    yield f"ip daddr {BEACON_GROUP} {_OF_PEER} meta mark set {BEACON_MARK:#010x} accept"
+    yield f"ip daddr {BEACON_GROUP} iifname @{ATTENDED} {_DROP_MOST}"
+    yield f"ip daddr {{ {VRRP_GROUP}, {GROUP} }} iifname @{CLOSED} {_OF_ANOTHER} {_DROP}"
+
+
+def _unicast_rules(vrrp: str) -> Iterator[str]:
     yield f"{TO_US} {vrrp} ip ttl != 255 {_DROP}"
     for what in (f"{TO_US} {vrrp}", f"{TO_US} udp dport {OVERLAY_PORT}"):
         yield f"{what} {FROM_PEER.replace('@', '!= @')} {_DROP}"
