@@ -23,12 +23,12 @@ from tests.lab.sets import crash, is_whole, make_whole, master_of, said, write_b
 from tests.lab.test_connections import assert_alive, flows
 from tests.lab.test_hostile_guests import FORGED_PORT, KNOWN_PORT, dropped, run_in
 from tests.lab.test_moves import FEW, GUEST, LOWEST, MOVED_S, NEXT, carried_on, role_changes
-from tests.lab.test_three_routers import ALL, BUSY_MS, CRASH_MS, change
+from tests.lab.test_three_routers import ALL, BUSY_MS, CRASH_MS, THIRD, change
 from tests.lab.test_unicast import advertisements, deaf
 from tests.materialise.namespaces import inside
 from vpcrouter.lab.burst import burst_files, run_burst
 from vpcrouter.lab.laboratory import Laboratory
-from vpcrouter.lab.layout import ROUTERS, THIRD
+from vpcrouter.lab.layout import ROUTERS
 from vpcrouter.lab.probing import Probe, Target
 from vpcrouter.materialise.conntrackd import GROUP
 from vpcrouter.materialise.overlay import OVERLAY_PORT

@@ -21,13 +21,14 @@ from tests.lab.test_moves import FEW, GUEST, LOWEST, MOVED_S, NEXT, carried_on, 
 from vpcrouter.lab.burst import burst_files, run_burst
 from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
-from vpcrouter.lab.layout import ROUTERS, THIRD
+from vpcrouter.lab.layout import ALL_ROUTERS, ROUTERS
 from vpcrouter.lab.probing import Probe, Target
 from vpcrouter.lab.provision import tier_of
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timed]
 
-ALL = (*ROUTERS, THIRD)
+ALL = ALL_ROUTERS[:3]
+THIRD, FOURTH = ALL_ROUTERS[2:]
 CRASH_MS = 400
 BUSY_MS = 150
 """What a busy machine may add."""
@@ -35,14 +36,14 @@ BUSY_MS = 150
 
 @pytest.fixture(scope="module")
 def burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example burst, to three."""
-    return write_burst(tmp_path_factory.mktemp("burst"), ALL)
+    """The example burst, to as many as there may be."""
+    return write_burst(tmp_path_factory.mktemp("burst"), ALL_ROUTERS)
 
 
 @pytest.fixture(scope="module")
 def three(burst: Path) -> Iterator[Laboratory]:
     """A pair that a third router has joined while a guest probed: what it has lost is in `lost`."""
-    laboratory = new_laboratory()
+    laboratory = new_laboratory("--found-after-ms", "1000")  # how long that is, is seen in test_faults
     try:
         laboratory.up()
         files = burst_files(burst)
@@ -143,7 +144,6 @@ def are_on(three: Laboratory, routers: tuple[str, ...], device: str) -> bool:
 
 
 def test_one_leaves_for_good_and_the_others_go_on(three: Laboratory, burst: Path) -> None:
-    """The last test: it is not put back."""
     master = make_whole(three)
     gone, other = (each for each in ALL if each != master)
     three.crash(gone, "namespace")
@@ -158,3 +158,23 @@ def test_one_leaves_for_good_and_the_others_go_on(three: Laboratory, burst: Path
     assert master_of(three) == master
     for each in left:
         assert [p["silent"] for p in three.status()[each]["peers"]] == [False, True]
+
+
+def test_a_fourth_joins_and_a_crash_is_survived(three: Laboratory, burst: Path) -> None:
+    """The last test: four it stays."""
+    three.heal()
+    master = make_whole(three)
+    with flows(three) as streams, Probe(three, GUEST, Target.parse("ext")) as probing:
+        three.join()
+        assert run_burst(three, {FOURTH: burst_files(burst)[FOURTH]}).routers[FOURTH].settled
+        assert make_whole(three) == master
+        result = probing.stop()
+        crashed, outage_ms, both_ms = crash(three, "namespace")
+        assert 0 < outage_ms <= CRASH_MS + BUSY_MS
+        assert sum(both_ms) <= CRASH_MS, both_ms
+        serving = master_of(three)
+        assert crashed == master
+        three.reboot([crashed])
+        assert make_whole(three) == serving
+        assert_alive(streams)
+    assert result.lost == 0, result
