@@ -55,6 +55,29 @@ def test_nonsense_is_not_understood() -> None:
     assert keepalived.understands("    nopreempt\n")
 
 
+BY_UNICAST = Settings(unicast_peers=("10.1.2.3",))
+
+
+def test_without_vxlan_no_connections_are_synchronised_by_unicast_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A trial that fails for want of the program is one that fails."""
+    monkeypatch.setattr("vpcrouter.appliers._process.SEARCH_PATH", str(tmp_path))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert feasible(Settings()) == Settings(), "by multicast it is not asked for"
+    found = feasible(BY_UNICAST)
+    assert not found.has_vxlan
+    ((name, reason),) = found.without_effect
+    assert "connections" in name and "vxlan" in reason
+    assert settings_without_effect(found, vpc.config()) == {name: reason}
+
+
+def test_who_may_not_try_says_nothing_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("vpcrouter.appliers._process.SEARCH_PATH", str(tmp_path))
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert feasible(BY_UNICAST) == BY_UNICAST
+
+
 def test_without_keepalived_nothing_has_an_effect(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("vpcrouter.appliers._process.SEARCH_PATH", str(tmp_path))
     assert feasible(BY_AH).vrrp_authentication == "none"

@@ -170,6 +170,7 @@ def test_a_beacon_carries_all_that_is_said() -> None:
         lost=("a link",),
         reaches_gateway=False,
         vrrp="hmac",
+        way="unicast",
         unconfirmed=("a change",),
     )
     defaults = Saying()

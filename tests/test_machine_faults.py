@@ -13,7 +13,7 @@ from vpcrouter.appliers.daemons import DaemonApplier
 from vpcrouter.appliers.nftables import NftOutcome
 from vpcrouter.host import Host
 from vpcrouter.machines.losses import own_losses
-from vpcrouter.plan.kernel import ObservedKernel
+from vpcrouter.plan.kernel import ObservedKernel, Unannounced
 from vpcrouter.surroundings import Surroundings
 from vpcrouter.values.desired import Daemon, Desired, Kernel, Ruleset
 from vpcrouter.values.settings import Settings
@@ -28,8 +28,8 @@ LACKING = {"xl2tpd": "words that nobody has thought of", "charon-systemd": "othe
 class Nothing:
     """A kernel and a ruleset with nothing in them."""
 
-    def sysctls(self, *_: object) -> tuple[()]:
-        return ()
+    def unannounced(self, *_: object) -> Unannounced:
+        return (), ()
 
     def observe(self, *_: object, full: bool = False) -> ObservedKernel:
         return ObservedKernel()

@@ -11,7 +11,7 @@ from tests.test_machine_faults import Nothing
 from vpcrouter.errors import ApplierError
 from vpcrouter.host import Host
 from vpcrouter.plan import Operation
-from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Sysctl
+from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Unannounced
 from vpcrouter.simulation.kernel_model import KernelModel
 from vpcrouter.surroundings import Surroundings
 from vpcrouter.values.desired import Daemon, Desired, File, InterfaceAddress, Kernel, Link, Ruleset
@@ -70,8 +70,8 @@ class _Kernel:
     def observe(self, desired: Kernel, *, full: bool = False) -> ObservedKernel:
         return self.model.observe(desired)
 
-    def sysctls(self, desired: Kernel) -> tuple[Sysctl, ...]:
-        return self.model.settings(desired)
+    def unannounced(self, desired: Kernel) -> Unannounced:
+        return self.model.observe(desired).unannounced
 
     def apply(self, operations: Sequence[KernelOperation]) -> None:
         self.model.apply(operations)

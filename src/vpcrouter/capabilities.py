@@ -10,6 +10,7 @@ import logging
 
 from attrs import evolve
 
+from vpcrouter.appliers import _kernel_features
 from vpcrouter.appliers.keepalived import understands
 from vpcrouter.errors import HostError
 from vpcrouter.values.settings import AH, HMAC, NO_AUTHENTICATION, Settings
@@ -25,6 +26,19 @@ _PROBES = {
 
 def feasible(settings: Settings) -> Settings:
     """The settings without what cannot be done here."""
+    return _with_what_synchronises(_with_what_proves(settings))
+
+
+def _with_what_synchronises(settings: Settings) -> Settings:
+    reason = _kernel_features.lacks_vxlan() if settings.unicast_peers else None
+    if reason is None:
+        return settings
+    LOG.warning("connections are not synchronised, no backup is ever ready: %s", reason)
+    without_effect = (*settings.without_effect, ("synchronising connections by unicast", reason))
+    return evolve(settings, has_vxlan=False, without_effect=without_effect)
+
+
+def _with_what_proves(settings: Settings) -> Settings:
     kind = settings.vrrp_authentication
     if kind == NO_AUTHENTICATION:
         return settings

@@ -25,7 +25,7 @@ from vpcrouter.appliers.notify import NotifyFifo, RoleReport
 from vpcrouter.appliers.tunnels import SiteReport, TunnelApplier
 from vpcrouter.errors import HostError, IncapableError, SeveralError
 from vpcrouter.plan import Operation
-from vpcrouter.plan.kernel import KernelOperation, KernelPlan, ObservedKernel, Sysctl, plan_kernel, repair_virtual
+from vpcrouter.plan.kernel import KernelOperation, KernelPlan, ObservedKernel, Unannounced, plan_kernel, repair_virtual
 from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.values.carriage import FoundElector
 from vpcrouter.values.desired import Daemon, Desired, Kernel
@@ -131,7 +131,7 @@ class Host:
         self._planned: tuple[Kernel, ObservedKernel, KernelPlan] | None = None
         self._known_kernel: Kernel | None = None
         """What the kernel was equal to at the end of the last pass; it need not be looked at without a doubt."""
-        self._sysctls: tuple[Sysctl, ...] = ()
+        self._unannounced: Unannounced = (), ()
         self._awaited: _Awaited | None = None
         self._settings = settings
         self._notifications: NotifyFifo | None = None
@@ -222,13 +222,16 @@ class Host:
             daemons=wanted.daemons if daemons_were_equal else None,
         )
         look_at_kernel = (
-            not was_known or not doubt.isdisjoint(_KERNEL) or self._kernel.sysctls(desired.kernel) != self._sysctls
+            not was_known
+            or not doubt.isdisjoint(_KERNEL)
+            or self._kernel.unannounced(desired.kernel) != self._unannounced
         )
         notes.attempt(lambda: self._clear_orphans(desired, notes))
         self._seen = None
         if look_at_kernel:
             if "all" in doubt:
                 notes.attempt(lambda: self._look_anew(desired.kernel))
+            notes.attempt(lambda: self._make_device(desired.kernel, notes, is_drift=own_was_equal))
             notes.attempt(lambda: self._add_to_kernel(desired.kernel, notes, is_drift=own_was_equal))
         notes.attempt(lambda: self._load_ruleset(desired, notes))
         notes.attempt(lambda: self._clear_orphans(desired, notes))  # of one that died since, in a long pass
@@ -250,6 +253,9 @@ class Host:
             waiting=tuple(notes.waiting),
             has_loaded=all(self._daemons.has_loaded(each) for each in desired.daemons if each.name == "keepalived"),
         )
+
+    def _make_device(self, kernel: Kernel, notes: _Pass, *, is_drift: bool) -> None:
+        self._apply(self._plan(kernel, self._observe(kernel)).first, notes, is_drift=is_drift)
 
     def _add_to_kernel(self, kernel: Kernel, notes: _Pass, *, is_drift: bool) -> None:
         self._apply(self._plan(kernel, self._observe(kernel)).early, notes, is_drift=is_drift)
@@ -319,7 +325,7 @@ class Host:
             self._kernel.apply(repair)
             observed = self._kernel.observe(kernel)
             plan = self._plan(kernel, observed)
-        self._sysctls = observed.sysctls
+        self._unannounced = observed.unannounced
         notes.waiting.extend(_unsettled(plan))
 
     def _keepalived_agrees(self, kernel: Kernel) -> bool:
@@ -363,6 +369,7 @@ class Host:
         differs = self._nftables.verify(desired.ruleset, full=True)
         load = Operation(target="nftables", action="load", subject=f"table inet {desired.ruleset.table}")
         return (
+            *kernel.first,
             *kernel.early,
             *((load,) if differs else ()),
             *self._daemons.plan(desired.daemons, desired.undecided),
@@ -442,7 +449,7 @@ def _without_role(kernel: Kernel) -> Kernel:
 def _unsettled(plan: KernelPlan) -> tuple[str, ...]:
     """What differs in the kernel, in words."""
     return (
-        *(str(each) for each in (*plan.early, *plan.late)),
+        *(str(each) for each in (*plan.first, *plan.early, *plan.late)),
         *(f"kernel: {each}" for each in plan.awaited),
         *(f"kernel: there is no device {name}" for name in plan.missing_links),
         *(f"kernel: there is no setting {path}" for path in plan.missing_sysctls),

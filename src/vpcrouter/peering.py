@@ -12,7 +12,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vpcrouter.machines.peers import Heard, PeersMachine
+from vpcrouter.machines.peer import SILENT_NS
+from vpcrouter.machines.peers import STIRRED_PACE_NS, Heard, PeersMachine
 from vpcrouter.machines.whereabouts import WhereaboutsMachine
 from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.values.beacon import MOST_ROUTERS, Peer, Saying
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("vpcrouter.peering")
 _NONCE_BYTES = 8
+_MOST_ASKERS = 64
+"""So many are answered: a router has as many addresses as tiers, and who repeats its words gets no more of ours."""
 _ANSWER_NS = 20_000_000
 """Greetings are answered no more often: whoever sends them must not decide how much we send."""
 
@@ -41,6 +44,8 @@ class Peering:
         self._is_secret = False
         self._counted: dict[int, bytes] = {}
         """Of each peer, the beacon that counted last: its copies come in by the other devices."""
+        self._askers: dict[tuple[str, str], int] = {}
+        """Who speaks to this router alone, though it speaks to the group: by device and address, when."""
         self._key = b""
         self._electors: tuple[Elector, ...] = ()
         self._said: Saying | None = None
@@ -84,7 +89,8 @@ class Peering:
         self._whereabouts.serves(saying.serves, now_ns)
         nonce = self._surroundings.random_bytes(_NONCE_BYTES)
         self._pin(self.whereabouts)
-        self._sockets.send(self._peers.beacon(saying, self._key, nonce, now_ns, self._sockets.places))
+        self._askers = {each: at_ns for each, at_ns in self._askers.items() if now_ns - at_ns < SILENT_NS}
+        self._sockets.send(self._peers.beacon(saying, self._key, nonce, now_ns, self._sockets.places), self._askers)
 
     def says(self, saying: Saying) -> bool:
         """Whether that is what was announced last, and the others know what was heard of their tiers."""
@@ -94,7 +100,18 @@ class Peering:
     def due_ns(self) -> int:
         """When to announce again, though nothing has changed; who has nothing to say yet looks again as often."""
         now_ns = self._surroundings.monotonic_ns()
-        return (now_ns if self._said is None else self._said_ns) + self._peers.pace_ns(now_ns)
+        pace_ns = self._peers.pace_ns(now_ns)
+        if self._awaits_one:
+            pace_ns = min(pace_ns, STIRRED_PACE_NS)
+        return (now_ns if self._said is None else self._said_ns) + pace_ns
+
+    @property
+    def _awaits_one(self) -> bool:
+        """Whether one that is listed is not heard: it may speak to the group alone, and should hear of this router, by
+        what is sent to it, before it is elected beside it.
+        """
+        heard = {place.address for peer in self.heard for place in peer.places}
+        return any(address not in heard for each in self._electors for address in each.listed)
 
     @property
     def contested_ns(self) -> int | None:
@@ -110,23 +127,31 @@ class Peering:
         is_news, before = False, self.whereabouts
         for arrival in self._sockets.read():
             now_ns = self._surroundings.monotonic_ns()
-            if arrival.datagram not in self._counted.values():  # else it came by another tier already
-                heard = self._peers.hear(arrival.datagram, self._key, now_ns)
+            is_copy = arrival.datagram in self._counted.values()  # it came by another tier already
+            heard = Heard.SAME if is_copy else self._peers.hear(arrival.datagram, self._key, now_ns)
+            if heard is Heard.NOTHING:
+                continue
+            if arrival.asker and len(self._askers) < _MOST_ASKERS:
+                self._askers[arrival.device, arrival.asker] = now_ns
+            if not is_copy:
                 is_news = is_news or heard is Heard.NEWS
-                if heard in (Heard.NEWS, Heard.SAME) and (peer := self._peers.newest) is not None:
-                    self._counted[peer.number] = arrival.datagram
-                    self._whereabouts.told(peer.number, peer.places)
-                elif heard is Heard.GREETING and self._said and now_ns - self._answered_ns >= _ANSWER_NS:
-                    self._answered_ns = now_ns
-                    self.announce(self._said)
-                elif heard is Heard.SURPLUS and not self._has_complained:
-                    self._has_complained = True
-                    LOG.error("more than %d routers are heard; one is not listened to", MOST_ROUTERS)
+                self._take_in(heard, arrival.datagram, now_ns)
             self._came(arrival, now_ns)
         self._forget()
         after = self.whereabouts
         self._pin(after)
         return is_news or after != before
+
+    def _take_in(self, heard: Heard, datagram: bytes, now_ns: int) -> None:
+        if heard in (Heard.NEWS, Heard.SAME) and (peer := self._peers.newest) is not None:
+            self._counted[peer.number] = datagram
+            self._whereabouts.told(peer.number, peer.places)
+        elif heard is Heard.GREETING and self._said and now_ns - self._answered_ns >= _ANSWER_NS:
+            self._answered_ns = now_ns
+            self.announce(self._said)
+        elif heard is Heard.SURPLUS and not self._has_complained:
+            self._has_complained = True
+            LOG.error("more than %d routers are heard; one is not listened to", MOST_ROUTERS)
 
     def _forget(self) -> None:
         """What is left of routers that are none of the set any more."""
@@ -160,6 +185,11 @@ class Peering:
     def instance(self) -> bytes:
         """What the others know this router's agent by."""
         return self._peers.instance
+
+    @property
+    def since_ns(self) -> int | None:
+        """Since when this router says that it serves; None if it does not."""
+        return self._peers.since_ns
 
     @property
     def carriages(self) -> tuple[PeerCarriage, ...]:

@@ -27,5 +27,7 @@ def render_files(desired: Desired) -> Mapping[str, str]:
 
 def _kernel_json(kernel: Kernel) -> str:
     listing = attrs.asdict(kernel)
+    if kernel.overlay is None:
+        del listing["overlay"]
     listing["sysctls"] = dict(kernel.sysctls)
     return json.dumps(listing, indent=2) + "\n"

@@ -138,6 +138,7 @@ def open_kernel(kind: str) -> Iterator[Kernels]:
 def settle(kernel: Kernels, desired: Kernel) -> KernelPlan:
     """Plan and do all of it, keepalived's part left out; the plan that remains."""
     first = plan_kernel(desired, kernel.observe(desired))
-    kernel.apply(first.early)
+    kernel.apply(first.first)
+    kernel.apply(plan_kernel(desired, kernel.observe(desired)).early)
     kernel.apply(plan_kernel(desired, kernel.observe(desired)).late)
     return plan_kernel(desired, kernel.observe(desired))

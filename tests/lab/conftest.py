@@ -55,6 +55,13 @@ def new_laboratory(*agent_options: str) -> Laboratory:
     return Laboratory(f"t{os.getpid()}-{secrets.token_hex(2)}", agent_options=agent_options)
 
 
+def hand_in(laboratory: Laboratory, router: str, files: list[Path]) -> None:
+    """Command files to one router; waits for nothing but their acknowledgement."""
+    with laboratory.connect(router) as agent:
+        for path in files:
+            assert all(line["status"] != "rejected" for line in agent.submit(path.name, path.read_text())), path
+
+
 @pytest.fixture
 def bare() -> Iterator[Laboratory]:
     """Machines and cables; no agents."""

@@ -35,7 +35,7 @@ class Sender:
 
 def sender_of(router: str, tier: int) -> Sender:
     """A router of the example burst."""
-    return Sender(find_cable(router, f"eth{tier}").mac, f"10.1.{tier}.{ {'rA': 2, 'rB': 3}[router] }")
+    return Sender(find_cable(router, f"eth{tier}").mac, f"10.1.{tier}.{ {'rA': 2, 'rB': 3, 'rC': 4}[router] }")
 
 
 def guest_of(tier: int) -> Sender:

@@ -11,15 +11,17 @@ from vpcrouter.lab.layout import Names
 
 def test_namespaces_carry_the_prefix() -> None:
     assert Names("vpc").all == (
-        "vpc-sw", "vpc-rA", "vpc-rB", "vpc-rC", "vpc-ext",
+        "vpc-sw", "vpc-rA", "vpc-rB", "vpc-rC", "vpc-rD", "vpc-ext",
         "vpc-vm2", "vpc-vm3", "vpc-vm4", "vpc-vm5", "vpc-vm6", "vpc-vm7", "vpc-vm8", "vpc-vm9",
     )  # fmt: skip
 
 
-def test_a_third_router_is_there_on_request() -> None:
-    two, three = Names("vpc"), Names("vpc", (*layout.ROUTERS, layout.THIRD))
-    assert set(three.nodes) - set(two.nodes) == {layout.THIRD}
-    assert {cable.node for cable in three.cables} - {cable.node for cable in two.cables} == {layout.THIRD}
+@pytest.mark.parametrize("count", [3, 4])
+def test_more_routers_are_there_on_request(count: int) -> None:
+    two, more = Names("vpc"), Names("vpc", layout.ALL_ROUTERS[:count])
+    added = set(layout.ALL_ROUTERS[2:count])
+    assert set(more.nodes) - set(two.nodes) == added
+    assert {cable.node for cable in more.cables} - {cable.node for cable in two.cables} == added
     assert two.routers == layout.ROUTERS
 
 
@@ -56,7 +58,7 @@ def test_device_names_fit_into_the_kernels_limit() -> None:
 
 @pytest.mark.parametrize(
     ("node", "device", "words"),
-    [("rD", "eth0", "no node 'rD'"), ("rA", "eth10", "no device 'eth10'"), ("sw", "br0", "cut the other end")],
+    [("rE", "eth0", "no node 'rE'"), ("rA", "eth10", "no device 'eth10'"), ("sw", "br0", "cut the other end")],
 )
 def test_what_is_not_there_is_named(node: str, device: str, words: str) -> None:
     with pytest.raises(CallerError, match=words):

@@ -18,7 +18,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 from scapy.utils import checksum
 
-from tests.lab.conftest import SETTLED_S, new_laboratory
+from tests.lab.conftest import SETTLED_S, hand_in, new_laboratory
 from tests.lab.example import state_after
 from tests.lab.forging import Sender, advertisement, sender_of, wire
 from tests.lab.test_connections import wait_ready
@@ -153,7 +153,7 @@ def test_of_two_that_prove_differently_one_serves_and_the_other_says_why() -> No
         laboratory.up(advertisement_ms=SECOND_MS)
         files = burst_files(find_burst(None))
         for router in ROUTERS:  # one after the other: who is there first serves
-            run_burst(laboratory, {router: files[router]})
+            hand_in(laboratory, router, files[router])
             assert laboratory.wait(lambda status: status["rA"]["role"] == "master", SETTLED_S), laboratory.status()
         assert laboratory.wait(lambda status: status["rB"]["role"] == "fault", SETTLED_S), laboratory.status()
         time.sleep(4 * SECOND_MS / 1000)  # long enough to be master, if nothing kept it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from vpcrouter.machines.kinship import must_not_serve
 from vpcrouter.values.beacon import Peer, Saying
@@ -17,7 +18,8 @@ def peer(instance: bytes, kind: str, *, serves: bool) -> Peer:
 
 
 def judged(kind: str, *peers: Peer, instance: bytes, serves: bool) -> bool:
-    return bool(must_not_serve(kind, serves=serves, instance=instance, peers=peers))
+    own = Saying(vrrp=kind, role=Role.MASTER if serves else Role.BACKUP)
+    return bool(must_not_serve(own, instance=instance, peers=peers))
 
 
 @pytest.mark.parametrize("one_serves", [True, False])
@@ -30,6 +32,19 @@ def test_of_two_kinds_one_gives_way_and_it_is_the_one_that_does_not_serve(one_se
         assert other is one_serves
 
 
+@pytest.mark.parametrize("later_ns", [400_000_000, 10_000_000_000])
+@pytest.mark.parametrize("junior_is_later", [True, False])
+def test_of_two_that_serve_the_one_goes_on_that_has_done_so_for_longer(later_ns: int, junior_is_later: bool) -> None:
+    """The other one was elected before it had heard of it. Each knows the other's time a little late."""
+    own = Saying(vrrp="ah", role=Role.MASTER)
+    here_ns, there_ns = (later_ns, 0) if junior_is_later else (0, later_ns)
+    other = evolve(peer(SENIOR, "none", serves=True), since_ns=there_ns + 20_000_000)
+    assert bool(must_not_serve(own, instance=JUNIOR, since_ns=here_ns, peers=[other])) is junior_is_later
+    mine = evolve(peer(JUNIOR, "ah", serves=True), since_ns=here_ns + 20_000_000)
+    there = evolve(own, vrrp="none")
+    assert bool(must_not_serve(there, instance=SENIOR, since_ns=there_ns, peers=[mine])) is not junior_is_later
+
+
 def test_of_one_kind_or_an_unknown_one_nobody_does() -> None:
     for here, there in (("ah", "ah"), ("none", "none"), ("", "ah"), ("ah", "")):
         assert not judged(here, peer(SENIOR, there, serves=True), instance=JUNIOR, serves=False)
@@ -39,3 +54,13 @@ def test_of_one_kind_or_an_unknown_one_nobody_does() -> None:
 def test_of_several_one_is_enough() -> None:
     same, other = (peer(SENIOR, kind, serves=kind == "none") for kind in ("ah", "none"))
     assert judged("ah", same, other, instance=JUNIOR, serves=False)
+
+
+def test_who_speaks_by_the_other_way_is_as_little_heard_and_both_reasons_are_told() -> None:
+    own = Saying(vrrp="ah", way="unicast", role=Role.BACKUP)
+    there = Peer(number=1, instance=SENIOR, saying=Saying(vrrp="none", way="multicast", role=Role.MASTER))
+    said = must_not_serve(own, instance=JUNIOR, peers=[there])
+    assert said.endswith("authentication is none there and ah here; it goes by multicast there and by unicast here")
+    for way in ("unicast", ""):
+        same = evolve(there, saying=evolve(there.saying, vrrp="ah", way=way))
+        assert not must_not_serve(own, instance=JUNIOR, peers=[same])

@@ -331,11 +331,20 @@ def test_a_place_that_is_none_makes_no_beacon(place: object) -> None:
     assert other.hear(datagram, KEY, NOW) is Heard.SAME
 
 
-@pytest.mark.parametrize(("kind", "heard"), [("hmac", Heard.NEWS), ("x", Heard.NOTHING), (1, Heard.NOTHING)])
-def test_a_beacon_tells_one_of_the_kinds_of_vrrp(kind: object, heard: Heard) -> None:
+@pytest.mark.parametrize(
+    ("name", "word", "heard"),
+    [
+        ("vrrp", "hmac", Heard.NEWS),
+        ("vrrp", "x", Heard.NOTHING),
+        ("vrrp", 1, Heard.NOTHING),
+        ("way", "unicast", Heard.NEWS),
+        ("way", "x", Heard.NOTHING),
+    ],
+)
+def test_a_beacon_tells_one_of_the_kinds_of_vrrp(name: str, word: object, heard: Heard) -> None:
     one, other, nonce = met()
     fields = msgpack.unpackb(one.beacon(SAYING, KEY, nonce(), NOW)[:-32])
-    packed = msgpack.packb(fields | {"vrrp": kind})
+    packed = msgpack.packb(fields | {name: word})
     assert other.hear(packed + hmac.digest(KEY, packed, "sha256"), KEY, NOW) is heard
 
 

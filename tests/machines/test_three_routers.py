@@ -48,7 +48,7 @@ class Sockets:
     def follow(self, sources: object, peers: object = None) -> None:
         """Nothing to do."""
 
-    def send(self, datagram: bytes) -> None:
+    def send(self, datagram: bytes, also: object = ()) -> None:
         self.sent.append(datagram)
 
     def read(self) -> list[Arrival]:

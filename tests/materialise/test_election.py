@@ -9,7 +9,7 @@ from tests.materialise import vpc
 from vpcrouter.errors import MalformedInputError
 from vpcrouter.materialise import materialise
 from vpcrouter.values.carriage import Carriage, Elector
-from vpcrouter.values.desired import Desired, InterfaceAddress, Link
+from vpcrouter.values.desired import OVERLAY, Desired, InterfaceAddress, Link
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 from vpcrouter.values.whereabouts import Place, Whereabouts
@@ -142,8 +142,11 @@ def test_by_unicast_it_is_the_listed_addresses_of_other_routers_on_the_tier_and_
         '"eth2" . 10.1.2.3',
         '"eth3" . 10.1.3.3',
     }
-    assert "IPv4_Destination_Address 10.1.2.9\n" in file_of(found, "conntrackd")
-    assert "Multicast" not in file_of(found, "conntrackd")
+    over = found.kernel.overlay
+    assert over is not None
+    assert (over.device, over.source, over.remotes) == ("eth2", PAIR.tiers[LOWEST].address, ("10.1.2.3", "10.1.2.9"))
+    assert InterfaceAddress(device=OVERLAY, address="250.1.2.2/32") in found.kernel.addresses
+    assert "IPv4_interface 250.1.2.2\n        Interface vpcsync\n" in file_of(found, "conntrackd")
 
 
 def test_a_held_elector_goes_on_speaking_to_where_the_peer_was() -> None:
@@ -153,8 +156,32 @@ def test_a_held_elector_goes_on_speaking_to_where_the_peer_was() -> None:
     assert peers(desired(held, without=LOWEST, settings=BY_UNICAST))[LOWEST] == ["10.1.2.3"]
 
 
-def test_connections_wait_until_it_is_known_whom_to_tell() -> None:
-    found = desired(Carriage(carrier=NEXT, link=NEXT), settings=BY_UNICAST)
+def test_conntrackd_has_nothing_to_do_with_who_is_known() -> None:
+    """So nobody who joins, or comes back with another address, has it start anew."""
+    files = set()
+    for address in ("10.1.3.3", "10.1.3.4"):
+        known = Whereabouts(remembered=((NEXT, address),))
+        found = desired(Carriage(carrier=NEXT, link=NEXT, whereabouts=known), settings=BY_UNICAST)
+        assert found.kernel.overlay is not None
+        assert found.kernel.overlay.remotes == (address,)
+        files.add(file_of(found, "conntrackd"))
+    assert len(files) == 1
+    nobody = desired(Carriage(carrier=NEXT, link=NEXT), settings=BY_UNICAST)
+    assert nobody.kernel.overlay is not None
+    assert nobody.kernel.overlay.remotes == ()
+    assert files == {file_of(nobody, "conntrackd")}
+
+
+def test_by_multicast_there_is_no_overlay() -> None:
+    found = desired(Carriage(carrier=LOWEST)).kernel
+    assert found.overlay is None
+    assert OVERLAY not in {each.name for each in found.links}
+
+
+def test_where_the_kernel_makes_none_nothing_is_synchronised_and_the_rest_goes_on() -> None:
+    found = desired(Carriage(carrier=LOWEST), settings=evolve(BY_UNICAST, has_vxlan=False))
+    assert found.kernel.overlay is None
+    assert {each.name for each in found.daemons} >= {"dnsmasq", "keepalived"}
     assert "conntrackd" not in {each.name for each in found.daemons}
 
 

@@ -176,6 +176,7 @@ class Talk:
             fetched_passwords=self._guests.fetched(self._peering.heard),
             lost=tuple(self._weighing.reasons),
             vrrp=self._weighing.kind,
+            way=self._weighing.way,
             reaches_gateway=self._fitness.reaches_gateway,
             unconfirmed=tuple(router.state.confirmations),
         )

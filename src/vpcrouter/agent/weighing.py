@@ -15,7 +15,7 @@ from vpcrouter.machines.role import RoleChange
 from vpcrouter.materialise.vrrp_authentication import authentication
 from vpcrouter.peering import Peering
 from vpcrouter.router import Router
-from vpcrouter.values.role import Role
+from vpcrouter.values.beacon import MULTICAST, UNICAST, Saying
 from vpcrouter.values.settings import NO_AUTHENTICATION
 
 LOG = logging.getLogger("vpcrouter.agent")
@@ -57,6 +57,11 @@ class Weighing:
         return NO_AUTHENTICATION if found is None else found.kind
 
     @property
+    def way(self) -> str:
+        """By what they go."""
+        return UNICAST if self._router.settings.unicast_peers else MULTICAST
+
+    @property
     def reasons(self) -> list[str]:
         """What keeps this router from serving, or makes it a worse one."""
         return [*(each.reason for each in self._fitness.losses), *([self.stranger] if self.stranger else [])]
@@ -69,9 +74,9 @@ class Weighing:
         before, self.stranger = (
             self.stranger,
             must_not_serve(
-                self.kind,
-                serves=self._router.role is Role.MASTER,
+                Saying(role=self._router.role, vrrp=self.kind, way=self.way),
                 instance=self._peering.instance,
+                since_ns=self._peering.since_ns,
                 peers=self._peering.heard if desired.vrrp_interface is not None else (),
             ),
         )

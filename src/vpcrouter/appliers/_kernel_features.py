@@ -31,6 +31,20 @@ def has_esp() -> bool:
     return True
 
 
+def lacks_vxlan() -> str | None:
+    """Why there can be no vxlan device; None if there can, or if this user may not try, who settles nothing either.
+
+    Tried in a network namespace that ends with the trial.
+    """
+    if os.geteuid() != 0:
+        return None
+    try:
+        _process.run(["unshare", "--net", "ip", "link", "add", "trial", "type", "vxlan", "id", "1", "dstport", "4789"])
+    except HostError as error:
+        return f"the kernel makes no vxlan device: {error.what}"
+    return None
+
+
 def lacks_ipsec() -> str | None:
     """Why there can be no IPsec; None if there can: in the kernel, or in user space behind a tun device."""
     if has_esp() or _opens(TUN):

@@ -21,7 +21,7 @@ from attrs import field, frozen
 from vpcrouter.appliers import _netlink
 from vpcrouter.appliers._sockets import RTMGRP_ALL, split
 from vpcrouter.plan.kernel import RouteEntry, RuleEntry
-from vpcrouter.values.desired import InterfaceAddress, Link, Route
+from vpcrouter.values.desired import InterfaceAddress, Link, Overlay, Route
 
 SeenRoute = RouteEntry | tuple[str, str] | None
 """One that somebody made; a network that the kernel routes, with its device; or nothing that counts."""
@@ -41,6 +41,8 @@ class KernelView:
     rules: tuple[RuleEntry, ...]
     names: dict[int, str]
     described: dict[bytes, SeenRoute]
+    overlay: Overlay | None = None
+    """Without its remotes, of which nobody notifies."""
     _places: Counter[tuple[str, int]] = field(factory=Counter, init=False)
     """How many routes stand for a network in a table; counted when it is first asked for."""
 

@@ -46,7 +46,11 @@ _put_off_root("pyroute2")
 from pyroute2.netlink.rtnl.fibmsg import fibmsg  # noqa: E402 - after its root was put off
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg  # noqa: E402
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg  # noqa: E402
+from pyroute2.netlink.rtnl.ndmsg import ndmsg  # noqa: E402
 from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: E402
+
+LinkMessage, NeighbourMessage = ifinfmsg, ndmsg
+"""For `_overlay`."""
 
 # linux/rtnetlink.h, linux/if.h, linux/if_addr.h
 RTM_SETLINK, RTM_GETLINK = 19, 18
@@ -135,38 +139,38 @@ class RuleRecord:
 @cache
 def link_query() -> bytes:
     """The payload of a dump of all links, without their statistics."""
-    return _payload(ifinfmsg, {}, [("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS)])
+    return encoded(ifinfmsg, {}, [("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS)])
 
 
 @cache
 def address_query(version: int) -> bytes:
     """The payload of a dump of all addresses of an IP version."""
-    return _payload(ifaddrmsg, {"family": _family(version)}, [])
+    return encoded(ifaddrmsg, {"family": _family(version)}, [])
 
 
 @cache
 def route_query(version: int) -> bytes:
     """The payload of a dump of all routes of an IP version, whatever their table."""
-    return _payload(rtmsg, {"family": _family(version)}, [])
+    return encoded(rtmsg, {"family": _family(version)}, [])
 
 
 @cache
 def rule_query() -> bytes:
     """The payload of a dump of all IPv4 rules."""
-    return _payload(fibmsg, {"family": _AF_INET}, [])
+    return encoded(fibmsg, {"family": _AF_INET}, [])
 
 
 def link_change(index: int, *, up: bool, mtu: int | None) -> bytes:
     """The payload that sets a link up or down, and its MTU unless that is None."""
     fields = {"index": index, "flags": _IFF_UP if up else 0, "change": _IFF_UP}
-    return _payload(ifinfmsg, fields, [] if mtu is None else [("IFLA_MTU", mtu)])
+    return encoded(ifinfmsg, fields, [] if mtu is None else [("IFLA_MTU", mtu)])
 
 
 def address_change(record: AddressRecord) -> bytes:
     """The payload that adds or removes an address."""
     address, _, length = record.address.partition("/")
     fields = {"family": _family_of(address), "prefixlen": int(length), "index": record.index}
-    return _payload(ifaddrmsg, fields, [("IFA_LOCAL", address), ("IFA_ADDRESS", address)])
+    return encoded(ifaddrmsg, fields, [("IFA_LOCAL", address), ("IFA_ADDRESS", address)])
 
 
 def route_change(record: RouteRecord, *, removal: bool = False) -> bytes:
@@ -190,7 +194,7 @@ def route_change(record: RouteRecord, *, removal: bool = False) -> bytes:
         attributes.append(("RTA_PREFSRC", record.source))
     if record.metric:
         attributes.append(("RTA_PRIORITY", record.metric))
-    return _payload(rtmsg, fields, attributes)
+    return encoded(rtmsg, fields, attributes)
 
 
 def rule_change(priority: int, mark: int, table: int, protocol: int) -> bytes:
@@ -207,7 +211,7 @@ def rule_change(priority: int, mark: int, table: int, protocol: int) -> bytes:
         ("FRA_TABLE", table),
         ("FRA_PROTOCOL", protocol),
     ]
-    return _payload(fibmsg, fields, attributes)
+    return encoded(fibmsg, fields, attributes)
 
 
 def links(dump: list[tuple[int, bytes]]) -> Iterator[LinkRecord]:
@@ -245,7 +249,7 @@ def rules(dump: list[tuple[int, bytes]]) -> Iterator[RuleRecord]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _rule(payload: bytes) -> RuleRecord:
-    message = _decoded(fibmsg, payload)
+    message = decoded(fibmsg, payload)
     given = {name for name, _ in message["attrs"]}
     mark = message.get("FRA_FWMARK")
     is_plain = given <= _OF_A_PLAIN_RULE and message["action"] == _FR_ACT_TO_TBL and not message["flags"]
@@ -274,7 +278,7 @@ def _beginning(link: bytes) -> bytes:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _link(payload: bytes) -> LinkRecord:
-    message = _decoded(ifinfmsg, payload)
+    message = decoded(ifinfmsg, payload)
     return LinkRecord(
         index=message["index"],
         name=message.get("IFLA_IFNAME"),
@@ -286,7 +290,7 @@ def _link(payload: bytes) -> LinkRecord:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _address(payload: bytes) -> AddressRecord | None:
-    message = _decoded(ifaddrmsg, payload)
+    message = decoded(ifaddrmsg, payload)
     address = message.get("IFA_LOCAL") or message.get("IFA_ADDRESS")
     if message["family"] == _AF_INET6 and not message["flags"] & _IFA_F_PERMANENT:
         return None
@@ -294,7 +298,7 @@ def _address(payload: bytes) -> AddressRecord | None:
 
 
 def _route(payload: bytes) -> RouteRecord | None:
-    message = _decoded(rtmsg, payload)
+    message = decoded(rtmsg, payload)
     index = message.get("RTA_OIF")
     if index is None or message["flags"] & _RTM_F_CLONED:
         return None
@@ -311,7 +315,8 @@ def _route(payload: bytes) -> RouteRecord | None:
     )
 
 
-def _payload(message_class: Any, fields: dict[str, int], attributes: list[tuple[str, Any]]) -> bytes:
+def encoded(message_class: Any, fields: dict[str, int], attributes: list[tuple[str, Any]]) -> bytes:
+    """The payload of a message."""
     message = message_class()
     message.update(fields)
     message["attrs"] = attributes
@@ -319,7 +324,8 @@ def _payload(message_class: Any, fields: dict[str, int], attributes: list[tuple[
     return bytes(message.data[_HEADER_SIZE:])
 
 
-def _decoded(message_class: Any, payload: bytes) -> Any:
+def decoded(message_class: Any, payload: bytes) -> Any:
+    """The message with that payload."""
     message = message_class((_HEADER_SIZE + len(payload)).to_bytes(4, sys.byteorder) + bytes(12) + payload)
     message.decode()
     return message

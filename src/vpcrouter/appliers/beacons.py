@@ -1,7 +1,10 @@
-"""The sockets that beacons go out and come in by: one on each device, multicast or to known addresses, one hop.
+"""The sockets that beacons go out and come in by, on each device: multicast or to known addresses, one hop.
 
 Used by `peering`; what a datagram says is not known here. A socket is bound to its device, so that it hears only
 what came in there, and is made again when the device was taken away and put back.
+
+Who speaks to the group also takes what is sent to it alone, by a router that is set up to speak by unicast, and can
+answer that (`peering`).
 
 With each datagram comes whether the ruleset has marked it: whether its frame came from where the peer is known to be.
 
@@ -15,7 +18,7 @@ import fcntl
 import select
 import socket
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from attrs import frozen
@@ -26,6 +29,8 @@ from vpcrouter.values.whereabouts import Place
 _MAX_BYTES = 4096
 _AT_ONCE = 256
 """So many datagrams of one device are read in one go; a guest that floods must not keep the agent busy."""
+_IP_FREEBIND = 15
+"""linux/in.h; Python has no name for it before 3.13."""
 _SO_RCVMARK = 75
 """Linux 5.19; the message that brings the mark has the type SO_MARK."""
 _SIOCGIFHWADDR, _SIOCDARP, _SIOCSARP = 0x8927, 0x8953, 0x8955
@@ -42,6 +47,8 @@ class Arrival:
     device: str
     datagram: bytes
     is_marked: bool = False
+    asker: str = ""
+    """The address of one that spoke to this router alone, though it speaks to the group."""
 
 
 @frozen
@@ -50,7 +57,6 @@ class _Door:
     index: int
     source: str
     mac: str
-    is_unicast: bool
 
 
 class BeaconSockets:
@@ -58,7 +64,8 @@ class BeaconSockets:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._doors: dict[str, _Door] = {}
+        self._doors: dict[tuple[str, bool], _Door] = {}
+        """By device, and whether it is for what is sent to this router alone."""
         self._peers: Mapping[str, Sequence[str]] | None = None
         self._pinned: dict[tuple[str, str], Place] = {}
 
@@ -69,37 +76,35 @@ class BeaconSockets:
     def follow(self, sources: Mapping[str, str], peers: Mapping[str, Sequence[str]] | None = None) -> None:
         """Listen on these devices and no others; by device, the own address to send from.
 
-        `peers`: speak to these addresses and listen to what is sent to the own one, instead of to the group.
+        `peers`: speak to these addresses, and neither speak nor listen to the group.
         """
         self._peers = peers
+        kinds = (False, True) if peers is None else (True,)
         indexes = {name: index for index, name in socket.if_nameindex()}
-        for device, door in list(self._doors.items()):
-            wanted = (indexes.get(device), sources.get(device), peers is not None)
-            is_same = (door.index, door.source, door.is_unicast) == wanted
+        for (device, is_unicast), door in list(self._doors.items()):
+            is_same = (door.index, door.source) == (indexes.get(device), sources.get(device)) and is_unicast in kinds
             if not is_same or door.mac != _mac(door.socket, device):
-                del self._doors[device]
+                del self._doors[device, is_unicast]
                 self._epoll.unregister(door.socket)
                 door.socket.close()
         for device, source in sources.items():
-            if device in indexes and device not in self._doors:
-                with suppress(OSError):  # unplugged since; the next call sees it
-                    self._open(device, indexes[device], source)
+            for is_unicast in kinds:
+                if device in indexes and (device, is_unicast) not in self._doors:
+                    with suppress(OSError):  # unplugged since; the next call sees it
+                        self._open(device, indexes[device], source, is_unicast=is_unicast)
 
     @property
     def places(self) -> tuple[Place, ...]:
         """Where frames of this router come from, on each of the devices."""
-        return tuple(
-            Place(device=device, address=door.source, mac=door.mac)
-            for device, door in sorted(self._doors.items())
-            if door.mac
-        )
+        doors = {device: door for (device, _), door in self._doors.items() if door.mac}
+        return tuple(Place(device=device, address=door.source, mac=door.mac) for device, door in sorted(doors.items()))
 
     def pin(self, places: Iterable[Place]) -> None:
         """Have the kernel know the MACs of these places for certain: no ARP of a guest changes them.
 
         At most one for each address; what was pinned there and is not named any more is found by ARP again.
         """
-        wanted = {(each.device, each.address): each for each in places if each.device in self._doors}
+        wanted = {(each.device, each.address): each for each in places if (each.device, True) in self._doors}
         for key, place in self._pinned.items():
             if wanted.get(key) != place:
                 _set_neighbour(place, is_known=False)
@@ -108,21 +113,27 @@ class BeaconSockets:
                 _set_neighbour(place, is_known=True)
         self._pinned = wanted
 
-    def send(self, datagram: bytes) -> None:
-        """Send it by every device."""
-        for device, door in self._doors.items():
-            for address in (BEACON_GROUP,) if self._peers is None else self._peers.get(device, ()):
+    def send(self, datagram: bytes, also: Collection[tuple[str, str]] = ()) -> None:
+        """Send it by every device; and to these addresses, each by its device."""
+        for (device, is_unicast), door in self._doors.items():
+            if not is_unicast:
+                to: Iterable[str] = (BEACON_GROUP,)
+            else:
+                known = () if self._peers is None else self._peers.get(device, ())
+                to = dict.fromkeys((*known, *(address for there, address in also if there == device)))
+            for address in to:
                 with suppress(OSError):
                     door.socket.sendto(datagram, (address, BEACON_PORT))
 
     def read(self) -> list[Arrival]:
         """What was heard since the last call; never waits."""
         heard = []
-        for device, door in self._doors.items():
+        for (device, is_unicast), door in self._doors.items():
             with suppress(OSError):
                 for _ in range(_AT_ONCE):
-                    datagram, ancillary, _, _ = door.socket.recvmsg(_MAX_BYTES, _ANCILLARY_BYTES)
-                    heard.append(Arrival(device, datagram, _MARKED in ancillary))
+                    datagram, ancillary, _, sender = door.socket.recvmsg(_MAX_BYTES, _ANCILLARY_BYTES)
+                    asker = sender[0] if is_unicast and self._peers is None else ""
+                    heard.append(Arrival(device, datagram, _MARKED in ancillary, asker))
         return heard
 
     def close(self) -> None:
@@ -130,21 +141,22 @@ class BeaconSockets:
         self.follow({})
         self._epoll.close()
 
-    def _open(self, device: str, index: int, source: str) -> None:
+    def _open(self, device: str, index: int, source: str, *, is_unicast: bool) -> None:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
             with suppress(OSError):  # an older kernel: then nothing is ever proven to come from the peer's place
                 sock.setsockopt(socket.SOL_SOCKET, _SO_RCVMARK, 1)
-            if self._peers is None:
+            if not is_unicast:
                 _join(sock, source, index)
                 sock.bind((BEACON_GROUP, BEACON_PORT))
             else:
+                sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)  # the address may come a moment later
                 sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
                 sock.bind((source, BEACON_PORT))
             self._epoll.register(sock, select.EPOLLIN)
-            self._doors[device] = _Door(sock, index, source, _mac(sock, device), self._peers is not None)
+            self._doors[device, is_unicast] = _Door(sock, index, source, _mac(sock, device))
         except OSError:
             sock.close()
             raise

@@ -20,7 +20,9 @@ import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vpcrouter.appliers import _netlink
+from attrs import evolve
+
+from vpcrouter.appliers import _netlink, _overlay
 from vpcrouter.appliers._kernel_view import KernelNews, KernelView, SeenRoute, seen_route
 from vpcrouter.appliers._netlink import AddressRecord, RouteRecord
 from vpcrouter.appliers._sockets import NetlinkSocket
@@ -31,13 +33,15 @@ from vpcrouter.plan.kernel import (
     ConnectedRoute,
     KernelOperation,
     ObservedKernel,
+    Remote,
     RouteEntry,
     RuleEntry,
     Sysctl,
+    Unannounced,
     rule_words,
     wanted_sysctls,
 )
-from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, PolicyRule
+from vpcrouter.values.desired import OVERLAY, InterfaceAddress, Kernel, Link, Overlay, PolicyRule
 
 _GONE = {errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENOENT}
 _ALREADY_TRUE = {"add": {errno.EEXIST, errno.ENODEV}, "set": {errno.ENODEV}, "remove": _GONE}
@@ -72,21 +76,26 @@ class KernelApplier:
         if view is None or full or news is None or not view.take_in(news):
             view = self._look(view)
         self._view = view
+        sysctls, remotes = self.unannounced(desired)
         return ObservedKernel(
             links=view.links,
             addresses=view.addresses,
             routes=view.routes,
             connected=view.connected,
             rules=view.rules,
-            sysctls=self.sysctls(desired),
+            sysctls=sysctls,
+            overlay=None if view.overlay is None else evolve(view.overlay, remotes=remotes),
         )
 
     def _look(self, before: KernelView | None) -> KernelView:
         names: dict[int, str] = {}
-        links = []
-        for link in _netlink.links(self._dump(_netlink.RTM_GETLINK, _netlink.link_query())):
+        links, overlay = [], None
+        dump = self._dump(_netlink.RTM_GETLINK, _netlink.link_query())
+        for link, (_, payload) in zip(_netlink.links(dump), dump, strict=True):
             names[link.index] = link.name
             links.append(Link(name=link.name, up=link.up, mtu=link.mtu))
+            if link.name == OVERLAY:
+                overlay = payload
         addresses = tuple(self._addresses(names))
         # The kernel says the same of a route that did not change, and the same objects are compared without looking
         # into them.
@@ -96,7 +105,12 @@ class KernelApplier:
             for _, payload in self._dump(_netlink.RTM_GETROUTE, _netlink.route_query(version)):
                 described[payload] = known[payload] if payload in known else seen_route(payload, names)
         return KernelView(
-            links=tuple(links), addresses=addresses, rules=tuple(self._rules()), names=names, described=described
+            links=tuple(links),
+            addresses=addresses,
+            rules=tuple(self._rules()),
+            names=names,
+            described=described,
+            overlay=None if overlay is None else _overlay.overlay(overlay, names),
         )
 
     def apply(self, operations: Sequence[KernelOperation]) -> None:
@@ -133,9 +147,9 @@ class KernelApplier:
                 rule=rule, table=record.table, protocol=record.protocol, words=words, payload=record.payload
             )
 
-    def sysctls(self, desired: Kernel) -> tuple[Sysctl, ...]:
-        """The present values of those that `desired` is about: nobody notifies of a change, and looking is cheap."""
-        return tuple(self._sysctls(desired))
+    def unannounced(self, desired: Kernel) -> Unannounced:
+        """What is there of that which nobody notifies of, as far as `desired` is about it; looking is cheap."""
+        return tuple(self._sysctls(desired)), self._remotes()
 
     def _sysctls(self, desired: Kernel) -> Iterator[Sysctl]:
         for wanted in wanted_sysctls(desired):
@@ -144,6 +158,13 @@ class KernelApplier:
             except OSError:
                 continue  # no such device or module; the plan says which
             yield Sysctl(path=wanted.path, value=" ".join(value.split()))
+
+    def _remotes(self) -> tuple[str, ...]:
+        try:
+            index = socket.if_nametoindex(OVERLAY)
+        except OSError:
+            return ()
+        return tuple(sorted(_overlay.remotes(self._dump(_overlay.RTM_GETNEIGH, _overlay.remote_query()), index)))
 
     def _dump(self, kind: int, payload: bytes) -> list[tuple[int, bytes]]:
         return self._netlink().dump(kind, payload)
@@ -186,11 +207,16 @@ class KernelApplier:
 
 
 def _message(
-    action: str, item: Link | InterfaceAddress | RouteEntry | ConnectedRoute | RuleEntry, indexes: dict[str, int]
+    action: str,
+    item: Link | InterfaceAddress | RouteEntry | ConnectedRoute | RuleEntry | Overlay | Remote,
+    indexes: dict[str, int],
 ) -> _Message | None:
     """The netlink message of an operation; None if its device is not there any more."""
     if isinstance(item, RuleEntry):
         return _rule_message(action, item)
+    removal = action == "remove"
+    if isinstance(item, Overlay) and removal:
+        return _overlay.RTM_DELLINK, 0, _overlay.removal()
     device = _device(item)
     if device not in indexes:
         try:
@@ -202,7 +228,12 @@ def _message(
         return None
     if isinstance(item, Link):
         return _netlink.RTM_SETLINK, 0, _netlink.link_change(index, up=item.up, mtu=item.mtu)
-    removal = action == "remove"
+    if isinstance(item, Overlay):
+        return _overlay.RTM_NEWLINK, _netlink.NLM_F_CREATE | _netlink.NLM_F_EXCL, _overlay.addition(item, index)
+    if isinstance(item, Remote):
+        kind = _overlay.RTM_DELNEIGH if removal else _overlay.RTM_NEWNEIGH
+        how = 0 if removal else _netlink.NLM_F_CREATE | _netlink.NLM_F_APPEND
+        return kind, how, _overlay.remote_change(index, item.address)
     if isinstance(item, InterfaceAddress):
         payload = _netlink.address_change(AddressRecord(index=index, address=item.address))
         if removal:
@@ -246,7 +277,9 @@ def _rule_message(action: str, item: RuleEntry) -> _Message | None:
     return _netlink.RTM_NEWRULE, _netlink.NLM_F_CREATE | _netlink.NLM_F_EXCL, payload
 
 
-def _device(item: Link | InterfaceAddress | RouteEntry | ConnectedRoute) -> str:
+def _device(item: Link | InterfaceAddress | RouteEntry | ConnectedRoute | Overlay | Remote) -> str:
     if isinstance(item, Link):
         return item.name
+    if isinstance(item, Remote):
+        return OVERLAY
     return item.route.device if isinstance(item, RouteEntry) else item.device

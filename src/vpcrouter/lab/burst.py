@@ -21,7 +21,7 @@ from vpcrouter.client import AgentClient, read_command_file
 from vpcrouter.errors import CallerError, HostError
 from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
-from vpcrouter.lab.layout import ROUTERS, THIRD
+from vpcrouter.lab.layout import ALL_ROUTERS, MORE
 
 VERIFY_S = 30.0
 """How long a router may take to apply and verify."""
@@ -90,11 +90,11 @@ class BurstReport:
 
 
 def burst_files(directory: Path) -> dict[str, list[Path]]:
-    """The files of a burst: DIRECTORY/rA, DIRECTORY/rB and rC if it is there, each in the order of its names."""
+    """The files of a burst: DIRECTORY/rA, DIRECTORY/rB, rC and rD if they are there, each in the order of its names."""
     files = {}
-    for router in (*ROUTERS, THIRD):
+    for router in ALL_ROUTERS:
         part = directory / router
-        if router == THIRD and not part.exists():
+        if router in MORE and not part.exists():
             continue
         if not part.is_dir():
             raise CallerError("not a burst", where=str(directory), hint="it needs the folders rA and rB")

@@ -35,7 +35,7 @@ from vpcrouter.lab.console import (
 from vpcrouter.lab.watching import TimelineFile, soak
 from vpcrouter.lab.watching import timeline as draw_timeline
 
-_HELP = """Two real routers, an Internet host and eight guests out of network namespaces on this machine (root).
+_HELP = """Two to four real routers, an Internet host and eight guests out of network namespaces on this machine (root).
 
 Nodes: rA and rB (the routers: eth0 control, eth1 public, eth2 … eth9 tiers), ext (203.0.113.1, 198.51.100.1),
 vm2 … vm9 (10.1.N.100 on tier ethN) and sw (the switch, bridges br0 … br9).
@@ -66,6 +66,7 @@ class Which(Enum):
     rA = "rA"  # noqa: N815  (a name of the laboratory)
     rB = "rB"  # noqa: N815
     rC = "rC"  # noqa: N815
+    rD = "rD"  # noqa: N815
     both = "both"
 
 
@@ -79,7 +80,7 @@ def defaults(ctx: typer.Context, prefix: Prefix = None, directory: Directory = N
 def up(
     ctx: typer.Context,
     advertisement_ms: Advertisement = 100,
-    routers: Annotated[int, typer.Option("--routers", min=2, max=3, help="Three: with rC beside rA and rB.")] = 2,
+    routers: Annotated[int, typer.Option("--routers", min=2, max=4, help="Three: with rC; four: with rD.")] = 2,
     prefix: Prefix = None,
     directory: Directory = None,
     json_: Json = False,

@@ -23,7 +23,7 @@ from vpcrouter.appliers import _files, _process
 from vpcrouter.client import AgentClient
 from vpcrouter.errors import CallerError, HostError
 from vpcrouter.lab import machines, record, topology
-from vpcrouter.lab.layout import NODES, ROUTERS, THIRD, Cable, Names, cables_of, check_node, find_cable
+from vpcrouter.lab.layout import ALL_ROUTERS, MORE, NODES, ROUTERS, Cable, Names, cables_of, check_node, find_cable
 from vpcrouter.lab.machines import Machine
 from vpcrouter.lab.record import Record
 
@@ -85,18 +85,17 @@ class Laboratory:
     ) -> None:
         """`agent_options`: more of `vpcrouter run`, for the agents that this object starts.
 
-        `routers`: two or three; as many as the laboratory that is up has, and two without one.
+        `routers`: two to four; as many as the laboratory that is up has, and two without one.
         """
         self.directory = parent.absolute() / Names.checked(prefix).prefix
         self._agent_options = agent_options
         if routers is None:
-            has_third = (self.directory / THIRD).exists()
-            routers = len(ROUTERS) + has_third
+            routers = len(ROUTERS) + sum((self.directory / each).exists() for each in MORE)
         self._name(prefix, routers)
         self.tell = tell
 
     def _name(self, prefix: str, routers: int) -> None:
-        self.names = Names.checked(prefix, (*ROUTERS, THIRD)[:routers])
+        self.names = Names.checked(prefix, ALL_ROUTERS[:routers])
         self.machines = {
             router: Machine(router, self.names.namespace(router), self.directory, self._agent_options)
             for router in self.names.routers
@@ -107,7 +106,7 @@ class Laboratory:
     def up(self, *, advertisement_ms: int = 100, routers: int | None = None) -> Removed:
         """Build everything and start the agents; returns what an earlier laboratory had left.
 
-        `routers`: two or three, if not as many as before. When it fails, nothing is left of it.
+        `routers`: two to four, if not as many as before. When it fails, nothing is left of it.
         """
         if routers is not None:
             self._name(self.names.prefix, routers)
@@ -234,17 +233,18 @@ class Laboratory:
         return tuple(mended)
 
     def join(self) -> str:
-        """A third router is plugged in and boots; returns its name. It has no configuration yet."""
+        """One more router is plugged in and boots; returns its name. It has no configuration yet."""
         self._require_up()
-        if THIRD in self.machines:
-            raise CallerError("there are three routers already", where="lab")
-        stored = self.record
-        self._name(self.names.prefix, len(ROUTERS) + 1)
-        topology.build_router(self.names, THIRD)
-        self._write(stored.rebooted(THIRD, topology.inodes(self.names)[THIRD]))
-        machine = self.machines[THIRD]
+        there = len(self.machines)
+        if there == len(ALL_ROUTERS):
+            raise CallerError(f"there are {there} routers already", where="lab")
+        stored, joins = self.record, ALL_ROUTERS[there]
+        self._name(self.names.prefix, there + 1)
+        topology.build_router(self.names, joins)
+        self._write(stored.rebooted(joins, topology.inodes(self.names)[joins]))
+        machine = self.machines[joins]
         machine.wait_until_it_answers(machine.start(stored.advertisement_ms))
-        return THIRD
+        return joins
 
     def crash(self, router: str, how: str) -> None:
         """Let a router crash: `links`, `kill` or `namespace`. In each case it falls silent at one moment.
@@ -297,7 +297,9 @@ class Laboratory:
     def _checked(self, node: str) -> str:
         """The node itself; CallerError if this laboratory has none of that name."""
         if check_node(node) not in self.names.nodes:
-            raise CallerError(f"there is no {node} here", where="NODE", hint="'vpcrouter lab up --routers 3' makes one")
+            number = ALL_ROUTERS.index(node) + 1
+            hint = f"'vpcrouter lab up --routers {number}' makes one"
+            raise CallerError(f"there is no {node} here", where="NODE", hint=hint)
         return node
 
     def _require_up(self) -> None:

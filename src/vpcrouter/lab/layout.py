@@ -14,13 +14,14 @@ from attrs.validators import matches_re
 from vpcrouter.errors import CallerError
 
 ROUTERS = ("rA", "rB")
-THIRD = "rC"
+MORE = ("rC", "rD")
 """There on request; see `Names.routers`."""
+ALL_ROUTERS = (*ROUTERS, *MORE)
 TIERS = range(2, 10)
 SWITCH = "sw"
 OUTSIDE = "ext"
 GUESTS = tuple(f"vm{tier}" for tier in TIERS)
-NODES = (SWITCH, *ROUTERS, THIRD, OUTSIDE, *GUESTS)
+NODES = (SWITCH, *ALL_ROUTERS, OUTSIDE, *GUESTS)
 """All that there may be."""
 
 OUTSIDE_ADDRESS = "203.0.113.1"
@@ -47,7 +48,7 @@ class Cable:
 
 
 def _router_cables(node: str) -> tuple[Cable, ...]:
-    last = {"rA": "0a", "rB": "0b", THIRD: "0c"}[node]
+    last = f"{10 + ALL_ROUTERS.index(node):02x}"
     macs = [f"02:01:00:{number:02x}:00:{last}" for number in range(TIERS.stop)]
     macs[1] = PUBLIC_MAC
     return tuple(
@@ -56,9 +57,7 @@ def _router_cables(node: str) -> tuple[Cable, ...]:
 
 
 CABLES: tuple[Cable, ...] = (
-    *_router_cables("rA"),
-    *_router_cables("rB"),
-    *_router_cables(THIRD),
+    *(cable for router in ALL_ROUTERS for cable in _router_cables(router)),
     Cable(node=OUTSIDE, device="eth0", mac="02:00:cb:00:71:01", bridge="br1"),
     *(Cable(node=f"vm{tier}", device="eth0", mac=f"02:00:0a:01:{tier:02x}:64", bridge=f"br{tier}") for tier in TIERS),
 )
@@ -79,7 +78,7 @@ class Names:
 
     prefix: str = field(validator=matches_re(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"))
     routers: tuple[str, ...] = ROUTERS
-    """Two or three."""
+    """Two to four."""
 
     @classmethod
     def checked(cls, prefix: str, routers: tuple[str, ...] = ROUTERS) -> Names:
@@ -100,7 +99,7 @@ class Names:
     @property
     def nodes(self) -> tuple[str, ...]:
         """Every node of the laboratory, the switch first."""
-        return tuple(node for node in NODES if node != THIRD or node in self.routers)
+        return tuple(node for node in NODES if node not in MORE or node in self.routers)
 
     @property
     def cables(self) -> tuple[Cable, ...]:
@@ -122,8 +121,8 @@ def check_node(node: str) -> str:
 
 def check_router(node: str) -> str:
     """The router itself; CallerError if there is none of that name."""
-    if node not in (*ROUTERS, THIRD):
-        raise CallerError(f"there is no router {node!r}", where="ROUTER", hint="rA, rB, or rC where there are three")
+    if node not in ALL_ROUTERS:
+        raise CallerError(f"there is no router {node!r}", where="ROUTER", hint="rA, rB; rC and rD where there are more")
     return node
 
 

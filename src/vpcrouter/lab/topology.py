@@ -17,19 +17,18 @@ from vpcrouter.appliers import _process
 from vpcrouter.errors import ApplierError, HostError
 from vpcrouter.lab.layout import (
     ADDRESSES,
+    ALL_ROUTERS,
     BRIDGES,
     GATEWAYS,
     NODES,
-    ROUTERS,
     SWITCH,
-    THIRD,
     Cable,
     Names,
     cables_of,
 )
 
 NAMESPACES = Path("/run/netns")
-_GROUPS = {router: 11 + index for index, router in enumerate((*ROUTERS, THIRD))}
+_GROUPS = {router: 11 + index for index, router in enumerate(ALL_ROUTERS)}
 """The device group of a router's ports: all cables of a router go with one call."""
 
 

@@ -18,7 +18,7 @@ from attrs import frozen
 from vpcrouter.errors import MalformedInputError
 from vpcrouter.values import fields as checked
 from vpcrouter.values.agreement import WINDOW_SIZE, Window
-from vpcrouter.values.beacon import MOST_ROUTERS, Saying
+from vpcrouter.values.beacon import MOST_ROUTERS, MULTICAST, UNICAST, Saying
 from vpcrouter.values.connections import SAMPLE_SIZE, ConnectionSample
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import AH, HMAC, NO_AUTHENTICATION
@@ -90,6 +90,7 @@ class Beacon:
             "lost": [each[:_MAX_WORDS] for each in saying.lost],
             "reaches_gateway": saying.reaches_gateway,
             "vrrp": saying.vrrp,
+            "way": saying.way,
             "unconfirmed": [each[:_MAX_NAME] for each in saying.unconfirmed[:_MOST_WAITING]],
             "served_ms_ago": None if self.served_ms_ago is None else list(self.served_ms_ago),
             "places": [[each.device, _pack_place(each)] for each in self.places],
@@ -138,7 +139,8 @@ def _read(fields: dict[str, Any]) -> Beacon:
             fetched_passwords=_tags(fields.get("fetched_passwords", [])),
             lost=_texts(fields.get("lost", [])),
             reaches_gateway=None if fields.get("reaches_gateway") is None else _is(bool, fields["reaches_gateway"]),
-            vrrp=_kind(fields.get("vrrp", "")),
+            vrrp=_one_of(fields.get("vrrp", ""), ("", NO_AUTHENTICATION, AH, HMAC)),
+            way=_one_of(fields.get("way", ""), ("", UNICAST, MULTICAST)),
             unconfirmed=_texts(fields.get("unconfirmed", [])),
         ),
         served_ms_ago=None if served is None else _two(served),
@@ -153,10 +155,10 @@ def _id(value: Any) -> bytes:
     return found
 
 
-def _kind(value: Any) -> str:
+def _one_of(value: Any, words: tuple[str, ...]) -> str:
     found = _is(str, value)
-    if found not in ("", NO_AUTHENTICATION, AH, HMAC):
-        raise ValueError("no kind of VRRP")
+    if found not in words:
+        raise ValueError("a word that has no meaning there")
     return found
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import evolve, frozen
 
-from vpcrouter.values.desired import Kernel, Route
+from vpcrouter.values.desired import OVERLAY, Kernel, Route
 from vpcrouter.values.losses import (
     FAULT_POINTS,
     FAULTS,
@@ -137,7 +137,7 @@ def link_losses(kernel: Kernel, carriers: Mapping[str, bool], *, after_ms: int) 
     """
     uplink = way_out(kernel)
     for link in kernel.links:
-        if not link.up or link.name == "eth0" or carriers.get(link.name):
+        if not link.up or link.name in ("eth0", OVERLAY) or carriers.get(link.name):
             continue
         what = "has no carrier" if link.name in carriers else "is not there"
         points = WAY_OUT_POINTS if uplink is not None and link.name == uplink.device else LINK_POINTS

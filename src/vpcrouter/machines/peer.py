@@ -170,7 +170,14 @@ class PeerMachine:
 
     def peer(self) -> Peer:
         """The router as it has told of itself last."""
-        return Peer(number=self.number, instance=self.instance, saying=self._last.saying, places=self._last.places)
+        since = _served_by(self._last, self._heard_ns)
+        return Peer(
+            number=self.number,
+            instance=self.instance,
+            saying=self._last.saying,
+            places=self._last.places,
+            since_ns=None if since is None or since.end_ns is not None else since.start_ns,
+        )
 
     def describe(self, now_ns: int) -> dict[str, Any]:
         """What a status says of it."""

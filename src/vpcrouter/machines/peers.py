@@ -33,7 +33,7 @@ _ECHOES = 4
 """So many of the own last beacons may be answered: changes are told at once, and may cross an answer on the way."""
 PACE_NS = 800_000_000
 """Between two beacons when nothing happens: two missed in a row, and some more, are silence."""
-_STIRRED_PACE_NS = 200_000_000
+STIRRED_PACE_NS = 200_000_000
 _STIRRED_NS = 3_000_000_000
 """Who changes, or hears of a change, speaks faster for so long: a move waits for elections and for other routers."""
 _CONTESTED_PACE_NS = 40_000_000
@@ -95,6 +95,11 @@ class PeersMachine:
         """Of this router's agent."""
         return self._instance
 
+    @property
+    def since_ns(self) -> int | None:
+        """Since when this router says that it serves; None if it does not."""
+        return None if self._served is None or self._served.end_ns is not None else self._served.start_ns
+
     def beacon(self, saying: Saying, key: bytes, nonce: bytes, now_ns: int, places: tuple[Place, ...] = ()) -> bytes:
         """The next beacon, by way of these places; the nonce is eight random bytes."""
         self._number += 1
@@ -125,7 +130,7 @@ class PeersMachine:
         if self.contested_ns(now_ns) is not None:
             return _CONTESTED_PACE_NS
         is_stirred = self._stirred_ns is not None and now_ns - self._stirred_ns < _STIRRED_NS
-        return _STIRRED_PACE_NS if is_stirred else PACE_NS
+        return STIRRED_PACE_NS if is_stirred else PACE_NS
 
     def stir(self, now_ns: int) -> None:
         """Something has changed here."""

@@ -40,7 +40,9 @@ class Election:
     takes_over: bool
     whereabouts: Whereabouts
     peers: Mapping[str, tuple[str, ...]] | None
-    """By device, where the peer is spoken to, and heard from; None: by multicast, and by whoever may speak there."""
+    """By device, where the peers are spoken to, and heard from; None: by multicast, and by whoever may speak there."""
+    synchronises: bool
+    """Whether connections can be told to the peers."""
     authentication: Authentication | None
 
 
@@ -72,6 +74,7 @@ def elect(effective: Effective, carriage: Carriage | None, settings: Settings) -
         takes_over=carriage.takes_over,
         whereabouts=carriage.whereabouts,
         peers={each.device: _peers(each, carriage.whereabouts) for each in electors} if unicast_peers else None,
+        synchronises=settings.has_vxlan or not unicast_peers,
         authentication=authentication(config, settings),
     )
 

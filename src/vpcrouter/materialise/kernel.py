@@ -18,11 +18,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vpcrouter.materialise.election import Election, marker
+from vpcrouter.materialise.overlay import overlay, overlay_address, overlay_link, overlay_sysctls
 from vpcrouter.materialise.placement import Placement, ipv6_devices, private_gateways, public_devices
 from vpcrouter.projections.effective import Effective
 from vpcrouter.values.boot_keys import control_ipv6, filters_reverse_path
 from vpcrouter.values.carriage import Elector
-from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, Route
+from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, Overlay, Route
 from vpcrouter.values.fields import device_number
 from vpcrouter.values.networks import halves, is_link_local, network_of, split_prefix
 from vpcrouter.values.role import Role
@@ -34,23 +35,32 @@ def kernel(effective: Effective, placement: Placement, election: Election | None
     electors = () if election is None else election.electors
     redundant = effective.config is not None and effective.config.redundant
     markers = (marker(device) for device in public_devices(effective) if redundant)
+    over = overlay(election)
     bridges = _bridges(placement) if election is not None and election.is_bridged else ()
     return Kernel(
-        links=tuple(sorted(_links(effective, held), key=lambda link: device_number(link.name))),
+        links=_with_overlay(sorted(_links(effective, held), key=lambda link: device_number(link.name)), over),
         addresses=(
             *placement.addresses,
             *markers,
             # Alone on its device: VRRP goes on, and there is no way into the network that was removed.
             *(InterfaceAddress(device=each.device, address=f"{each.source}/32") for each in held),
+            *(() if over is None else (overlay_address(over),)),
         ),
         routes=(*placement.routes, *bridges),
         rules=placement.rules,
-        sysctls=tuple(sorted(_sysctls(effective, held))),
+        sysctls=tuple(sorted((*_sysctls(effective, held), *(() if over is None else overlay_sysctls())))),
+        overlay=over,
         virtual_addresses=placement.virtual_addresses,
         virtual_routes=placement.virtual_routes,
         elected_addresses=tuple(marker(each.device) for each in electors),
         serving=_is_serving(role, may_serve=election is not None),
     )
+
+
+def _with_overlay(links: list[Link], over: Overlay | None) -> tuple[Link, ...]:
+    if over is None:
+        return tuple(links)
+    return (*links, overlay_link(next((each.mtu for each in links if each.name == over.device), None)))
 
 
 def _bridges(placement: Placement) -> Iterator[Route]:

@@ -25,6 +25,7 @@ from vpcrouter.materialise.firewall import guard_chains, guard_sets, ipv6_filter
 from vpcrouter.materialise.guestweb import PAGES_PORT, PASSWORD_PORT
 from vpcrouter.materialise.haproxy import balanced_set
 from vpcrouter.materialise.nat import nat_chains, nat_sets
+from vpcrouter.materialise.overlay import OVERLAY_PORT
 from vpcrouter.materialise.peer_guard import (
     FROM_PEER,
     NOT_THE_PEER,
@@ -53,7 +54,7 @@ from vpcrouter.projections.effective import Effective
 from vpcrouter.values.beacon import BEACON_GROUP, BEACON_PORT
 from vpcrouter.values.boot_keys import control_ipv6, exposes_dns, management
 from vpcrouter.values.config import Acl, RouterConfig
-from vpcrouter.values.desired import NftChain, NftSet, Ruleset
+from vpcrouter.values.desired import OVERLAY, NftChain, NftSet, Ruleset
 from vpcrouter.values.networks import is_ipv6, network_of, split_prefix
 from vpcrouter.values.role import Role
 
@@ -209,8 +210,7 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
         "meta l4proto tcp ip saddr . ip daddr . tcp dport @balanced accept",
     ]
     if election is not None:
-        to_peers = "ip daddr 224.0.0.0/4" if election.peers is None else TO_US
-        from_guest.append(f"{to_peers} jump from_peer")
+        from_guest += (f"{each} jump from_peer" for each in _to_peers(election))
         yield NftChain(name="from_peer", rules=_from_peer(election))
     yield NftChain(name="from_guest", rules=tuple(from_guest))
     rules = [
@@ -253,24 +253,33 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
             for name, kind, _ in _neighbours_by_family(effective)
         ),
     ]
+    if election is not None and election.peers is not None:
+        rules.append(f'iifname "{OVERLAY}" ip daddr {GROUP} udp dport {PORT} accept')
     if election is not None:
         # Of a tier that is gone, the network is not known any more.
-        rules.append(f"iifname @held {to_peers} jump from_peer")
+        rules += (f"iifname @held {each} jump from_peer" for each in _to_peers(election))
     yield NftChain(name="input", hook="type filter hook input priority filter; policy drop;", rules=tuple(rules))
+
+
+def _to_peers(election: Election) -> tuple[str, ...]:
+    """What may be from a peer."""
+    return (TO_US,) if election.peers is not None else ("ip daddr 224.0.0.0/4", TO_US)
 
 
 def _from_peer(election: Election) -> tuple[str, ...]:
     link = f'iifname "{word(election.link.device)}"'
+    beacon = f"{TO_US} udp dport {BEACON_PORT} accept"
     if election.peers is None:
         return (
             f"ip daddr {VRRP_GROUP} {is_vrrp(election)} accept",
             f"ip daddr {BEACON_GROUP} udp dport {BEACON_PORT} accept",
+            beacon,
             f"{link} ip daddr {GROUP} udp dport {PORT} accept",
         )
     return (
-        f"{is_vrrp(election)} {FROM_PEER} accept",
-        f"udp dport {BEACON_PORT} accept",
-        f"{link} udp dport {PORT} {FROM_PEER} accept",
+        f"{TO_US} {is_vrrp(election)} {FROM_PEER} accept",
+        beacon,
+        f"{link} {TO_US} udp dport {OVERLAY_PORT} {FROM_PEER} accept",
     )
 
 

@@ -5,21 +5,22 @@ VRRP, beacons and conntrackd's messages pass over the tiers, where guests are. W
 included: no socket gets it, raw ones neither. Who may speak on a device of which nothing is known is the input chain's
 to say: the tier's network.
 
-By unicast, VRRP and conntrackd are taken from the known addresses alone, on their device, to the own address there, and
-VRRP with the hop limit that nothing has which was routed. None of it is tracked: each such packet is judged by itself,
-and the two routers' talk is none of the connections that they share.
+By unicast, VRRP and the packets of the overlay that conntrackd speaks by (`overlay`) are taken from the known addresses
+alone, on their device, to the own address there, and VRRP with the hop limit that nothing has which was routed. None of
+it is tracked: each such packet is judged by itself, and the routers' talk is none of the connections that they share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from vpcrouter.materialise.conntrackd import GROUP, PORT
+from vpcrouter.materialise.conntrackd import GROUP
 from vpcrouter.materialise.election import Election
+from vpcrouter.materialise.overlay import OVERLAY_PORT
 from vpcrouter.materialise.rendering import word
 from vpcrouter.materialise.vrrp_authentication import protocol
 from vpcrouter.values.beacon import BEACON_GROUP, BEACON_MARK, BEACON_PORT
-from vpcrouter.values.desired import NftChain, NftSet
+from vpcrouter.values.desired import OVERLAY, NftChain, NftSet
 
 VRRP_GROUP = "224.0.0.18"
 PEERS, CLOSED, ATTENDED = "peers", "closed", "attended"
@@ -62,8 +63,8 @@ def peer_guard_sets(election: Election) -> Iterator[NftSet]:
     )
     yield _devices(CLOSED, devices if known.is_alone else devices.intersection(known.closed))
     yield _devices(ATTENDED, devices.intersection(known.attended))
+    yield _places(_OWN, ((each.device, each.source) for each in election.electors))
     if election.peers is not None:
-        yield _places(_OWN, ((each.device, each.source) for each in election.electors))
         yield _places(UNICAST_PEERS, ((device, each) for device, found in election.peers.items() for each in found))
 
 
@@ -73,34 +74,50 @@ def peer_guard_chains(election: Election) -> Iterator[NftChain]:
         name="peer_guard",
         hook="type filter hook prerouting priority raw; policy accept;",
         rules=(
-            f"ip daddr {BEACON_GROUP} {_OF_PEER} meta mark set {BEACON_MARK:#010x} accept",
-            f"ip daddr {BEACON_GROUP} iifname @{ATTENDED} {_DROP_MOST}",
-            f"ip daddr {{ {VRRP_GROUP}, {GROUP} }} iifname @{CLOSED} {_OF_ANOTHER} {_DROP}",
-        )
-        if election.peers is None
-        else tuple(_unicast_rules(is_vrrp(election))),
+            *(_multicast_rules() if election.peers is None else ()),
+            *_beacon_rules(),
+            *(() if election.peers is None else _unicast_rules(is_vrrp(election))),
+        ),
     )
-    if election.peers is not None:
-        yield NftChain(
-            name="peer_talk",
-            hook="type filter hook output priority raw; policy accept;",
-            rules=(
-                f"oifname . ip saddr @{_OWN} {is_vrrp(election)} notrack",
-                f"oifname . ip saddr @{_OWN} udp dport {{ {PORT}, {BEACON_PORT} }} notrack",
+    yield NftChain(
+        name="peer_talk",
+        hook="type filter hook output priority raw; policy accept;",
+        rules=(
+            f"oifname . ip saddr @{_OWN} udp dport {BEACON_PORT} notrack",
+            *(
+                ()
+                if election.peers is None
+                else (
+                    f"oifname . ip saddr @{_OWN} {is_vrrp(election)} notrack",
+                    f"oifname . ip saddr @{_OWN} udp dport {OVERLAY_PORT} notrack",
+                    f'oifname "{OVERLAY}" notrack',
+                )
             ),
-        )
+        ),
+    )
 
 
-def _unicast_rules(vrrp: str) -> Iterator[str]:
+def _beacon_rules() -> Iterator[str]:
+    """By unicast. Taken by who speaks to the group too: one that is set up otherwise has to be heard saying so."""
     beacon = f"{TO_US} udp dport {BEACON_PORT}"
     yield f"{beacon} {_OF_PEER} meta mark set {BEACON_MARK:#010x} notrack accept"
     yield f"{beacon} iifname @{ATTENDED} {_DROP_MOST}"
     yield f"{beacon} notrack accept"
+
+
+def _multicast_rules() -> Iterator[str]:
+    yield f"ip daddr {BEACON_GROUP} {_OF_PEER} meta mark set {BEACON_MARK:#010x} accept"
+    yield f"ip daddr {BEACON_GROUP} iifname @{ATTENDED} {_DROP_MOST}"
+    yield f"ip daddr {{ {VRRP_GROUP}, {GROUP} }} iifname @{CLOSED} {_OF_ANOTHER} {_DROP}"
+
+
+def _unicast_rules(vrrp: str) -> Iterator[str]:
     yield f"{TO_US} {vrrp} ip ttl != 255 {_DROP}"
-    for what in (f"{TO_US} {vrrp}", f"{TO_US} udp dport {PORT}"):
+    for what in (f"{TO_US} {vrrp}", f"{TO_US} udp dport {OVERLAY_PORT}"):
         yield f"{what} {FROM_PEER.replace('@', '!= @')} {_DROP}"
         yield f"{what} iifname @{CLOSED} {_OF_ANOTHER} {_DROP}"
         yield f"{what} notrack"
+    yield f'iifname "{OVERLAY}" notrack'
 
 
 def _places(name: str, places: Iterable[tuple[str, str]]) -> NftSet:

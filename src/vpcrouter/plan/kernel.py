@@ -1,8 +1,9 @@
 """Links, addresses, routes, rules and sysctls: which operations make the observed ones equal to the desired ones. Pure.
 
-The applier observes and does; nothing here knows netlink. A plan has two parts, because keepalived works on the
-same devices and stands between them:
+The applier observes and does; nothing here knows netlink. A plan has parts, because keepalived works on the same
+devices and stands between the last two:
 
+    first   the overlay is made      what is on it can only be planned when it is there
     early   sysctls → links up → own addresses → own routes → rules    before keepalived is reloaded
     late    rules, routes, addresses away → links down                  after it was reloaded
 
@@ -31,7 +32,7 @@ from functools import lru_cache
 from attrs import evolve, field, frozen
 
 from vpcrouter.plan import Operation
-from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, PolicyRule, Route
+from vpcrouter.values.desired import OVERLAY, InterfaceAddress, Kernel, Link, Overlay, PolicyRule, Route
 from vpcrouter.values.incremental import Difference
 from vpcrouter.values.networks import ROUTER_LINK_LOCAL, is_ipv6, is_link_local, network_of
 
@@ -86,6 +87,13 @@ class Sysctl:
     value: str
 
 
+@frozen(kw_only=True, order=True)
+class Remote:
+    """One of those whom the overlay's multicasts go to."""
+
+    address: str
+
+
 @frozen(kw_only=True)
 class ObservedKernel:
     """What the machine has: all links, all addresses and unicast routes that the kernel did not make itself.
@@ -101,19 +109,32 @@ class ObservedKernel:
     rules: tuple[RuleEntry, ...] = ()
     """IPv4's, but for the three that the kernel itself made."""
     sysctls: tuple[Sysctl, ...] = ()
+    overlay: Overlay | None = None
+    """Whatever has its name; number 0 if it is no vxlan device."""
+
+    @property
+    def unannounced(self) -> Unannounced:
+        """The part of which the kernel notifies nobody."""
+        return self.sysctls, () if self.overlay is None else self.overlay.remotes
+
+
+Unannounced = tuple[tuple[Sysctl, ...], tuple[str, ...]]
+"""Sysctls, and the remotes of the overlay."""
 
 
 @frozen(kw_only=True)
 class KernelOperation(Operation):
     """One change: `add` and `remove` of an address, a route or a rule, `set` of a link, a route or a sysctl."""
 
-    item: Link | InterfaceAddress | RouteEntry | ConnectedRoute | RuleEntry | Sysctl
+    item: Link | InterfaceAddress | RouteEntry | ConnectedRoute | RuleEntry | Sysctl | Overlay | Remote
 
 
 @frozen(kw_only=True)
 class KernelPlan:
     """What is to be done before and after keepalived's reload, and what is not ours to do."""
 
+    first: tuple[KernelOperation, ...] = ()
+    """A device is made; then look again."""
     early: tuple[KernelOperation, ...] = ()
     late: tuple[KernelOperation, ...] = ()
     awaited: tuple[str, ...] = ()
@@ -126,7 +147,7 @@ class KernelPlan:
     @property
     def is_settled(self) -> bool:
         """Nothing to do and nothing awaited. Missing links and sysctls do not count: nobody here can add them."""
-        return not (self.early or self.late or self.awaited)
+        return not (self.first or self.early or self.late or self.awaited)
 
 
 def wanted_sysctls(desired: Kernel) -> tuple[Sysctl, ...]:
@@ -149,11 +170,13 @@ def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
     early_addresses, late_addresses = _addresses(desired, observed, up)
     early_routes, late_routes = _routes(desired, observed, up)
     early_rules, late_rules = _rules(desired, observed)
+    first, early_remotes, late_overlay = _overlay(desired, observed, present)
     awaited = repair_virtual(desired, observed)
     if any(each.action == "add" for each in awaited):
         # Of ours, some may bridge until keepalived has put back what it moves: they go when that is there.
         late_routes = [each for each in late_routes if not _is_our_route(each)]
     return KernelPlan(
+        first=first,
         early=(
             *set_sysctls,
             *_links_up(desired, present),
@@ -161,8 +184,9 @@ def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
             *_connected_routes(desired, observed, present),
             *early_routes,
             *early_rules,
+            *early_remotes,
         ),
-        late=(*late_rules, *late_routes, *late_addresses, *_links_down(desired, present)),
+        late=(*late_overlay, *late_rules, *late_routes, *late_addresses, *_links_down(desired, present)),
         awaited=tuple(f"{each.subject} {_AWAITED[each.action]}" for each in awaited),
         missing_links=tuple(link.name for link in desired.links if link.up and link.name not in present),
         missing_sysctls=missing_sysctls,
@@ -231,6 +255,34 @@ def _sysctls(
             subject = f"sysctl {sysctl.path} to {sysctl.value}"
             operations.append(KernelOperation(target="kernel", action="set", subject=subject, item=sysctl))
     return operations, tuple(missing)
+
+
+def _overlay(
+    desired: Kernel, observed: ObservedKernel, present: dict[str, Link]
+) -> tuple[tuple[KernelOperation, ...], tuple[KernelOperation, ...], tuple[KernelOperation, ...]]:
+    """First, early, late. One that is another, or goes by another device, is made anew; its remotes come and go."""
+    wanted, found = desired.overlay, observed.overlay
+    gone = () if found is None else (_overlay_operation("remove", found),)
+    if wanted is None:
+        return (), (), gone
+    if found is None or evolve(found, remotes=()) != evolve(wanted, remotes=()):
+        made = (*gone, _overlay_operation("add", wanted)) if wanted.device in present else ()
+        return made, (), ()
+    return (
+        (),
+        tuple(_remote("add", each) for each in wanted.remotes if each not in found.remotes),
+        tuple(_remote("remove", each) for each in found.remotes if each not in wanted.remotes),
+    )
+
+
+def _overlay_operation(action: str, overlay: Overlay) -> KernelOperation:
+    subject = f"link {OVERLAY} type vxlan id {overlay.number} dev {overlay.device or '?'} local {overlay.source or '?'}"
+    return KernelOperation(target="kernel", action=action, subject=subject, item=overlay)
+
+
+def _remote(action: str, address: str) -> KernelOperation:
+    subject = f"remote {address} of {OVERLAY}"
+    return KernelOperation(target="kernel", action=action, subject=subject, item=Remote(address=address))
 
 
 def _links_up(desired: Kernel, present: dict[str, Link]) -> Iterator[KernelOperation]:

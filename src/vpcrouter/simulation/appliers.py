@@ -20,7 +20,7 @@ from vpcrouter.appliers.links import LinkObserver
 from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.nftables import NftablesApplier, _Known
 from vpcrouter.appliers.notify import NotifyFifo, RoleReport, parse_notification
-from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Sysctl
+from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Sysctl, Unannounced
 from vpcrouter.plan.nftables import NO_TABLE, Damage
 from vpcrouter.simulation.machine import Machine
 from vpcrouter.simulation.world import MS, die_if_dead
@@ -48,8 +48,8 @@ class SimulatedKernel(KernelApplier):
         die_if_dead()
         return self._machine.kernel.observe(desired)
 
-    def sysctls(self, desired: Kernel) -> tuple[Sysctl, ...]:
-        return self._machine.kernel.settings(desired)
+    def unannounced(self, desired: Kernel) -> Unannounced:
+        return self._machine.kernel.observe(desired).unannounced
 
     def apply(self, operations: Sequence[KernelOperation]) -> None:
         if not operations:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from vpcrouter.appliers.beacons import Arrival, BeaconSockets
 from vpcrouter.simulation.machine import Machine
@@ -30,15 +30,18 @@ class SimulatedBeacons(BeaconSockets):
     def pin(self, places: Iterable[Place]) -> None:
         pass
 
-    def send(self, datagram: bytes) -> None:
+    def send(self, datagram: bytes, also: Collection[tuple[str, str]] = ()) -> None:
         die_if_dead()
         for each in self.places:
-            to = None if self._peers is None else self._peers.get(each.device, ())
-            self._machine.networks.send(
-                self._machine,
-                each.device,
-                lambda other, each=each, to=to: _deliver(other, each, datagram, to),  # type: ignore[misc]
-            )
+            asked = tuple(address for device, address in also if device == each.device)
+            if self._peers is None:
+                self._send(each, datagram, None)
+            if self._peers is not None or asked:
+                known = () if self._peers is None else self._peers.get(each.device, ())
+                self._send(each, datagram, (*known, *asked))
+
+    def _send(self, place: Place, datagram: bytes, to: Sequence[str] | None) -> None:
+        self._machine.networks.send(self._machine, place.device, lambda other: _deliver(other, place, datagram, to))
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -46,10 +49,11 @@ class SimulatedBeacons(BeaconSockets):
 
     def take_in(self, sender: Place, datagram: bytes, to: Sequence[str] | None) -> None:
         """A datagram has arrived, for these addresses or the group."""
-        if (to is None) is not (self._peers is None) or (to is not None and self._devices.get(sender.device) not in to):
+        if self._peers is not None if to is None else self._devices.get(sender.device) not in to:
             return
+        asker = sender.address if to is not None and self._peers is None else ""
         if sender.device in self._devices and takes_beacon(self._machine, sender):
-            self._heard.append(Arrival(sender.device, datagram, is_peer(self._machine, sender)))
+            self._heard.append(Arrival(sender.device, datagram, is_peer(self._machine, sender), asker))
             self._readable.set()
 
     def read(self) -> list[Arrival]:

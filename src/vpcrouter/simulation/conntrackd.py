@@ -11,11 +11,12 @@ model that a connection ends, expectations, or the moment in which one that is s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from vpcrouter.simulation.peer_guard import place, takes_vrrp
 from vpcrouter.simulation.world import MS, Process, SimulationError
+from vpcrouter.values.desired import OVERLAY
 from vpcrouter.values.whereabouts import Place
 
 if TYPE_CHECKING:
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
 READY_NS = 25 * MS
 AGAIN_NS = 100 * MS
 """Until what was not acknowledged is sent again."""
-_LINK = re.compile(
-    r"Multicast \{[^}]*?IPv4_interface (?P<group>\S+)\s+Interface (?P<device>\S+)"
-    r"|UDP \{\s+IPv4_address (?P<own>\S+)\s+IPv4_Destination_Address (?P<to>\S+)\s+Port \S+\s+Interface (?P<by>\S+)"
-)
+_LINK = re.compile(r"Multicast \{[^}]*?IPv4_interface (?P<source>\S+)\s+Interface (?P<device>\S+)")
 
 
 class Conntrackd(Process):
@@ -39,9 +37,7 @@ class Conntrackd(Process):
         found = _LINK.search(read())
         if found is None:
             raise SimulationError("names no link", where="conntrackd.conf")
-        self._source, self._device = found["group"] or found["own"], found["device"] or found["by"]
-        self._to: str | None = found["to"]
-        """The one address that it speaks to; None: the group."""
+        self._source, self._device = found["source"], found["device"]
         self._cache: set[int] = set()
         self._unacknowledged: set[int] = set()
         self._is_repeating = False
@@ -105,14 +101,22 @@ class Conntrackd(Process):
         self._send(lambda peer: peer.enter(lambda: arrived(peer)))
 
     def _send(self, deliver: Callable[[Conntrackd], None]) -> None:
-        sender = place(self._machine, self._device, self._source)
-        to = self._to
-        self._machine.networks.send(self._machine, self._device, lambda other: _deliver(other, sender, to, deliver))
+        over = self._machine.kernel.overlay if self._device == OVERLAY else None
+        if self._device == OVERLAY and over is None:
+            return
+        device, source = (self._device, self._source) if over is None else (over.device, over.source)
+        sender = place(self._machine, device, source)
+        to = None if over is None else over.remotes
+        self._machine.networks.send(self._machine, device, lambda other: _deliver(other, sender, to, deliver))
 
 
-def _deliver(machine: Machine, sender: Place, to: str | None, deliver: Callable[[Conntrackd], None]) -> None:
-    peer = machine.conntrackd
-    if peer is None or not peer._is_ready or peer._device != sender.device or not takes_vrrp(machine, sender):
+def _deliver(machine: Machine, sender: Place, to: Sequence[str] | None, deliver: Callable[[Conntrackd], None]) -> None:
+    peer, over = machine.conntrackd, machine.kernel.overlay
+    if peer is None or not peer._is_ready or not takes_vrrp(machine, sender):
         return
-    if (to is None and peer._to is None) or (peer._to is not None and to == peer._source):
+    if peer._device == OVERLAY:
+        hears = to is not None and over is not None and over.device == sender.device and over.source in to
+    else:
+        hears = to is None and peer._device == sender.device
+    if hears:
         deliver(peer)

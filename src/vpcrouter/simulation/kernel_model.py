@@ -5,6 +5,7 @@
 - a route needs its gateway inside a network of its device, and the device up
 - a device that goes down, or loses its last address, loses its routes
 - a rule is there once for each protocol
+- a vxlan device goes with the one that it goes by
 - adding a route replaces the first one of the same network, table and metric
 """
 
@@ -15,17 +16,20 @@ from functools import lru_cache
 from ipaddress import IPv4Interface, IPv6Interface
 from ipaddress import ip_interface as parse_interface
 
+from attrs import evolve
+
 from vpcrouter.errors import ApplierError
 from vpcrouter.plan.kernel import (
     ConnectedRoute,
     KernelOperation,
     ObservedKernel,
+    Remote,
     RouteEntry,
     RuleEntry,
     Sysctl,
     wanted_sysctls,
 )
-from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, Route
+from vpcrouter.values.desired import OVERLAY, InterfaceAddress, Kernel, Link, Overlay, Route
 
 _DEVICE_SYSCTLS = ("promote_secondaries", "rp_filter", "arp_ignore")
 
@@ -53,6 +57,7 @@ class KernelModel:
         self.addresses: list[InterfaceAddress] = []
         self.routes: list[RouteEntry] = []
         self.rules: list[RuleEntry] = []
+        self.overlay: Overlay | None = None
         self.deleted: set[tuple[str, str]] = set()
         """Networks whose connected route somebody deleted."""
         self.sysctls: dict[str, str] = {"net/ipv4/ip_forward": "0"}
@@ -61,6 +66,16 @@ class KernelModel:
         """A new device, down and bare."""
         self.links[name] = Link(name=name, up=False, mtu=1500)
         self.sysctls.update({f"net/ipv4/conf/{name}/{each}": "0" for each in _DEVICE_SYSCTLS})
+
+    def unplug(self, name: str) -> None:
+        """The device is gone, with all that was on it."""
+        self.links.pop(name, None)
+        self.addresses = [each for each in self.addresses if each.device != name]
+        self.routes = [each for each in self.routes if each.route.device != name]
+        if name == OVERLAY:
+            self.overlay = None
+        elif self.overlay is not None and self.overlay.device == name:
+            self.unplug(OVERLAY)
 
     def observe(self, desired: Kernel) -> ObservedKernel:
         """What there is."""
@@ -71,6 +86,7 @@ class KernelModel:
             connected=frozenset(self._connected()),
             rules=tuple(self.rules),
             sysctls=self.settings(desired),
+            overlay=self.overlay,
         )
 
     def settings(self, desired: Kernel) -> tuple[Sysctl, ...]:
@@ -113,12 +129,28 @@ class KernelModel:
             self._set_link(item)
         elif isinstance(item, InterfaceAddress):
             (self.remove_address if removal else self.add_address)(item)
+        elif isinstance(item, Overlay):
+            self._set_overlay(None if removal else item)
+        elif isinstance(item, Remote):
+            self._set_remote(item.address, is_there=not removal)
         elif isinstance(item, ConnectedRoute):
             self.deleted.discard((item.network, item.device))
         elif isinstance(item, RuleEntry):
             (self.remove_rule if removal else self.put_rule)(item)
         else:
             (self.remove_route if removal else self.put_route)(item)
+
+    def _set_overlay(self, overlay: Overlay | None) -> None:
+        if overlay is None:
+            self.unplug(OVERLAY)
+        elif overlay.device in self.links:
+            self.plug(OVERLAY)
+            self.overlay = evolve(overlay, remotes=())
+
+    def _set_remote(self, address: str, *, is_there: bool) -> None:
+        if self.overlay is not None:
+            others = {*self.overlay.remotes} - {address}
+            self.overlay = evolve(self.overlay, remotes=tuple(sorted({*others, address} if is_there else others)))
 
     def _set_link(self, link: Link) -> None:
         if link.name in self.links:

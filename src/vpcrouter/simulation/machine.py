@@ -67,10 +67,7 @@ class MachineKernel(KernelModel):
         self._touch("")
 
     def unplug(self, name: str) -> None:
-        """The device is gone, with all that was on it."""
-        self.links.pop(name, None)
-        self.addresses = [each for each in self.addresses if each.device != name]
-        self.routes = [each for each in self.routes if each.route.device != name]
+        super().unplug(name)
         self._touch(name)
 
     def is_up(self, name: str) -> bool:

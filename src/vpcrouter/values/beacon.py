@@ -9,6 +9,7 @@ from vpcrouter.values.connections import ConnectionSample
 from vpcrouter.values.role import Role
 from vpcrouter.values.whereabouts import Place
 
+UNICAST, MULTICAST = "unicast", "multicast"
 MOST_ROUTERS = 8
 """In a set, this one included: a bound for what a beacon has to echo, not a figure that was tried out."""
 BEACON_GROUP = "225.0.0.51"
@@ -55,6 +56,8 @@ class Saying:
     """Whether the gateway of the way out answers it; None if it has not asked."""
     vrrp: str = ""
     """By what its advertisements prove themselves: who does it otherwise does not hear them. Empty: not told."""
+    way: str = ""
+    """By what its advertisements go: who speaks by the other way does not hear them either. Empty: not told."""
     unconfirmed: tuple[str, ...] = ()
     """The changes that wait for a confirmation, some of the oldest."""
 
@@ -82,3 +85,5 @@ class Peer:
     saying: Saying
     places: tuple[Place, ...] = ()
     """Where its frames come from."""
+    since_ns: int | None = None
+    """Since when it serves, by our own clock; None if it does not, or has not told."""

@@ -50,6 +50,24 @@ class PolicyRule:
     priority: int
 
 
+OVERLAY = "vpcsync"
+"""The name of the one overlay that a router may have."""
+
+
+@frozen(kw_only=True)
+class Overlay:
+    """A vxlan device (RFC 7348) of the router's own making: what is multicast on it goes to each of `remotes`."""
+
+    number: int
+    """Its VXLAN network identifier."""
+    device: str
+    """The packets go by this one, from `source` to `port`."""
+    source: str
+    port: int
+    remotes: tuple[str, ...] = ()
+    """Sorted."""
+
+
 @frozen(kw_only=True)
 class Kernel:
     """Links, addresses, routes, policy rules and sysctls.
@@ -65,6 +83,8 @@ class Kernel:
     rules: tuple[PolicyRule, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     """Paths below /proc/sys with slashes (`net/ipv4/ip_forward`), and their values."""
+    overlay: Overlay | None = None
+    """It is one of the `links` too. None: there must be none."""
     virtual_addresses: tuple[InterfaceAddress, ...] = ()
     virtual_routes: tuple[Route, ...] = ()
     elected_addresses: tuple[InterfaceAddress, ...] = ()

@@ -31,6 +31,8 @@ class Settings:
     unicast_peers: tuple[str, ...] = field(default=(), converter=_addresses)
     """Own addresses of the pair's routers on their tiers, this router's included or not. If there is one, VRRP, beacons
     and conntrackd go by unicast alone. Both routers must have the same kind. See docs/redundancy.md."""
+    has_vxlan: bool = True
+    """Whether the kernel can make vxlan devices; without, no connections are synchronised by unicast."""
     vrrp_authentication: str = field(default=NO_AUTHENTICATION, validator=in_(AUTHENTICATIONS))
     """With a secret of the router password. `ah`: VRRPv2, in seconds. `hmac`: keepalived 2.4. The same on both."""
     without_effect: tuple[tuple[str, str], ...] = ()
