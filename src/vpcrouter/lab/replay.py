@@ -1,8 +1,8 @@
 """Runs a case of the simulator in the laboratory: the same commands and faults, on real daemons, in real time.
 
 Called by the command line and by the suite that compares the two. The laboratory must be up and bare. Of the faults,
-those that a laboratory can make are made: crashes, pauses, cables, a reboot for a loss of power. The others (a bad disk,
-a clock, a bad network, drift, a snapshot) are named in the result and left out. Who `master` and `backup` are is known
+those that a laboratory can make are made: crashes, pauses, cables, a reboot for a loss of power. The others (bad disks
+and networks, clocks, drift, snapshots) are named in the result and left out. Who `master` and `backup` are is known
 when the step begins: from the journals, which tell it also of a router whose agent is dead.
 """
 
