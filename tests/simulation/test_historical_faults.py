@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 BUDGET = 300
 """Cases. Most are found within fifty."""
 SHRINKS = 400
-FEW = 4
-"""Commands after the first ones, and faults. How small it gets depends on what ran before in the same process."""
+FEW = 3
+"""Commands after the first ones, and faults."""
 
 RULES = {
     "restart_instead_of_reload": {"traffic", "settled", "served", "one master"},

@@ -36,6 +36,7 @@ from vpcrouter.simulation.strategies import (
     remove_tier,
     schedule,
 )
+from vpcrouter.simulation.world import MS
 
 ROUTERS = ("rA", "rB")
 
@@ -127,3 +128,33 @@ def test_routers_without_parameters_rest() -> None:
         before = pair.world._number
         pair.run_for(10)
         assert (pair.world._number - before) / 10 < 100
+
+
+def test_networks_that_are_bad_at_the_same_time_are_as_bad_as_the_worst_of_them() -> None:
+    """The first one ends in the middle of the second, and does not end that."""
+    with Pair() as pair:
+        for step in (
+            Network(at_ms=0, loss=0.5, delay_ms=1, for_ms=100),
+            Network(at_ms=50, loss=0.2, delay_ms=20, for_ms=100),
+        ):
+            pair.world.at(step.at_ms * MS, lambda step=step: pair.do(step))  # type: ignore[misc]
+        seen = []
+        for at_ms in (40, 90, 140, 160):
+            pair.world.run_until(at_ms * MS)
+            seen.append((pair.networks.loss, pair.networks.delay_ns // MS))
+        assert seen == [(0.5, 1), (0.5, 20), (0.2, 20), (0.0, 0)]
+
+
+def test_disks_that_are_bad_in_two_ways_get_well_one_after_the_other() -> None:
+    with Pair() as pair:
+        disk = pair.machines["rA"].disk
+        for step in (
+            DiskFault(at_ms=0, router="rA", how="slow", for_ms=100),
+            DiskFault(at_ms=50, router="rA", how="full", for_ms=100),
+        ):
+            pair.world.at(step.at_ms * MS, lambda step=step: pair.do(step))  # type: ignore[misc]
+        seen = []
+        for at_ms in (40, 90, 140, 160):
+            pair.world.run_until(at_ms * MS)
+            seen.append((disk.slow_ns > 0, disk.fails_writes))
+        assert seen == [(True, False), (True, True), (False, True), (False, False)]

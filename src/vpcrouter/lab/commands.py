@@ -332,6 +332,8 @@ def replay(
     else:
         for step in result.roles:
             say(f"{step.at_ms:>9.1f} ms  {step.router}  {step.role}")
+        for each in result.hits:
+            say(each)
         for each in result.left_out:
             say(f"left out: {each}")
         say("at rest: one master, one backup" if result.rests else "not at rest")

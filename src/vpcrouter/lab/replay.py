@@ -1,8 +1,9 @@
 """Runs a case of the simulator in the laboratory: the same commands and faults, on real daemons, in real time.
 
 Called by the command line and by the suite that compares the two. The laboratory must be up and bare. Of the faults,
-those that a laboratory can make are made: crashes, pauses of daemons, cables, a reboot for a loss of power. The others
-are named in the result and left out.
+those that a laboratory can make are made: crashes, pauses, cables, a reboot for a loss of power. The others (bad disks
+and networks, clocks, drift, snapshots) are named in the result and left out. Who `master` and `backup` are is known
+when the step begins: from the journals, which tell it also of a router whose agent is dead.
 """
 
 from __future__ import annotations
@@ -10,20 +11,33 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from heapq import heapify, heappop, heappush
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vpcrouter.appliers import _process
 from vpcrouter.errors import HostError
 from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import ROUTERS, cables_of
-from vpcrouter.simulation.case import EVERY_DEVICE, Case, Crash, CutCable, Pause, PowerOff, Step, Submit
-from vpcrouter.simulation.recording import RoleStep, role_steps
+from vpcrouter.simulation.case import (
+    EVERY_DEVICE,
+    PROCESSES,
+    ROLES,
+    Case,
+    Crash,
+    CutCable,
+    Pause,
+    PowerOff,
+    Step,
+    Submit,
+)
+from vpcrouter.simulation.recording import RoleStep, role_steps, served_last
 
 LEAD_MS = 300
 """In a case the agents start at 0 and are there at this time; in the laboratory they are there already."""
@@ -52,6 +66,8 @@ class Replayed:
     """Commands that a router refused, by name."""
     left_out: tuple[str, ...]
     """Steps that a laboratory cannot make."""
+    hits: tuple[str, ...]
+    """Which router a step that goes by the role has hit."""
     rests: bool
     """In the end there was one master and one backup, both settled."""
     digests: tuple[str, ...]
@@ -63,6 +79,7 @@ def replay(laboratory: Laboratory, case: Case) -> Replayed:
     began, began_ns = time.monotonic() - LEAD_MS / 1000, time.time_ns() - LEAD_MS * 1_000_000
     rejected: list[str] = []
     left_out: list[str] = []
+    hits: list[str] = []
     starts: list[Start] = []
     starting: list[threading.Thread] = []
 
@@ -74,9 +91,22 @@ def replay(laboratory: Laboratory, case: Case) -> Replayed:
     threads = [threading.Thread(target=_submit, args=(laboratory, case, router, began, rejected)) for router in ROUTERS]
     for thread in threads:
         thread.start()
-    for at_ms, work in sorted(_faults(laboratory, case, left_out, start), key=lambda each: each[0]):
-        _sleep_until(began + at_ms / 1000)
-        work()
+
+    def who(role: str) -> str:
+        roles = role_steps({router: laboratory.machines[router].journal for router in ROUTERS}, began_ns)
+        master = served_last(roles) or ROUTERS[0]
+        return next(name for name in ROUTERS if (name == master) is (role == ROLES[0]))
+
+    def begin(step: Step) -> list[Due]:
+        hit = evolve(step, router=who(step.router)) if step.router in ROLES else step
+        if hit is not step:
+            hits.append(f"{_name(step)}: {step.router} is {hit.router}")
+        due = list(_make(laboratory, hit, start))
+        if not due:
+            left_out.append(_name(step))
+        return due
+
+    carry_out(case.faults, begin, lambda at_ms: _sleep_until(began + at_ms / 1000))
     for thread in (*threads, *starting):
         thread.join()
     # What has just happened may not be known yet, and an old word of both would look like rest.
@@ -87,6 +117,7 @@ def replay(laboratory: Laboratory, case: Case) -> Replayed:
         roles=role_steps({router: laboratory.machines[router].journal for router in ROUTERS}, began_ns),
         rejected=tuple(sorted(rejected)),
         left_out=tuple(left_out),
+        hits=tuple(hits),
         rests=rests,
         digests=tuple(str(each.get("digest")) for each in status.values()),
         starts=tuple(starts),
@@ -114,32 +145,48 @@ def _ask(laboratory: Laboratory, step: Submit) -> Sequence[dict[str, Any]]:
             time.sleep(0.1)
 
 
-def _faults(
-    laboratory: Laboratory, case: Case, left_out: list[str], start: Callable[[str], None]
-) -> list[tuple[int, Callable[[], object]]]:
-    """What is to be done when; each fault may have an end of its own."""
-    work: list[tuple[int, Callable[[], object]]] = []
-    for step in case.faults:
-        match step:
-            case _ if step.router not in ROUTERS:
-                left_out.append(_name(step))
-            case CutCable():
-                devices = [cable.device for cable in cables_of(step.router)]
-                for device in devices if step.device == EVERY_DEVICE else (step.device,):
-                    work.append((step.at_ms, partial(_cut, laboratory, step, device)))
-                    work.append((step.at_ms + step.for_ms, partial(laboratory.heal, step.router, device)))
-            case Crash():
-                work.append((step.at_ms, partial(_signal, laboratory, step, signal.SIGKILL)))
-                if step.process == "agent":
-                    work.append((step.at_ms + round(RESTART_S * 1000), partial(start, step.router)))
-            case Pause() if step.process != "all":
-                work.append((step.at_ms, partial(_signal, laboratory, step, signal.SIGSTOP)))
-                work.append((step.at_ms + step.for_ms, partial(_signal, laboratory, step, signal.SIGCONT)))
-            case PowerOff():
-                work.append((step.at_ms, partial(laboratory.reboot, [step.router])))
-            case _:
-                left_out.append(_name(step))
-    return work
+Due = tuple[int, Callable[[], object]]
+"""What is to be done, and when, in the case's milliseconds."""
+
+
+def carry_out(faults: Iterable[Step], begin: Callable[[Step], list[Due]], wait_until: Callable[[int], None]) -> None:
+    """Begin each fault at its time, and do what it comes to, at once or later; one after the other."""
+    order = count()
+    heap: list[tuple[int, int, Step | Callable[[], object]]] = [(step.at_ms, next(order), step) for step in faults]
+    heapify(heap)
+    while heap:
+        at_ms, _, next_one = heappop(heap)
+        wait_until(at_ms)
+        if callable(next_one):
+            next_one()
+        else:
+            for due_ms, work in begin(next_one):
+                if due_ms <= at_ms:
+                    work()
+                else:
+                    heappush(heap, (due_ms, next(order), work))
+
+
+def _make(laboratory: Laboratory, step: Step, start: Callable[[str], None]) -> Iterator[Due]:
+    """What is to be done when for one fault, which may have an end; nothing if a laboratory cannot make it."""
+    match step:
+        case CutCable():
+            devices = [cable.device for cable in cables_of(step.router)]
+            for device in devices if step.device == EVERY_DEVICE else (step.device,):
+                yield step.at_ms, partial(_cut, laboratory, step, device)
+                yield step.at_ms + step.for_ms, partial(laboratory.heal, step.router, device)
+        case Crash():
+            yield step.at_ms, partial(_signal, laboratory, step.router, step.process, signal.SIGKILL)
+            if step.process == "agent":
+                yield step.at_ms + round(RESTART_S * 1000), partial(start, step.router)
+        case Pause():
+            for process in PROCESSES if step.process == "all" else (step.process,):
+                yield step.at_ms, partial(_signal, laboratory, step.router, process, signal.SIGSTOP)
+                yield step.at_ms + step.for_ms, partial(_signal, laboratory, step.router, process, signal.SIGCONT)
+        case PowerOff():
+            yield step.at_ms, partial(laboratory.reboot, [step.router])
+        case _:
+            return
 
 
 def _name(step: Step) -> str:
@@ -157,13 +204,13 @@ def _start(laboratory: Laboratory, began: float, starts: list[Start], router: st
     starts.append(Start(router=router, began_ms=(now - began) * 1000, took_ms=took_s * 1000))
 
 
-def _signal(laboratory: Laboratory, step: Crash | Pause, number: int) -> None:
-    """Signal every process of that name in the router's namespace."""
-    name, _, which = step.process.partition("-")
+def _signal(laboratory: Laboratory, router: str, target: str, number: int) -> None:
+    """Signal every process of that name in the router's namespace; nothing happens where none runs."""
+    name, _, which = target.partition("-")
     if name == "agent":
-        pids = [int(laboratory.machines[step.router].status()["pid"])]
+        pids = laboratory.machines[router].pids(name)
     else:
-        listed = _process.run(["ip", "netns", "pids", laboratory.names.namespace(step.router)]).split()
+        listed = _process.run(["ip", "netns", "pids", laboratory.names.namespace(router)]).split()
         pids = [pid for pid in map(int, listed) if _stat(pid)[:1] == [name]]
     if which:
         pids = [pid for pid in pids if (int(_stat(pid)[2]) in pids) == (which == "child")]

@@ -56,6 +56,7 @@ from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Process, Simulati
 from vpcrouter.values.settings import Settings
 
 Result = TypeVar("Result")
+Held = TypeVar("Held", Network, DiskFault)
 
 LOOK_NS = 100 * MS
 """How often it is asked whether everything is at rest."""
@@ -116,6 +117,9 @@ class Pair:
             self.clients[name] = Client(machine, partial(self._answered, name))
         self.done: list[Step] = []
         """The steps so far, with the routers that they hit."""
+        self._bad_networks: list[Network] = []
+        """What holds now."""
+        self._bad_disks: dict[str, list[DiskFault]] = {name: [] for name in ROUTERS}
         self._submitted: list[Submit] = []
         self._answers: list[Callable[[list[dict[str, Any]]], None] | None] = []
 
@@ -311,28 +315,36 @@ class Pair:
             self.networks.mend(machine, device)
 
     def _spoil(self, machine: Machine, step: DiskFault) -> None:
-        disk = machine.disk
-        match step.how:
-            case "slow":
-                disk.slow_ns = 200 * MS
-            case "full":
-                disk.fails_writes = True
-            case _:
-                disk.fails_syncs = True
+        """Of faults that overlap, each lasts for its own time, and what any of them does is done."""
+        held = self._bad_disks[machine.name]
 
-        def mend() -> None:
-            disk.slow_ns, disk.fails_writes, disk.fails_syncs = 0, False, False
+        def judge() -> None:
+            hows, disk = {each.how for each in held}, machine.disk
+            disk.slow_ns = 200 * MS if "slow" in hows else 0
+            disk.fails_writes, disk.fails_syncs = "full" in hows, "refuses-syncs" in hows
 
-        self._later(step.for_ms, mend)
+        self._hold(held, step, judge)
 
     def _blur(self, step: Network) -> None:
-        networks = self.networks
-        networks.loss, networks.copies, networks.delay_ns = step.loss, step.copies, step.delay_ms * MS
+        """Of those that overlap, each lasts for its own time, and the worst of what holds counts."""
+        held, networks = self._bad_networks, self.networks
 
-        def clear() -> None:
-            networks.loss, networks.copies, networks.delay_ns = 0.0, 0.0, 0
+        def judge() -> None:
+            networks.loss = max((each.loss for each in held), default=0.0)
+            networks.copies = max((each.copies for each in held), default=0.0)
+            networks.delay_ns = max((each.delay_ms for each in held), default=0) * MS
 
-        self._later(step.for_ms, clear)
+        self._hold(held, step, judge)
+
+    def _hold(self, held: list[Held], step: Held, judge: Callable[[], None]) -> None:
+        held.append(step)
+        judge()
+
+        def let_go() -> None:
+            held.remove(step)
+            judge()
+
+        self._later(step.for_ms, let_go)
 
     # Rest ---------------------------------------------------------------------------------------
 

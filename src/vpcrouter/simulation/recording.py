@@ -19,6 +19,7 @@ from vpcrouter.journal import JournalRecord, read_journal
 from vpcrouter.revert import commands_between
 from vpcrouter.simulation.case import Case, Submit
 from vpcrouter.state import State, evolve
+from vpcrouter.values.role import Role
 
 LEAD_MS = 300
 
@@ -41,6 +42,17 @@ def role_steps(journals: Mapping[str, Path], began_ns: int) -> tuple[RoleStep, .
         if isinstance(record.event, RoleChanged) and record.time_ns >= began_ns
     ]
     return tuple(sorted(steps, key=lambda step: step.at_ms))
+
+
+def served_last(roles: Sequence[RoleStep]) -> str | None:
+    """Who serves after these changes, which are in their order; where nobody does, who did last. None: nobody ever did.
+
+    Of two that say so, the one that came later: the other one, which is switched off or has no agent, has not said
+    anything since.
+    """
+    now = {step.router: step.role for step in roles}
+    masters = [step.router for step in roles if step.role == Role.MASTER.value]
+    return next((router for router in reversed(masters) if now[router] == Role.MASTER.value), (masters or [None])[-1])
 
 
 def _sound(directory: Path) -> Iterator[JournalRecord]:
