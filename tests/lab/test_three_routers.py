@@ -17,7 +17,7 @@ from tests.lab.conftest import SETTLED_S, new_laboratory
 from tests.lab.sets import crash, is_whole, make_whole, master_of, said, write_burst
 from tests.lab.test_connections import assert_alive, flows
 from tests.lab.test_drift import within
-from tests.lab.test_moves import FEW, GUEST, LOWEST, MOVED_S, NEXT, carried_on, role_changes
+from tests.lab.test_moves import GUEST, LOWEST, MOVED_S, NEXT, carried_on, role_changes
 from vpcrouter.lab.burst import burst_files, run_burst
 from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
@@ -99,7 +99,7 @@ def test_the_lowest_tier_goes_and_comes(three: Laboratory, burst: Path, at: str)
             assert three.wait(partial(carried_on, device=ends_on), MOVED_S), said(three)
             assert make_whole(three) == master
         result = probing.stop()
-    assert result.lost <= FEW, result
+    assert result.lost == 0, result
     assert role_changes(three) == before
 
 
@@ -154,7 +154,7 @@ def test_one_leaves_for_good_and_the_others_go_on(three: Laboratory, burst: Path
             change(three, burst, left, add=add, skew_s=0)
             assert within(MOVED_S, partial(are_on, three, left, ends_on)), said(three)
         result = probing.stop()
-    assert result.lost <= FEW, result
+    assert result.lost == 0, result
     assert master_of(three) == master
     for each in left:
         assert [p["silent"] for p in three.status()[each]["peers"]] == [False, True]
