@@ -106,9 +106,7 @@ def test_a_reload_is_over_when_keepalived_works_with_the_new_file(router: Daemon
     elif log == "full":
         os.truncate(output, _process.OUTPUT_LIMIT)
     (parent, *_) = router.processes("keepalived")
-    many = [
-        f"10.9.{number}.{last}/32" for number in range(8) for last in range(1, 251)
-    ]
+    many = [f"10.9.{number}.{last}/32" for number in range(8) for last in range(1, 251)]
     for number in range(5, 9):
         address = f"10.1.2.{number}/24"
         before = Path(f"/proc/{parent}/fd/2").read_bytes().count(b": Reloading\n")

@@ -52,7 +52,9 @@ def served_last(roles: Sequence[RoleStep]) -> str | None:
     """
     now = {step.router: step.role for step in roles}
     masters = [step.router for step in roles if step.role == Role.MASTER.value]
-    return next((router for router in reversed(masters) if now[router] == Role.MASTER.value), (masters or [None])[-1])
+    if not masters:
+        return None
+    return next((router for router in reversed(masters) if now[router] == Role.MASTER.value), masters[-1])
 
 
 def _sound(directory: Path) -> Iterator[JournalRecord]:
