@@ -180,7 +180,7 @@ class DaemonApplier:
                     supervised.resume()
                 case "reload":
                     if daemon.name == "keepalived":  # its answer says that the reload is done
-                        supervised.reload(daemon, self.keepalived_reports)
+                        supervised.reload(daemon, lambda: self.keepalived_reports(continues=True))
                     else:
                         supervised.reload(daemon)
                 case "restart":
@@ -232,13 +232,13 @@ class DaemonApplier:
         processes = {name: supervised.process for name, supervised in self._supervised.items()}
         return {name: process.pidfd for name, process in processes.items() if process is not None}
 
-    def keepalived_reports(self) -> tuple[InstanceReport, ...]:
+    def keepalived_reports(self, *, continues: bool = False) -> tuple[InstanceReport, ...]:
         """What a running keepalived says it is, one report for each instance; none if it does not run."""
         supervised = self._supervised["keepalived"]
         supervised.take_over()
         if supervised.process is None or not supervised.process.is_alive():
             return ()
-        return ask_instances(supervised.process, keepalived_directory(self._settings))
+        return ask_instances(supervised.process, keepalived_directory(self._settings), continues=continues)
 
     def is_running(self, name: str) -> bool:
         """Whether there is a living process of it, started by whomever."""

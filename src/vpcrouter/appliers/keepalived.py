@@ -47,8 +47,11 @@ class InstanceReport(RoleReport):
     """All that are its to set, with their prefix lengths."""
 
 
-def ask_instances(process: Process, directory: Path) -> tuple[InstanceReport, ...]:
-    """The role of each instance. Raises ApplierError if keepalived does not answer."""
+def ask_instances(process: Process, directory: Path, *, continues: bool = False) -> tuple[InstanceReport, ...]:
+    """The role of each instance. Raises ApplierError if keepalived does not answer.
+
+    `continues`: one that is stopped is continued, since it would not answer at all, and its peer takes over meanwhile.
+    """
     answer = directory / "keepalived.json"
     _files.remove_file(answer)
     asked = time.monotonic()
@@ -63,6 +66,8 @@ def ask_instances(process: Process, directory: Path) -> tuple[InstanceReport, ..
         if now > deadline:
             break
         if now - asked > _AGAIN_S:
+            if continues and process.is_stopped():
+                process.resume()
             process.send(_json_signal())
             asked = now
     raise ApplierError("does not answer", where="keepalived", hint="what it printed is in keepalived.log")
