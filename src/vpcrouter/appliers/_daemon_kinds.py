@@ -38,10 +38,9 @@ class DaemonKind:
     can_reload: bool = True
     """A signal, or a command, makes it read its reload files again."""
     reload_signal: int = signal.SIGHUP
-    says_when_reloaded: bool = False
-    """It prints `ready` once more when it works with what it has read; without that the reload has failed."""
-    says_when_reloading: bytes = b""
-    """It prints this as it begins to read, and answers nobody until it works with what it has read."""
+    says_when_told: bytes = b""
+    """What it prints after that signal, and without that the reload has failed: when it works with what it has read, or
+    when it begins to read and answers nobody until it does. Empty: it prints nothing, and is believed."""
     reload_by: Callable[[Settings], tuple[str, ...]] | None = None
     """The command that has it do so; None: the signal."""
     takes_files_from_command: bool = False
@@ -107,7 +106,7 @@ KEEPALIVED = DaemonKind(
     ready=b"Startup complete",
     # The child's words. The parent reads the file first ("Reloading ...") and may hand a question that was asked after
     # the signal to the child before it, so an answer alone may be of what was loaded before.
-    says_when_reloading=b": Reloading\n",
+    says_when_told=b": Reloading\n",
     starts_last=True,
     # 2.2.7 never becomes master again on a device that was not there when it read its file, nor on one that was
     # taken away and came back, until it reads its file again.
@@ -250,7 +249,7 @@ GUESTWEB = DaemonKind(
     test=lambda path: ("-c", "-q", "-f", path),
     tests_all_files=True,
     reload_signal=signal.SIGUSR2,
-    says_when_reloaded=True,
+    says_when_told=b"Loading success.",
     ready=b"Loading success.",
     shelf=lambda settings: Path(settings.guest_pages_dir),
 )
@@ -263,7 +262,7 @@ HAPROXY = DaemonKind(
     test=lambda path: ("-c", "-q", "-f", path),
     tests_all_files=True,
     reload_signal=signal.SIGUSR2,
-    says_when_reloaded=True,
+    says_when_told=b"Loading success.",
     ready=b"Loading success.",
     directories=lambda settings: (Path(settings.run_dir) / "haproxy",),
 )

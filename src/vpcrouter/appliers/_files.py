@@ -163,16 +163,6 @@ def remove_directory(path: Path) -> None:
         raise ApplierError(f"cannot be removed: {error.strerror}", where=str(path)) from None
 
 
-def empty_file(path: Path) -> None:
-    """Empty a file that somebody appends to; nothing happens if there is none."""
-    try:
-        os.truncate(path, 0)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ApplierError(f"cannot be emptied: {error.strerror}", where=str(path)) from None
-
-
 def make_fifo(path: Path, mode: int = 0o600) -> None:
     """Make a FIFO, with the directory it lies in, unless there is one; whatever else stands there gives way."""
     make_directory(path.parent)

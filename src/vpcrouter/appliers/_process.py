@@ -162,10 +162,10 @@ class Process:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, number)
 
-    def printed_bytes(self) -> int | None:
-        """How much is in the file that its standard error goes to, also if somebody removed that; None if to no file.
+    def make_room(self) -> int | None:
+        """Empty the file that its standard error goes to if it is more than half full: what does not fit is lost.
 
-        One that is more than half full is emptied: what does not fit is lost, and so would be what comes next.
+        How many bytes are in it then, also if somebody removed it; None if the output goes to no file.
         """
         try:
             output = self._output.stat()

@@ -32,8 +32,6 @@ _LOOK_S = 0.002
 """How often a starting daemon's output is looked at; it takes 12 to 30 ms."""
 _LAST_LINES = 4
 """Of its output that an error repeats."""
-_RELOADING_S = 5.0
-"""keepalived says so after 1 to 3 ms."""
 _STOPPED_S = 0.25
 """Of one that says nothing for so long is asked whether it was stopped; it is continued then."""
 _TELL_S = 30.0
@@ -245,14 +243,8 @@ class Supervised:
 
     def _tell(self) -> None:
         if self.kind.reload_by is None:
-            if self.kind.says_when_reloaded:
-                _files.empty_file(self._output)
-            if self.kind.says_when_reloading:
-                self._signal_and_listen()
-            elif self._process is not None:
-                self._process.send(self.kind.reload_signal)
-            if self.kind.says_when_reloaded:
-                self.wait_until_ready()
+            if self._process is not None:
+                self._signal(self._process)
             return
         try:
             _process.run(self.kind.reload_by(self._settings), timeout=_TELL_S)
@@ -261,22 +253,17 @@ class Supervised:
             said = " / ".join(line for line in error.what.splitlines() if not _SECRETS.search(line))
             raise ApplierError(f"does not take its files: {said}", where=self.kind.name) from None
 
-    def _signal_and_listen(self) -> None:
-        """Tell it to reload, and wait until it begins to. One that is stopped is continued, or it never would."""
-        process = self._process
-        if process is None:
-            return
-        said = process.printed_bytes()
+    def _signal(self, process: Process) -> None:
+        """Send the signal, and wait for what it says to it. One that is stopped is continued, or it never would."""
+        said = process.make_room() if self.kind.says_when_told else None
         process.send(self.kind.reload_signal)
-        told = time.monotonic()
-        if said is None:  # somebody started it by hand, on a terminal
+        if said is None:  # or somebody started it by hand, on a terminal
             return
-        while self.kind.says_when_reloading not in process.printed(said):
+        told = time.monotonic()
+        while self.kind.says_when_told not in process.printed(said):
             waited = time.monotonic() - told
-            if process.wait(_LOOK_S):
-                raise ApplierError(f"has ended instead of reading its file: {self._last_words()}", where=self.kind.name)
-            if waited > _RELOADING_S:
-                raise ApplierError(f"has not begun to read its file after {_RELOADING_S:g} s", where=self.kind.name)
+            if process.wait(_LOOK_S) or waited > self.kind.ready_s:
+                raise ApplierError(f"does not take its files: {self._last_words()}", where=self.kind.name)
             if waited > _STOPPED_S and process.is_stopped():
                 process.resume()
 

@@ -92,6 +92,14 @@ def _set(name: str, spec: str, elements: set[str]) -> NftSet:
     return NftSet(name=name, kind="set", spec=spec, elements=tuple((each, "") for each in sorted(elements)))
 
 
+_IPSEC = (
+    "ip saddr . ip daddr @ipsec_peers udp dport { 500, 4500 } accept",
+    "ip saddr . ip daddr @ipsec_peers meta l4proto esp accept",
+    "ip daddr @ipsec_servers udp dport { 500, 4500 } accept",
+    "ip daddr @ipsec_servers meta l4proto esp accept",
+    # L2TP. Where the kernel has ESP, this comes by once more when it is decrypted.
+    "ip daddr @ipsec_servers udp dport 1701 meta ipsec exists accept",
+)
 _OUT, _IN = "ip saddr . ip daddr @tunnelled", "ip daddr . ip saddr @tunnelled"
 
 
@@ -100,11 +108,7 @@ def input_rules(effective: Effective) -> tuple[str, ...]:
     if not has_tunnels(effective):
         return ()
     return (
-        "ip saddr . ip daddr @ipsec_peers udp dport { 500, 4500 } accept",
-        "ip saddr . ip daddr @ipsec_peers meta l4proto esp accept",
-        "ip daddr @ipsec_servers udp dport { 500, 4500 } accept",
-        "ip daddr @ipsec_servers meta l4proto esp accept",
-        "ip daddr @ipsec_servers udp dport 1701 meta ipsec exists accept",
+        *_IPSEC,
         f'iifname {{ "{TUNNEL_DEVICE}", "ppp*" }} {_IN} jump from_tunnel',
         f"iifname @outside meta ipsec exists {_IN} jump from_tunnel",
     )
@@ -112,14 +116,7 @@ def input_rules(effective: Effective) -> tuple[str, ...]:
 
 def unguarded_rules(effective: Effective) -> tuple[str, ...]:
     """Of the chain `guard`: the firewall of a public address is for guests; IPsec is asked for by its own command."""
-    if not has_tunnels(effective):
-        return ()
-    return (
-        "ip saddr . ip daddr @ipsec_peers udp dport { 500, 4500 } accept",
-        "ip saddr . ip daddr @ipsec_peers meta l4proto esp accept",
-        "ip daddr @ipsec_servers udp dport { 500, 4500 } accept",
-        "ip daddr @ipsec_servers meta l4proto esp accept",
-    )
+    return _IPSEC if has_tunnels(effective) else ()
 
 
 def tunnel_chains(effective: Effective) -> Iterator[NftChain]:

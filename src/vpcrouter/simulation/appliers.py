@@ -49,7 +49,7 @@ class SimulatedKernel(KernelApplier):
         return self._machine.kernel.observe(desired)
 
     def unannounced(self, desired: Kernel) -> Unannounced:
-        return self._machine.kernel.observe(desired).unannounced
+        return self._machine.kernel.unannounced(desired)
 
     def apply(self, operations: Sequence[KernelOperation]) -> None:
         if not operations:

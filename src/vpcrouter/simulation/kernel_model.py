@@ -27,6 +27,7 @@ from vpcrouter.plan.kernel import (
     RouteEntry,
     RuleEntry,
     Sysctl,
+    Unannounced,
     wanted_sysctls,
 )
 from vpcrouter.values.desired import OVERLAY, InterfaceAddress, Kernel, Link, Overlay, Route
@@ -88,6 +89,10 @@ class KernelModel:
             sysctls=self.settings(desired),
             overlay=self.overlay,
         )
+
+    def unannounced(self, desired: Kernel) -> Unannounced:
+        """What nobody is notified of."""
+        return self.settings(desired), () if self.overlay is None else self.overlay.remotes
 
     def settings(self, desired: Kernel) -> tuple[Sysctl, ...]:
         """Of the sysctls that a desired kernel asks for, those that have a file."""
