@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.lab.conftest import SETTLED_S
 from tests.lab.example import BURST
+from tests.lab.test_connections import assert_alive, flows
 from tests.lab.test_moves import GUEST
 from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.holders import GATEWAY, Holders, overlaps
@@ -18,6 +19,9 @@ from vpcrouter.lab.probing import Probe, Target
 
 FIRST_ADDRESS = 2
 """The last number of rA's in each tier; the others follow."""
+CRASH_MS = 400
+BUSY_MS = 150
+"""What a busy machine may add."""
 AFTERWARDS_S = 0.5
 """For how long it is seen what follows when one has taken over: a second one would have, three advertisements later."""
 
@@ -69,8 +73,22 @@ def master_of(laboratory: Laboratory) -> str:
     return master
 
 
-def crash(laboratory: Laboratory, how: str) -> tuple[str, float, list[float]]:
-    """Crash the serving router: which, how long a guest was cut off, and for how long two others served, in ms."""
+def survive_crashes(laboratory: Laboratory) -> None:
+    """Two, under streams; the one that crashed comes back as a backup and is ready before the next crash."""
+    make_whole(laboratory)
+    with flows(laboratory) as streams:
+        time.sleep(0.5)
+        for how in ("kill", "namespace"):
+            crashed = crash(laboratory, how)
+            serving = master_of(laboratory)
+            laboratory.reboot([crashed])
+            assert make_whole(laboratory) == serving, "who comes back does not take over"
+        time.sleep(0.5)
+        assert_alive(streams)
+
+
+def crash(laboratory: Laboratory, how: str) -> str:
+    """Crash the serving router, whose name is returned: the outage is short, and so is what two others serve."""
     master = make_whole(laboratory)
     left = [router for router in laboratory.names.routers if router != master]
     with Holders(laboratory, GATEWAY) as holders, Probe(laboratory, GUEST, Target.parse("ext")) as probing:
@@ -88,4 +106,6 @@ def crash(laboratory: Laboratory, how: str) -> tuple[str, float, list[float]]:
         for other in spans[number + 1 :]
         for start, end in overlaps(one, other)
     ]
-    return master, result.longest_outage_ms, both
+    assert 0 < result.longest_outage_ms <= CRASH_MS + BUSY_MS
+    assert sum(both) <= CRASH_MS, both
+    return master

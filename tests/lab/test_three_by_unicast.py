@@ -19,12 +19,11 @@ from scapy.packet import Packet
 
 from tests.lab.conftest import SETTLED_S, new_laboratory
 from tests.lab.forging import Sender, Wire, guest_of, multicast, sender_of, synchronisation, wire
-from tests.lab.sets import crash, is_whole, make_whole, master_of, said, write_burst
-from tests.lab.test_connections import assert_alive, flows
+from tests.lab.sets import is_whole, make_whole, master_of, said, survive_crashes, write_burst
 from tests.lab.test_hostile_guests import FORGED_PORT, KNOWN_PORT, dropped, run_in
 from tests.lab.test_moves import GUEST, LOWEST, MOVED_S, NEXT, carried_on, role_changes
-from tests.lab.test_three_routers import ALL, BUSY_MS, CRASH_MS, THIRD, change
-from tests.lab.test_unicast import advertisements, deaf
+from tests.lab.test_three_routers import ALL, THIRD, change
+from tests.lab.test_unicast import advertisements, build_deaf
 from tests.materialise.namespaces import inside
 from vpcrouter.lab.burst import burst_files, run_burst
 from vpcrouter.lab.laboratory import Laboratory
@@ -50,10 +49,7 @@ def three(burst: Path) -> Iterator[Laboratory]:
     """A pair that a third router will join; nobody has ever heard a multicast."""
     laboratory = new_laboratory(*(word for each in LISTED for word in ("--unicast-peer", each)))
     try:
-        laboratory.build()
-        deaf(laboratory)
-        for machine in laboratory.machines.values():
-            machine.wait_until_it_answers(machine.start(100))
+        build_deaf(laboratory)
         files = burst_files(burst)
         assert run_burst(laboratory, {router: files[router] for router in ROUTERS}).is_good
         yield laboratory
@@ -83,19 +79,7 @@ def remotes(three: Laboratory, router: str) -> list[str]:
 
 
 def test_two_crashes_and_the_streams_go_on(three: Laboratory) -> None:
-    """The one that crashed comes back as a backup and is ready before the next crash."""
-    make_whole(three)
-    with flows(three) as streams:
-        time.sleep(0.5)
-        for how in ("kill", "namespace"):
-            crashed, outage_ms, both_ms = crash(three, how)
-            assert 0 < outage_ms <= CRASH_MS + BUSY_MS
-            assert sum(both_ms) <= CRASH_MS, both_ms
-            serving = master_of(three)
-            three.reboot([crashed])
-            assert make_whole(three) == serving, "who comes back does not take over"
-        time.sleep(0.5)
-        assert_alive(streams)
+    survive_crashes(three)
 
 
 def test_the_lowest_tier_goes_and_comes(three: Laboratory, burst: Path) -> None:

@@ -55,10 +55,13 @@ table bridge test {
 """
 
 
-def deaf(laboratory: Laboratory) -> None:
-    """Its networks carry no multicast."""
+def build_deaf(laboratory: Laboratory) -> None:
+    """All of it, with agents, on networks that have never carried a multicast."""
+    laboratory.build()
     words = ["ip", "netns", "exec", laboratory.names.namespace("sw"), "nft", "-f", "-"]
     subprocess.run(words, input=NO_MULTICAST, text=True, check=True)
+    for machine in laboratory.machines.values():
+        machine.wait_until_it_answers(machine.start(100))
 
 
 def knows_peer(status: dict[str, dict[str, Any]]) -> bool:
@@ -70,11 +73,7 @@ def quiet() -> Iterator[Laboratory]:
     """A pair with the example burst, that has never heard a multicast."""
     laboratory = new_laboratory(*(word for each in LISTED for word in ("--unicast-peer", each)))
     try:
-        laboratory.build()
-        deaf(laboratory)
-        for router in ROUTERS:
-            machine = laboratory.machines[router]
-            machine.wait_until_it_answers(machine.start(100))
+        build_deaf(laboratory)
         assert run_burst(laboratory, burst_files(find_burst(None))).is_good
         yield laboratory
     finally:
@@ -240,11 +239,7 @@ def test_of_two_that_speak_by_different_ways_one_serves_and_the_other_says_why(s
         speaks_by_unicast, machine.namespace, laboratory.directory, options
     )
     try:
-        laboratory.build()
-        deaf(laboratory)
-        for router in ROUTERS:
-            machine = laboratory.machines[router]
-            machine.wait_until_it_answers(machine.start(100))
+        build_deaf(laboratory)
         for router, files in burst_files(find_burst(None)).items():  # one after the other: who is there first serves
             hand_in(laboratory, router, files)
             assert laboratory.wait(lambda status: status["rA"]["role"] == "master", SETTLED_S), laboratory.status()
