@@ -327,6 +327,9 @@ class Agent:
     # Settling -----------------------------------------------------------------------------------
 
     async def _settle(self) -> None:
+        # What was said before the pass begins is known to it: an agent that was paused has much to hear at once.
+        self._take_reports()
+        self._take_notifications()
         seq, tiers, role = self._router.seq, electors(self._router.state), self._router.role
         carriage, desired = self._planning.plan()
         self._target = carriage.carrier
@@ -465,11 +468,14 @@ class Agent:
         self._follow(self._router.lose())
 
     def _on_kernel(self) -> None:
-        doubt = self._host.monitor.drain()
-        if doubt:
-            self._doubt |= {"all"} if "lost" in doubt else doubt
+        if self._take_notifications():
             self._pacing.notice()
             self._weighing.weigh()
+
+    def _take_notifications(self) -> bool:
+        doubt = self._host.monitor.drain()
+        self._doubt |= {"all"} if "lost" in doubt else doubt
+        return bool(doubt)
 
     def _on_death(self, name: str) -> None:
         if name == "keepalived":

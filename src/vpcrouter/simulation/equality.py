@@ -88,7 +88,7 @@ class Equality:
 def differences(machine: Machine, desired: Desired) -> Iterator[str]:
     """What of a machine is not as desired, in words."""
     plan = plan_kernel(desired.kernel, machine.kernel.observe(desired.kernel))
-    yield from map(str, (*plan.early, *plan.late))
+    yield from map(str, (*plan.first, *plan.early, *plan.late))
     yield from (f"kernel: {each}" for each in (*plan.awaited, *plan.missing_links, *plan.missing_sysctls))
     if machine.ruleset != desired.ruleset:
         yield "nftables: another ruleset"
