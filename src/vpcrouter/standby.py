@@ -96,10 +96,11 @@ class Standby:
         self._asks_ns = 0
         self._repeated_s = float("-inf")
 
-    async def look(self, role: Role, peers: Sequence[Peer]) -> Wanted:
+    async def look(self, role: Role, peers: Sequence[Peer], link: str | None) -> Wanted:
         """Read the table if there is something to tell or to compare; what conntrackd is to do about it.
 
-        `peers`: those that are heard, the one that serves first: a backup compares with that one.
+        `peers`: those that are heard, the one that serves first: a backup compares with that one. `link`: the device
+        that conntrackd speaks by.
         """
         if role is Role.MASTER:
             self._comparison.doubt()
@@ -108,7 +109,7 @@ class Standby:
         self.sample = None
         self._sampler.forget()
         sample = peers[0].saying.sample if peers else None
-        if role is not Role.BACKUP or sample is None:
+        if role is not Role.BACKUP or sample is None or not _share_a_network(link, peers[0].saying.link):
             self._comparison.doubt()
             return NOTHING
         if peers[0].number != self._compared_with:
@@ -151,7 +152,9 @@ class Standby:
         self._asks_ns = self._patience.failed(now_ns)
         return True
 
-    def lacks(self, heard: Peer | None, digest: str, *, settled: bool, synchronises: bool) -> tuple[str, ...]:
+    def lacks(
+        self, heard: Peer | None, digest: str, *, settled: bool, synchronises: bool, link: str | None
+    ) -> tuple[str, ...]:
         """Why this backup is not ready to take over; empty if it is. `heard`: the one that serves, if any is heard."""
         if heard is None:
             return ("the peer is silent",)
@@ -164,6 +167,8 @@ class Standby:
             found.append("the configurations differ")
         if not synchronises:
             found.append("conntrackd does not run")
+        elif not _share_a_network(link, peer.link):
+            found.append(f"conntrackd speaks by {link}, and the peer's by {peer.link}")
         elif self._comparison.missing:
             found.append(f"{self._comparison.missing} connections of the peer's sample are missing here")
         elif not self._comparison.is_in_step or heard.number != self._compared_with:
@@ -190,3 +195,8 @@ class Standby:
         self._thread.shutdown(wait=True)
         if self._table is not None:
             self._table.close()
+
+
+def _share_a_network(link: str | None, other: str | None) -> bool:
+    """Whether what one conntrackd says gets to the other; taken for true of a router that does not tell."""
+    return link is None or other is None or link == other

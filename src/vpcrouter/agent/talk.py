@@ -161,6 +161,7 @@ class Talk:
             tiers=tuple(each.device for each in electors(router.state) if each.device in router.electors.roles),
             carrier=router.electors.carrier,
             target=self._follows.target(),
+            link=router.electors.link,
             role=router.role,
             seq=router.seq,
             digest=router.digest,
@@ -236,7 +237,7 @@ class Talk:
         """Compare with the peers, a part at a time: connections, and what is configured where the digests differ."""
         while True:
             await asyncio.sleep(self._standby.pause_s)
-            wanted = await self._standby.look(self._router.role, self._peering.heard)
+            wanted = await self._standby.look(self._router.role, self._peering.heard, self._router.electors.link)
             if wanted.resync:
                 self._follows.in_background(host.resync_connections)
             if wanted.share:
@@ -257,6 +258,7 @@ class Talk:
             self._router.digest,
             settled=self._settlements.is_settled(self._router.seq),
             synchronises=self._follows.synchronises(),
+            link=self._router.electors.link,
         )
 
     def step_handover(self) -> None:

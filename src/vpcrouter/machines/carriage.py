@@ -83,6 +83,11 @@ class CarriageMachine:
         return self._carrier
 
     @property
+    def link(self) -> str | None:
+        """The device that conntrackd speaks by; it follows the carrier when all routers carry there."""
+        return self._link
+
+    @property
     def role(self) -> Role | None:
         """The carrier's role, which is the router's; None if it has not reported."""
         return self._role(self._carrier)

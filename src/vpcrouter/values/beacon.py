@@ -27,6 +27,8 @@ class Saying:
     carrier: str | None = None
     target: str | None = None
     """The carrier that is being loaded."""
+    link: str | None = None
+    """The device that conntrackd speaks by; None: not told."""
     role: Role = Role.INIT
     seq: int = 0
     digest: str = ""
