@@ -203,6 +203,12 @@ def test_status_without_an_agent_tells_what_the_journal_can(filled: Cli) -> None
     assert status["digest"] == filled.one("--json", "state")["digest"]
 
 
+def test_journal_stats_speaks_no_python_to_people(filled: Cli) -> None:
+    figures = dict(line.split(maxsplit=1) for line in filled("journal", "stats").stdout.splitlines())
+    assert (figures["snapshot_seq"], figures["archive_reachable"]) == ("none", "yes")
+    assert "tier-added=5" in figures["kinds"]
+
+
 def test_journal_verify_stats_export_and_import(filled: Cli, cli: Cli) -> None:
     found = filled.one("--json", "journal", "verify")
     assert (found["sound"], found["fault"]) == (True, None)

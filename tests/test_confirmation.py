@@ -84,6 +84,14 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path / "journal", *additive_commands(2))
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -float("inf"), True, "60", -1, 0, 1e300])
+def test_a_time_that_is_none_is_refused_and_nothing_stored(bench: Bench, seconds: float) -> None:
+    before = bench.router.seq
+    with pytest.raises(MalformedInputError, match=r"confirm_within_s|within_ms"):
+        bench.router.submit(CUT_OFF, confirm_within_s=seconds)
+    assert bench.router.seq == before
+
+
 def test_a_change_that_nobody_confirms_is_taken_back(bench: Bench) -> None:
     before = bench.router.digest
     receipt = bench.router.submit(CUT_OFF, confirm_within_s=60)

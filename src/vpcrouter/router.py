@@ -44,7 +44,7 @@ from vpcrouter.state_codec import SCHEMA, pack_state
 from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.undo import undo
 from vpcrouter.values.carriage import Carriage, Elector, FoundElector, PeerCarriage
-from vpcrouter.values.confirmation import Confirmation, Terms
+from vpcrouter.values.confirmation import Confirmation, Terms, milliseconds
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
@@ -184,13 +184,15 @@ class Router:
         restart (a command that changed nothing leaves no record, and is decided anew). With `expected_seq` the
         command is refused unless that is still the newest event. With `confirm_within_s` the change is taken back
         unless `confirm` comes in time: see `submit_change`, and `Terms` for `confirm_if`.
-        Raises RejectedCommandError (nothing is stored) or JournalWriteError (nothing is acknowledged).
+        Raises RejectedCommandError or MalformedInputError (nothing is stored) or JournalWriteError (nothing is
+        acknowledged).
         """
         asked = [Asked(command=command, command_id=command_id, expected_seq=expected_seq)]
         if confirm_within_s is None:
             (result,) = self.submit_each(asked, origin=origin)
         else:
-            terms = Terms(within_ms=round(confirm_within_s * 1000), conditions=tuple(confirm_if))
+            within_ms = milliseconds(confirm_within_s, "confirm_within_s")
+            terms = Terms(within_ms=within_ms, conditions=tuple(confirm_if))
             (result,) = self.submit_change(asked, terms, origin=origin)
         if isinstance(result, CallerError):
             raise result

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vpcrouter.cli.history import existing, moment, parse_point
-from vpcrouter.cli.output import fail, note, options, say, say_json
+from vpcrouter.cli.output import fail, note, options, say, say_json, say_listing
 from vpcrouter.errors import KeyFileError, MissingArchiveError
 
 if TYPE_CHECKING:
@@ -116,10 +116,8 @@ def stats(ctx: typer.Context) -> None:
     }
     if options(ctx).json:
         say_json(line)
-        return
-    for key, value in line.items():
-        words = " ".join(f"{kind}={count}" for kind, count in value.items()) if isinstance(value, dict) else value
-        say(f"{key:<22} {words}")
+    else:
+        say_listing(line)
 
 
 def _per_day(amount: int, span_ns: int) -> float | None:

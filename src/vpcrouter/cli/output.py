@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -68,6 +68,26 @@ def _written(text: str) -> None:
 def say(text: str = "") -> None:
     """A line for people, on standard output."""
     _written(f"{text}\n")
+
+
+def say_listing(figures: Mapping[str, object]) -> None:
+    """A line for each, for people: what a script reads as JSON."""
+    for name, value in figures.items():
+        say(f"{name:<29} {_words(value)}")
+
+
+def _words(value: object) -> str:
+    match value:
+        case None | "" | [] | ():
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case dict():
+            return " ".join(f"{kind}={count}" for kind, count in value.items()) or "none"
+        case list() | tuple():
+            return ", ".join(map(_words, value))
+        case _:
+            return str(value)
 
 
 def visible(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vpcrouter.cli.output import fail, note, options, say, say_json
+from vpcrouter.cli.output import fail, note, options, say, say_json, say_listing
 
 if TYPE_CHECKING:
     from vpcrouter.simulation.case import Case
@@ -90,8 +90,7 @@ def simulate(
     if options(ctx).json:
         say_json({**summary, "violations": _words(finding), "case": None if finding is None else str(save)})
     else:
-        for key, value in summary.items():
-            say(f"{key:<22} {value}")
+        say_listing(summary)
         if finding is not None:
             _tell(finding, save)
         else:
@@ -168,11 +167,10 @@ def _replay(path: Path, advertisement_ms: int, *, as_json: bool) -> None:
         for line in report.trace:
             note(line)
         for line in _roles(before):
-            say(f"{'recorded':<22} {line}")
-        for key, value in _report(report).items():
-            say(f"{key:<22} {value if value not in ((), [], None) else 'none'}")
+            say_listing({"recorded": line})
+        say_listing(_report(report))
         if picture is not None:
-            say(f"{'timeline':<22} {picture}")
+            say_listing({"timeline": picture})
     if report.violations:
         sys.exit(1)
 

@@ -7,6 +7,8 @@ wall clock say how much is left, and never more than was given at first.
 
 from __future__ import annotations
 
+from math import isfinite
+
 from attrs import frozen
 
 from vpcrouter.errors import MalformedInputError
@@ -42,6 +44,13 @@ def _range(value: object, path: str) -> tuple[int, int]:
     if not isinstance(value, tuple) or len(value) != 2:
         raise MalformedInputError("a range of events is a first and a last one", where=path)
     return fields.integer(value[0], path, 0, 2**63 - 1), fields.integer(value[1], path, 0, 2**63 - 1)
+
+
+def milliseconds(seconds: float, path: str) -> int:
+    """A time in seconds as one of `Terms`, which bound it. Raises MalformedInputError for what is no number at all."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not isfinite(seconds):
+        raise fields.malformed(path, seconds, "a time in seconds")
+    return round(seconds * 1000)
 
 
 @frozen(kw_only=True)
