@@ -204,7 +204,7 @@ def test_status_without_an_agent_tells_what_the_journal_can(filled: Cli) -> None
 
 
 def test_journal_stats_speaks_no_python_to_people(filled: Cli) -> None:
-    figures = dict(line.split(maxsplit=1) for line in filled("journal", "stats").stdout.splitlines())
+    figures = dict(line.split(maxsplit=1) for line in filled("journal", "stats").stdout.decode().splitlines())
     assert (figures["snapshot_seq"], figures["archive_reachable"]) == ("none", "yes")
     assert "tier-added=5" in figures["kinds"]
 
