@@ -93,8 +93,12 @@ class Peering:
         self._sockets.send(self._peers.beacon(saying, self._key, nonce, now_ns, self._sockets.places), self._askers)
 
     def says(self, saying: Saying) -> bool:
-        """Whether that is what was announced last, and the others know what was heard of their tiers."""
-        return self._said == saying and not self._peers.owes_answer
+        """Whether that is what was announced last, and the others know all else that a beacon tells of this router."""
+        return self._said == saying and not self._peers.owes_word
+
+    def serves(self, serves: bool) -> None:
+        """This router serves now, or does not."""
+        self._peers.serves(serves, self._surroundings.monotonic_ns())
 
     @property
     def due_ns(self) -> int:

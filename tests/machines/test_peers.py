@@ -250,6 +250,21 @@ def test_how_long_two_served_counts_from_before_they_heard_each_other() -> None:
     assert one.take_both_served() == [], "once is enough"
 
 
+def test_a_moment_as_master_between_two_beacons_is_told() -> None:
+    """Guests have heard of it, too."""
+    one, other, nonce = met()
+    answer(one, other, BACKUP, nonce, NOW)
+    one.beacon(MASTER, KEY, nonce(), NOW + 100 * MS)
+    other.beacon(BACKUP, KEY, nonce(), NOW + 100 * MS)
+    assert not other.owes_word
+    other.serves(True, NOW + 400 * MS)
+    other.serves(False, NOW + 400 * MS + 50_000)
+    assert other.owes_word
+    answer(other, one, BACKUP, nonce, NOW + 401 * MS)
+    assert len(one.take_both_served()) == 1
+    assert not other.owes_word
+
+
 def test_one_after_the_other_is_no_time_of_two() -> None:
     one, other, nonce = met()
     answer(other, one, BACKUP, nonce, NOW)

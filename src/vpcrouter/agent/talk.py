@@ -118,6 +118,7 @@ class Talk:
     def role_changed(self, change: RoleChange) -> None:
         """This router has another role."""
         self._is_new_master = change.role is Role.MASTER
+        self._peering.serves(change.role is Role.MASTER)
 
     # Saying -------------------------------------------------------------------------------------
 

@@ -36,8 +36,8 @@ class Served:
     end_ns: int | None = None
 
     def ms_ago(self, now_ns: int) -> tuple[int, int]:
-        """When it began, and when it ended (0: it has not)."""
-        return (now_ns - self.start_ns) // _NS_PER_MS, (now_ns - (self.end_ns or now_ns)) // _NS_PER_MS
+        """When it began, and when it ended (0: it has not); a moment is a millisecond, and not nothing."""
+        return -((self.start_ns - now_ns) // _NS_PER_MS), (now_ns - (self.end_ns or now_ns)) // _NS_PER_MS
 
 
 def served(before: Served | None, serves: bool, now_ns: int) -> Served | None:

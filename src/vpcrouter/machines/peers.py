@@ -82,6 +82,8 @@ class PeersMachine:
         self._names = 0
         self._served: Served | None = None
         """The own last time as master."""
+        self._served_told: Served | None = None
+        """The same, as the last own beacon has told it."""
         self._stirred_ns: int | None = None
         self._told: dict[int, tuple[str, ...]] = {}
         """Of each peer, the tiers that the last own beacon has acknowledged."""
@@ -100,11 +102,16 @@ class PeersMachine:
         """Since when this router says that it serves; None if it does not."""
         return None if self._served is None or self._served.end_ns is not None else self._served.start_ns
 
+    def serves(self, serves: bool, now_ns: int) -> None:
+        """This router serves now, or does not: said at once, for it may be otherwise again before the next beacon."""
+        self._served = served(self._served, serves, now_ns)
+
     def beacon(self, saying: Saying, key: bytes, nonce: bytes, now_ns: int, places: tuple[Place, ...] = ()) -> bytes:
         """The next beacon, by way of these places; the nonce is eight random bytes."""
         self._number += 1
         self._said = (*self._said[1 - _ECHOES :], (nonce, saying))
-        self._served = served(self._served, saying.serves, now_ns)
+        self.serves(saying.serves, now_ns)
+        self._served_told = self._served
         if not saying.serves:
             for each in self._peers.values():
                 each.stand_down()
@@ -121,9 +128,9 @@ class PeersMachine:
         return beacon.pack(key)
 
     @property
-    def owes_answer(self) -> bool:
-        """Whether the others do not know yet what was heard of their tiers."""
-        return self._told != self._known_tiers()
+    def owes_word(self) -> bool:
+        """Whether the others do not know yet when this router served, or what was heard of their tiers."""
+        return self._served_told != self._served or self._told != self._known_tiers()
 
     def pace_ns(self, now_ns: int) -> int:
         """How long after a beacon the next one is due."""
