@@ -44,6 +44,15 @@ def test_a_soak_refuses_what_is_no_step_before_it_builds_anything() -> None:
 
 
 @pytest.mark.lab
+def test_a_place_with_too_long_a_path_for_sockets_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60)
+    done = vpcrouter("lab", "up", "--prefix", "tdeep", "--dir", str(deep))
+    assert done.returncode == 2
+    assert "too long for the sockets" in done.stderr and "shorter path" in done.stderr
+    assert not deep.exists()
+
+
+@pytest.mark.lab
 def test_exec_passes_output_input_and_exit_code_through(bare: Laboratory) -> None:
     done = lab(bare, "exec", "vm2", "sh", "-c", "cat; ip -brief address show dev eth0; exit 7", stdin="hello\n")
     assert done.returncode == 7

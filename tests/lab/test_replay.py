@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from tests.lab.conftest import new_laboratory
 from tests.lab.test_calibration import FAULT_MS, bare_pair, scenario
+from tests.lab.test_commands import json_of, lab
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.replay import Due, carry_out, replay
+from vpcrouter.lab.topology import NAMESPACES
 from vpcrouter.simulation.case import Crash, CutCable, Pause, Step
 from vpcrouter.simulation.recording import RoleStep, served_last
 
 __all__ = ["bare_pair"]
+
+CASE = Path(__file__).parents[1] / "simulation" / "cases" / "master-for-a-moment.case"
 
 
 def roles(*told: str) -> tuple[RoleStep, ...]:
@@ -75,3 +81,15 @@ def test_a_step_that_goes_by_the_role_hits_who_serves_then(bare_pair: Laboratory
     assert [each.rpartition(" ")[2] for each in found.hits] == ["rA", "rA", "rB"], found
     assert found.left_out == ()
     assert found.rests, found
+
+
+@pytest.mark.lab
+@pytest.mark.slow
+def test_the_verb_needs_no_laboratory_and_leaves_none() -> None:
+    """A case that the simulator found: who serves in the end is as there."""
+    laboratory = new_laboratory()
+    found = json_of(lab(laboratory, "replay", str(CASE), "--json"))
+    assert found["rests"], found
+    assert len(set(found["digests"])) == 2, "rB is never told that eth2 is gone"
+    assert not (NAMESPACES / laboratory.names.namespace("rA")).exists()
+    assert not laboratory.directory.exists()

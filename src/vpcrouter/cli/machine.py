@@ -260,6 +260,7 @@ def run(
         unicast_peers=tuple(unicast_peer or ()),
         vrrp_authentication=vrrp_authentication.value,
     )
+    settings.require_room_for_sockets()
     settings = feasible(settings)
     owner = {"socket": str(settings.agent_socket)}
     run_agent(lambda: Router.open(options(ctx).journal, settings=settings, owner=owner))

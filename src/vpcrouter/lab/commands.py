@@ -316,17 +316,19 @@ def replay(
 ) -> None:
     """Run a case of the simulator on the real daemons; ends with 1 if the pair does not come to rest.
 
+    It uses a laboratory of its own (prefix vpcreplay), which is removed at the end, whatever happens.
+
     Example: vpcrouter lab replay broken.case
     """
-    from vpcrouter.lab.replay import replay as run_case
+    from vpcrouter.lab.replay import replay_alone
     from vpcrouter.simulation.case import loads
 
     try:
         wanted = loads(case.read_text("utf-8"), name=str(case))
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(str(error)) from None
-    with opened(ctx, prefix, directory) as laboratory:
-        result = run_case(laboratory, wanted)
+    with opened(ctx, prefix or ctx.meta[GENERAL][0] or "vpcreplay", directory) as laboratory:
+        result = replay_alone(laboratory, wanted)
     if wants_json(ctx, json_):
         say_json(asdict(result))
     else:

@@ -26,6 +26,7 @@ from vpcrouter.lab import machines, record, topology
 from vpcrouter.lab.layout import ALL_ROUTERS, MORE, NODES, ROUTERS, Cable, Names, cables_of, check_node, find_cable
 from vpcrouter.lab.machines import Machine
 from vpcrouter.lab.record import Record
+from vpcrouter.values.settings import Settings
 
 DEFAULT_PREFIX = "vpc"
 DEFAULT_PARENT = Path("/run/vpcrouter-lab")
@@ -112,6 +113,8 @@ class Laboratory:
             self._name(self.names.prefix, routers)
         for program in PROGRAMS:
             _process.find_program(program)
+        for machine in self.machines.values():
+            Settings(root=str(machine.root)).require_room_for_sockets()
         self.tell("clearing what an earlier laboratory left")
         leftovers = self.down()
         try:

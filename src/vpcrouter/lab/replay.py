@@ -1,9 +1,9 @@
 """Runs a case of the simulator in the laboratory: the same commands and faults, on real daemons, in real time.
 
-Called by the command line and by the suite that compares the two. The laboratory must be up and bare. Of the faults,
-those that a laboratory can make are made: crashes, pauses, cables, a reboot for a loss of power. The others (bad disks
-and networks, clocks, drift, snapshots) are named in the result and left out. Who `master` and `backup` are is known
-when the step begins: from the journals, which tell it also of a router whose agent is dead.
+Called by the command line (`replay_alone`), and by the suite that compares the two, in a laboratory that is up and
+bare. Of the faults, those that a laboratory can make are made: crashes, pauses, cables, a reboot for a loss of power.
+The others (bad disks and networks, clocks, drift, snapshots) are named in the result and left out. Who `master` and
+`backup` are is known when the step begins: from the journals, which tell it also of a router whose agent is dead.
 """
 
 from __future__ import annotations
@@ -72,6 +72,17 @@ class Replayed:
     """In the end there was one master and one backup, both settled."""
     digests: tuple[str, ...]
     starts: tuple[Start, ...] = ()
+
+
+def replay_alone(laboratory: Laboratory, case: Case) -> Replayed:
+    """Build the laboratory, run the case, and remove the laboratory, whatever happens."""
+    try:
+        laboratory.up(advertisement_ms=case.advertisement_ms)
+        laboratory.tell(f"replaying {len(case.steps)} steps")
+        return replay(laboratory, case)
+    finally:
+        laboratory.tell("removing the laboratory")
+        laboratory.down()
 
 
 def replay(laboratory: Laboratory, case: Case) -> Replayed:

@@ -12,6 +12,9 @@ from vpcrouter.errors import MalformedInputError
 from vpcrouter.values import fields
 
 NO_AUTHENTICATION, AH, HMAC = AUTHENTICATIONS = ("none", "ah", "hmac")
+_LONGEST_SOCKET = "charon-systemd.vici"
+_SOCKET_PATH_BYTES = 107
+"""unix(7): 108 with the zero at the end."""
 
 
 def _addresses(value: object) -> tuple[str, ...]:
@@ -68,6 +71,16 @@ class Settings:
                 f"{self.advertisement_interval_ms} ms is no interval of VRRPv2, which AH is for",
                 where="advertisement_interval_ms",
                 hint="whole seconds; a failover takes three and some more",
+            )
+
+    def require_room_for_sockets(self) -> None:
+        """Raise MalformedInputError where the path of a daemon's socket would be longer than unix(7) allows."""
+        excess = len(str(self.run_dir / _LONGEST_SOCKET).encode()) - _SOCKET_PATH_BYTES
+        if excess > 0:
+            raise MalformedInputError(
+                f"{self.root} is {excess} bytes too long for the sockets of daemons, which lie below it",
+                where="root",
+                hint="a directory with a shorter path",
             )
 
     @cached_property
