@@ -154,6 +154,7 @@ def test_a_beacon_carries_all_that_is_said() -> None:
         tiers=("eth2",),
         carrier="eth2",
         target="eth3",
+        link="eth5",
         role=Role.MASTER,
         seq=1,
         digest="d",
