@@ -60,8 +60,10 @@ Held = TypeVar("Held", Network, DiskFault)
 
 LOOK_NS = 100 * MS
 """How often it is asked whether everything is at rest."""
-PATIENCE_NS = 15 * SECOND
-"""After the last disturbance everything is at rest within this, or never."""
+PATIENCE_NS = 12 * SECOND
+_PATIENCE_INTERVALS = 30
+"""After the last disturbance everything is at rest within this and so many advertisements, or never: an election, the
+moves that follow it, and the calm by which rest is known."""
 RESTART_NS = SECOND
 """An agent that ended is started again after this, as an init would."""
 
@@ -401,7 +403,7 @@ def _run(case: Case, settings: Settings) -> Report:
             world.at(step.at_ms * MS, lambda step=step: pair.do(step))  # type: ignore[misc]
         last_ns = max((_end_ms(step) for step in case.steps), default=0) * MS
         world.run_until(last_ns)
-        deadline = last_ns + PATIENCE_NS
+        deadline = last_ns + PATIENCE_NS + _PATIENCE_INTERVALS * case.advertisement_ms * MS
         while world.now_ns < deadline and not pair.is_at_rest():
             world.run_until(world.now_ns + LOOK_NS)
         rests = pair.is_at_rest()
