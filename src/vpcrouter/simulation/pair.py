@@ -353,7 +353,8 @@ class Pair:
     def is_at_rest(self) -> bool:
         """Whether all is done, settled and calm."""
         # A carrier moves up to five advertisements and a tenth of a second after its elector was decided, on both.
-        calm_ns = 12 * self.settings.advertisement_interval_ms * MS + 500 * MS
+        # A router that was stopped is heard on each of its tiers again within a second, however short the interval.
+        calm_ns = max(12 * self.settings.advertisement_interval_ms * MS + 500 * MS, 1_500 * MS)
         if self.world.now_ns - self.watch.changed_ns < calm_ns:
             return False
         if not all(client.is_done for client in self.clients.values()):
