@@ -33,6 +33,7 @@ STATE = vpc.state(
             device="eth2",
             ingress=(
                 AclRule(protocol="icmp", icmp_type=8, icmp_code=0, networks=ANY),
+                AclRule(protocol="icmp", icmp_code=7, networks=ANY),
                 AclRule(protocol=str(GRE), networks=("10.1.3.0/24",)),
                 vpc.tcp(8000, 8010),
                 vpc.udp(5000, 5010),
@@ -123,6 +124,7 @@ def test_an_acl_tells_icmp_types_and_codes_apart(net: Network) -> None:
     assert icmp_arrives(net, APP, WEB, ECHO, 0)
     assert not icmp_arrives(net, APP, WEB, ECHO, 1), "another code"
     assert not icmp_arrives(net, APP, WEB, TIMESTAMP, 0), "another type"
+    assert icmp_arrives(net, APP, WEB, TIMESTAMP, 7), "the code alone"
     assert icmp_arrives(net, WEB, APP, TIMESTAMP, 0), "its egress denies echo alone"
     assert net.pings(APP, WEB)
     assert not net.pings(WEB, APP), "its egress denies it there"

@@ -72,10 +72,11 @@ def protocol_text(rule: AclRule, icmp: str) -> Iterator[str]:
             yield f"{protocol} dport {rule.first_port}"
         case "tcp" | "udp" as protocol:
             yield f"{protocol} dport {rule.first_port}-{rule.last_port}"
-        case "icmp" if rule.icmp_type < 0:
+        case "icmp" if rule.icmp_type < 0 and rule.icmp_code < 0:
             yield f"meta l4proto {icmp}"
         case "icmp":
-            yield f"{icmp} type {rule.icmp_type}"
+            if rule.icmp_type >= 0:
+                yield f"{icmp} type {rule.icmp_type}"
             if rule.icmp_code >= 0:
                 yield f"{icmp} code {rule.icmp_code}"
         case number:
