@@ -303,7 +303,9 @@ def test_cloudstack_drop_ins(cli: Cli) -> None:
     cache.mkdir()
     (cache / "guest_network.json.1b4e28ba").write_bytes((SAMPLES / "guest_network.add.json").read_bytes())
     (cache / "network_acl.json.2c1743a3").write_text("{}")
-    assert cli("cloudstack", "update-config", "guest_network.json.1b4e28ba", "--cache", cache).returncode == 0
+    taken = cli("cloudstack", "update-config", "guest_network.json.1b4e28ba", "--cache", cache)
+    assert taken.returncode == 0
+    assert b"guest_network.json.1b4e28ba: network_id has no effect: " in taken.stdout
     assert cli("cloudstack", "update-config", "guest_network.json.1b4e28ba", "false", "--cache", cache).returncode == 0
     refused = cli("cloudstack", "update-config", "network_acl.json.2c1743a3", "--cache", cache)
     assert refused.returncode == 1

@@ -121,5 +121,9 @@ def _lines(commands: Iterable[Submitted], results: Iterable[Result]) -> list[Lin
 
 
 def _line(submitted: Submitted, result: Result | None) -> Line:
-    line = result.as_dict() if isinstance(result, Receipt) else rejection(str(result))
+    if not isinstance(result, Receipt):
+        return {**rejection(str(result)), "where": submitted.where}
+    line = result.as_dict()
+    if submitted.without_effect:
+        line["without_effect"] = dict(submitted.without_effect)
     return {**line, "where": submitted.where}

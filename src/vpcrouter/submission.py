@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from vpcrouter.cloudstack import read_cfg
 from vpcrouter.cloudstack.decoder import LAST_WINS, decode_document
@@ -34,6 +34,8 @@ class Submitted:
     """The file's name, and the line in it if the file can hold several commands."""
     command: Command | None = None
     error: CallerError | None = None
+    without_effect: Mapping[str, str] = field(factory=dict)
+    """What the file says beside the command, and why nothing is made of it."""
     type: str = ""
     """The command's type or name as the file has it (`networkacl`, `put-tier`), if it is a known one."""
     command_id: str = ""
@@ -105,7 +107,8 @@ def _read(data: bytes | str, where: str, file_name: str) -> Submitted:
                 **{name: _BESIDE[name](value) for name, value in asked.items()},
             )
         kind = _known(document.get("type") if isinstance(document, dict) else None, FILE_NAMES)
-        return Submitted(where=where, command=decode_document(document, name=file_name), type=kind)
+        decoded = decode_document(document, name=file_name)
+        return Submitted(where=where, command=decoded.command, without_effect=decoded.without_effect, type=kind)
     except CallerError as error:
         return Submitted(where=where, error=error, type=kind)
 

@@ -109,6 +109,49 @@ def test_tls_with_its_certificate() -> None:
     assert "there is no certificate" in refused(*lines, ssl_certs=[]).what
 
 
+def statistics(**more: Any) -> dict[str, Any]:
+    """A command with one page."""
+    lines = ["listen stats_on_public", "\tbind 203.0.113.10:8081", "\tmode http", "\tstats enable"]
+    lines += ["\tstats uri     /admin?stats", "\tstats realm   Haproxy\\ Statistics", "\tstats auth    a:b"]
+    rule = {"configuration": lines, "add_rules": [], "remove_rules": [], "stat_rules": ["203.0.113.10:8081:0/0:,"]}
+    return {"rules": [{**rule, **more}], "type": "loadbalancer"}
+
+
+@pytest.mark.parametrize(
+    ("named", "sources"),
+    [("203.0.113.10:8081:0/0:,", ()), ("0/0:8081:198.51.100.0/24:,", ("198.51.100.0/24",))],
+)
+def test_a_page_of_statistics_and_whom_it_is_open_to(named: str, sources: tuple[str, ...]) -> None:
+    command = decode(json.dumps(statistics(stat_rules=[named])))
+    assert isinstance(command, ReplaceBalancer)
+    assert [page.sources for page in command.balancer.pages] == [sources]
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "what"),
+    [
+        ({"stat_rules": [""]}, "rules[0].stat_rules", "the page of statistics at 203.0.113.10:8081 is not among them"),
+        ({"stat_rules": []}, "rules[0].stat_rules", "is not among them"),
+        ({"stat_rules": ["203.0.113.10:8082:0/0:,"]}, "rules[0].stat_rules", "is not among them"),
+        ({"configuration": []}, "rules[0].stat_rules", "is no page of statistics of the configuration"),
+        ({"add_rules": ["203.0.113.10:8081:"]}, "rules[0].add_rules[0]", "is not in the configuration"),
+    ],
+)
+def test_nothing_listens_that_the_lists_do_not_name(change: dict[str, Any], where: str, what: str) -> None:
+    with pytest.raises(MalformedInputError) as caught:
+        decode(json.dumps(statistics(**change)))
+    assert caught.value.where == where
+    assert what in caught.value.what
+
+
+def test_a_rule_that_is_not_among_the_added_ones() -> None:
+    error = refused("\tbind 203.0.113.15:443", add_rules=[])
+    assert (error.where, error.what) == (
+        "rules[0].add_rules",
+        "203.0.113.15:443 of the configuration is not among them",
+    )
+
+
 OLD = f"no-sslv3 no-tls-tickets ciphers {CIPHERS}"
 
 

@@ -26,7 +26,8 @@ def one(data: bytes | str, name: str = "-") -> Submitted:
     "data", [ROUTES, ROUTES + "\n", json.dumps(DOCUMENTS["staticroutes"], indent=2), f"\n\n {ROUTES}"]
 )
 def test_one_command(data: str) -> None:
-    expected = Submitted(where="a.json", command=decode(ROUTES), type="staticroutes")
+    beside = {"routes[].ip_address": "the next hop says where the route leaves"}
+    expected = Submitted(where="a.json", command=decode(ROUTES), without_effect=beside, type="staticroutes")
     assert one(data, "a.json") == expected
     assert one(data.encode(), "a.json") == expected
 

@@ -33,7 +33,11 @@ def update_config(
         raise typer.BadParameter(f"{archive!r} is neither true nor false")
     data = read_command_file(cache / name)
     with open_door(options(ctx).journal) as door:
-        refused = [line for line in door.submit(name, data) if line["status"] == "rejected"]
+        lines = door.submit(name, data)
+    for line in lines:
+        for path, reason in line.get("without_effect", {}).items():
+            say(f"{line['where']}: {path} has no effect: {reason}")
+    refused = [line for line in lines if line["status"] == "rejected"]
     for line in refused:
         say(f"{line['where']}: {line['error']}")
     if refused:

@@ -44,6 +44,7 @@ def _peerings(entries: list[Reader]) -> Iterator[bgp.BgpPeering]:
         }
         if peer_id is None:
             each.optional("peer_as_number", bgp.autonomous_system)
+            each.unused("peer_id", True, "without it the entry names no neighbour")
         else:
             as_number = each.needed("peer_as_number", bgp.autonomous_system)
             yield each.build(bgp.BgpPeering, _WIRE, peer_id=peer_id, as_number=as_number, **network, **neighbour)

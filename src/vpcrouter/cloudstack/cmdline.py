@@ -15,7 +15,7 @@ from vpcrouter.cloudstack import wire_values
 from vpcrouter.cloudstack.reader import Reader
 from vpcrouter.commands import ConfigureRouter
 from vpcrouter.errors import MalformedInputError
-from vpcrouter.values import fields
+from vpcrouter.values import boot_keys, fields
 from vpcrouter.values.config import RouterConfig, Secret
 
 T = TypeVar("T")
@@ -31,13 +31,17 @@ _LONGEST_SECRET = 1024 * 1024
 
 def decode(top: Reader) -> ConfigureRouter:
     """The command of the whole object."""
-    return ConfigureRouter(config=router_config(top.inner("cmd_line")))
+    words = top.inner("cmd_line")
+    config = router_config(words)
+    for key, reason in boot_keys.without_effect(config).items():
+        words.unused(key, True, reason)
+    return ConfigureRouter(config=config)
 
 
 def router_config(words: Reader) -> RouterConfig:
     """The configuration that the keys of `cmd_line`, or the words of the boot line, stand for."""
     words.optional("type", _present(_vpc_router))
-    words.optional("redundant_primary", _flag())
+    words.unused("redundant_primary", words.optional("redundant_primary", _flag()), "a role is an observation")
     config = words.build(
         RouterConfig,
         {},

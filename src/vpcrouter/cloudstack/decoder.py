@@ -1,11 +1,14 @@
 """One CloudStack command: JSON becomes a command or a CallerError; nothing else leaves.
 
-Every error of a field carries its path in the file. Nothing is corrected or guessed; what is dropped was checked.
+Every error of a field carries its path in the file. Nothing is corrected or guessed; what is left aside was checked,
+and is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+from attrs import frozen
 
 from vpcrouter.cloudstack import (
     bgppeers,
@@ -64,13 +67,22 @@ LAST_WINS = ("cmd_line",)
 """A word given twice in the boot line stands twice in the cmd_line.json that today's boot script makes of it."""
 
 
+@frozen(kw_only=True)
+class Decoded:
+    """What a file comes to."""
+
+    command: Command
+    without_effect: Mapping[str, str]
+    """What it says beside, by its path, and why nothing is made of it."""
+
+
 def decode(data: bytes | str, *, name: str = "") -> Command:
     """The command in a file; `name` is the file's, and must agree with the type if CloudStack uses that name."""
-    return decode_document(load(data, last_wins=LAST_WINS), name=name)
+    return decode_document(load(data, last_wins=LAST_WINS), name=name).command
 
 
-def decode_document(document: object, *, name: str = "") -> Command:
-    """The same for a document that has been parsed."""
+def decode_document(document: object, *, name: str = "") -> Decoded:
+    """The same for a document that has been parsed, with all that the command does not hold."""
     top = Reader(document)
     type_ = top.needed("type", fields.text)
     names.check(name, type_)
@@ -78,7 +90,7 @@ def decode_document(document: object, *, name: str = "") -> Command:
         if type_ in _NOT_FOR_A_VPC:
             raise UnsupportedTypeError(_NOT_FOR_A_VPC[type_], where="type")
         raise UnsupportedTypeError(f"{type_[:40]!a} is not a known type of command", where="type")
-    top.sent("delete_from_processed_cache", fields.flag, False)
+    top.sent("delete_from_processed_cache", fields.flag, False)  # as it says: nothing is kept of a file
     command = _DECODERS[type_](top)
     top.done()
-    return command
+    return Decoded(command=command, without_effect=top.without_effect)

@@ -32,6 +32,8 @@ _WIRE = {
     "destinations": "dest_cidr_list",
     "opens": "default_egress_policy",
 }
+_OF_AN_ADDRESS = "the rule is for whoever comes to a public address"
+_OF_A_NETWORK = "the rule is for a guests' IPv6 network"
 _PORT = wire_values.integer(1, 65535)
 _ICMP = wire_values.integer(-1, 255)
 
@@ -56,9 +58,9 @@ def _entry(each: Reader) -> tuple[int, FirewallRule | None]:
             where=each.at("traffic_type"),
             hint="the ACL of the guests' tier says what they may send",
         )
-    each.optional("guest_cidr", fields.filter_network)
-    each.optional("guest_ip6_cidr", fields.ipv6_network)
-    _networks(each, "dest_cidr_list")
+    each.unused("guest_cidr", each.optional("guest_cidr", fields.filter_network), _OF_AN_ADDRESS)
+    each.unused("guest_ip6_cidr", each.optional("guest_ip6_cidr", fields.ipv6_network), _OF_AN_ADDRESS)
+    each.unused("dest_cidr_list", _networks(each, "dest_cidr_list"), _OF_AN_ADDRESS)
     rule = each.build(
         FirewallRule,
         _WIRE,
@@ -67,7 +69,7 @@ def _entry(each: Reader) -> tuple[int, FirewallRule | None]:
         sources=_some(each, "source_cidr_list", _networks(each, "source_cidr_list")),
         **match,
     )
-    each.sent("default_egress_policy", fields.flag, False)
+    each.unused("default_egress_policy", each.sent("default_egress_policy", fields.flag, False), _OF_AN_ADDRESS)
     each.done()
     return number, None if revoked else rule
 
@@ -76,8 +78,10 @@ def _ipv6_entry(each: Reader) -> tuple[int, Ipv6FirewallRule | None]:
     number, revoked, match = _common(each, "Ipv6Firewall")
     ingress = each.needed("traffic_type", _is_ingress)
     is_open = each.sent("default_egress_policy", fields.flag, False)
-    each.optional("src_ip", or_empty(fields.ipv6))
-    each.optional("guest_cidr", fields.filter_network)
+    each.unused("src_ip", each.optional("src_ip", or_empty(fields.ipv6)), _OF_A_NETWORK)
+    each.unused("guest_cidr", each.optional("guest_cidr", fields.filter_network), _OF_A_NETWORK)
+    if ingress:
+        each.unused("default_egress_policy", is_open, "the rule is for what comes in, which is closed otherwise")
     rule = each.build(
         Ipv6FirewallRule,
         _WIRE,
@@ -97,16 +101,18 @@ def _common(each: Reader, purpose: str) -> tuple[int, bool, dict[str, Any]]:
     """The number, whether it is revoked, and what both kinds of rule match by."""
     number = each.needed("id", rule_id)
     revoked = each.needed("revoked", fields.flag)
-    each.sent("already_added", fields.flag, False)
-    each.optional("src_vlan_tag", lambda value, path: fields.word(value, path))
+    each.unused("already_added", each.sent("already_added", fields.flag, False), "the journal knows what is there")
+    each.unused("src_vlan_tag", each.optional("src_vlan_tag", _word), "the address says where it is")
     said = each.needed("purpose", fields.text)
     if said != purpose:
         raise MalformedInputError(f"is not {purpose}, the only purpose of these rules", where=each.at("purpose"))
     protocol = each.needed("protocol", fields.text).lower()
     # The router writes the protocol there itself.
-    each.optional("type", lambda value, path: fields.word(value, path))
-    icmp_type, icmp_code = each.optional("icmp_type", _ICMP), each.optional("icmp_code", _ICMP)
+    each.unused("type", each.optional("type", _word), "the protocol says it")
+    icmp = [each.optional(key, _ICMP) for key in ("icmp_type", "icmp_code")]
+    icmp_type, icmp_code = (-1 if value is None else value for value in icmp)
     first, last = _ports(each)
+    _refuse_what_does_not_belong(each, protocol, has_ports=last > 0, has_icmp=(icmp_type, icmp_code) != (-1, -1))
     return (
         number,
         revoked,
@@ -114,10 +120,22 @@ def _common(each: Reader, purpose: str) -> tuple[int, bool, dict[str, Any]]:
             "protocol": protocol,
             "first_port": first,
             "last_port": last,
-            "icmp_type": -1 if icmp_type is None else icmp_type,
-            "icmp_code": -1 if icmp_code is None else icmp_code,
+            "icmp_type": icmp_type,
+            "icmp_code": icmp_code,
         },
     )
+
+
+def _refuse_what_does_not_belong(each: Reader, protocol: str, *, has_ports: bool, has_icmp: bool) -> None:
+    """Ports of a rule for all protocols, left aside, would open far more than was meant."""
+    if has_ports and protocol in ("icmp", "all"):
+        raise MalformedInputError(f"{protocol} has no ports", where=each.at("src_port_range"), hint="use tcp or udp")
+    if has_icmp and protocol in ("tcp", "udp", "all"):
+        raise MalformedInputError(f"{protocol} has no types and codes", where=each.at("icmp_type"), hint="use icmp")
+
+
+def _word(value: object, path: str) -> str:
+    return fields.word(value, path)
 
 
 def _ports(each: Reader) -> tuple[int, int]:

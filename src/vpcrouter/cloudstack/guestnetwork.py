@@ -57,20 +57,26 @@ def decode(top: Reader) -> PutTier | RemoveTier:
         is_gateway=top.sent("is_vr_guest_gateway", fields.flag, True),
         ipv6=_ipv6(top),
     )
+    top.unused("mac_address", tier.mac, "stored, and names no device: the kernel's name does")
+    top.unused("network_id", tier.network_id, "stored, and nothing depends on it: tiers are known by their devices")
     return PutTier(tier=tier) if add else RemoveTier(device=tier.device, network=tier.network)
 
 
 def _ipv6(top: Reader) -> TierIpv6 | None:
-    top.optional("cidr6", wire_values.number_text(1, 128))
+    length = top.optional("cidr6", wire_values.number_text(1, 128))
     resolvers = top.optional("dns6", comma_list(fields.ipv6)) or ()
     guest = _three(top, "router_guest_ip6")
     public = _three(top, "router_ip6")
     if guest is None:
         if public is not None:
             raise MalformedInputError("needs router_guest_ip6 beside it", where=top.at("router_ip6"))
+        top.unused("cidr6", length, "the tier has no IPv6")
+        top.unused("dns6", resolvers, "the tier has no IPv6")
         return None
     public_network, public_gateway, public_address = public or (None, None, None)
     network, gateway, address = guest
+    if length is not None and length != networks.parse_network(network).prefixlen:
+        raise MalformedInputError(f"does not agree with router_guest_ip6_cidr, {network}", where=top.at("cidr6"))
     return top.build(
         TierIpv6,
         _WIRE_IPV6,

@@ -22,6 +22,11 @@ _WIRE = {
     "mac": "vif_mac_address",
     "mtu": "mtu",
 }
+_UNUSED = {
+    "one_to_one_nat": "static NAT has a command of its own",
+    "first_i_p": "which address is the first follows from what is there",
+    "new_nic": "a device is used as soon as it has an address",
+}
 _DEVICE_NUMBER = wire_values.integer(1, 999)
 
 
@@ -39,8 +44,8 @@ def _entry(each: Reader) -> tuple[str, PublicAddress | None]:
     if number is None and private_gateway and add:
         raise MalformedInputError("a private gateway needs the number of its device", where=each.at("nic_dev_id"))
     each.needed("nw_type", _public)
-    for unused in ("one_to_one_nat", "first_i_p", "new_nic"):
-        each.sent(unused, fields.flag, False)
+    for key, reason in _UNUSED.items():
+        each.unused(key, each.sent(key, fields.flag, False), reason)
     entry = each.build(
         PublicAddress,
         _WIRE,
@@ -53,6 +58,7 @@ def _entry(each: Reader) -> tuple[str, PublicAddress | None]:
         private_gateway=private_gateway,
         source_nat=each.needed("source_nat", fields.flag),
     )
+    each.unused("vif_mac_address", entry.mac, "stored, and names no device: nic_dev_id does")
     each.done()
     return address, entry if add else None
 

@@ -8,7 +8,7 @@ is the command. What the server writes for its own daemon (its log, its chroot, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from attrs import define, field
@@ -73,13 +73,15 @@ def decode(top: Reader) -> ReplaceBalancer:
     if len(objects) != 1:
         raise MalformedInputError(f"holds {len(objects)} objects where exactly one belongs", where=top.at("rules"))
     (each,) = objects
-    each.sent("tmp_cfg_file_path", fields.text, "")
-    each.sent("tmp_cfg_file_name", fields.text, "")
-    each.optional("router_ip", fields.ipv4)
+    for key in ("tmp_cfg_file_path", "tmp_cfg_file_name"):
+        each.unused(key, each.sent(key, fields.text, ""), "the file has its own place")
+    each.unused("router_ip", each.optional("router_ip", fields.ipv4), "the router knows its addresses")
     certificates = _certificates(each)
-    reading = _Reading(_lines(each), certificates, _statistics_sources(each))
+    page_sources = _statistics_sources(each)
+    reading = _Reading(_lines(each), certificates, page_sources)
     balancer = reading.balancer()
-    _compare(each, balancer)
+    _compare(each, balancer, page_sources)
+    each.unused("configuration", reading.is_left_out, "but for what is said of the server's own daemon, and of ciphers")
     each.done()
     return ReplaceBalancer(balancer=balancer)
 
@@ -112,6 +114,8 @@ class _Reading:
         self._most_connections = 4096
         self._defaults: dict[str, int] = {}
         self._listeners: list[_Listener] = []
+        self.is_left_out = False
+        """Whether there are lines of which nothing is made."""
 
     def balancer(self) -> Balancer:
         """Everything that they say."""
@@ -151,6 +155,8 @@ class _Reading:
             self._most_connections = fields.integer(int(match[1]), path, 1, 1_000_000)
         elif not _GLOBAL.fullmatch(line):
             _unknown(path, line)
+        else:
+            self.is_left_out = True
 
     def _default(self, path: str, line: str) -> None:
         if match := re.fullmatch(r"timeout (connect|client|server) (\d{1,8})", line):
@@ -442,9 +448,10 @@ def _statistics_sources(each: Reader) -> dict[tuple[str, int], tuple[str, ...]]:
     return found
 
 
-def _compare(each: Reader, balancer: Balancer) -> None:
-    """The list of what listens must say the same as the lines; what was revoked has no effect."""
+def _compare(each: Reader, balancer: Balancer, page_sources: Mapping[tuple[str, int], object]) -> None:
+    """The lists of what clients may come to must say the same as the lines; what was revoked is not among them."""
     listening = {(rule.address, rule.port) for rule in balancer.rules}
+    added = set()
     for name in ("add_rules", "remove_rules"):
         for index, item in enumerate(each.items(name)):
             path = child(each.at(name), index)
@@ -452,3 +459,19 @@ def _compare(each: Reader, balancer: Balancer) -> None:
             place = _place(text.removesuffix(":"), path)
             if name == "add_rules" and place not in listening:
                 raise MalformedInputError(f"{text[:30]!a} is not in the configuration", where=path)
+            if name == "add_rules":
+                added.add(place)
+    for address, port in sorted(listening - added):
+        raise MalformedInputError(
+            f"{address}:{port} of the configuration is not among them", where=each.at("add_rules")
+        )
+    unnamed = set(page_sources)
+    for page in balancer.pages:
+        named = {(page.address, page.port), ("", page.port)} & page_sources.keys()
+        if not named:
+            what = f"the page of statistics at {page.address}:{page.port} is not among them"
+            raise MalformedInputError(what, where=each.at("stat_rules"), hint="whom would it be open to?")
+        unnamed -= named
+    for address, port in sorted(unnamed):
+        what = f"{address or '0/0'}:{port} is no page of statistics of the configuration"
+        raise MalformedInputError(what, where=each.at("stat_rules"))

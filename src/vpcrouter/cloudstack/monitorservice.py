@@ -29,7 +29,8 @@ _REPEATED = ("virtualMachines", "portForwarding", "haproxyData", "routerVersion"
 def decode(top: Reader) -> ChangeMonitoring:
     """The command of the whole object."""
     services = top.optional("config", _services)
-    top.optional("disable_monitoring", fields.text)
+    top.unused("config", services, "services are known by their names here, whatever process or file is named")
+    top.unused("disable_monitoring", top.optional("disable_monitoring", fields.text), "says the same as its absence")
     values: dict[str, Any] = {
         "enabled": top.sent("health_checks_enabled", fields.flag, True),
         "excluded": tuple(sorted(top.optional("excluded_health_checks", comma_list(check_name)) or ())),
@@ -46,7 +47,7 @@ def decode(top: Reader) -> ChangeMonitoring:
 
 def _expected(config: Reader) -> dict[str, Any]:
     for key in _REPEATED:
-        config.optional(key, fields.text)
+        config.unused(key, config.optional(key, fields.text), "checks compare the machine with the journal")
     values: dict[str, Any] = {}
     if (gateways := config.optional("gateways", _gateways)) is not None:
         values["gateways"] = gateways

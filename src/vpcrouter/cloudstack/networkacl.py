@@ -26,11 +26,15 @@ _WIRE = {"first_port": "first_port", "networks": "cidr"}
 
 
 def decode(top: Reader) -> ReplaceAcl:
-    """The command of the whole object. Where the device's own address is comes with its tier, so it is dropped."""
-    top.sent("mac_address", fields.mac, "")
-    top.needed("nic_ip", fields.ipv4)
-    top.needed("nic_netmask", wire_values.number_text(1, 32))
-    top.optional("nic_ip6_cidr", _ipv6_subnet)
+    """The command of the whole object. What it says of the device itself came with its tier."""
+    known = {
+        "mac_address": top.sent("mac_address", fields.mac, ""),
+        "nic_ip": top.needed("nic_ip", fields.ipv4),
+        "nic_netmask": top.needed("nic_netmask", wire_values.number_text(1, 32)),
+        "nic_ip6_cidr": top.optional("nic_ip6_cidr", _ipv6_subnet),
+    }
+    for key, value in known.items():
+        top.unused(key, value, "known from the tier or private gateway")
     acl = top.build(
         Acl,
         {"device": "device"},
@@ -39,6 +43,7 @@ def decode(top: Reader) -> ReplaceAcl:
         egress=_rules(top, "egress_rules"),
         private_gateway=top.sent("private_gateway_acl", fields.flag, False),
     )
+    top.unused("private_gateway_acl", acl.private_gateway, "stored: the device says whose rules they are")
     return ReplaceAcl(acl=acl)
 
 

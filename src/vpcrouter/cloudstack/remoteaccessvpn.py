@@ -1,6 +1,6 @@
 """`remoteaccessvpn` (remote_access_vpn.json): single clients from anywhere, upserted by the public address.
 
-`public_interface` is checked and dropped: the public address says where it is.
+`public_interface` is checked and has no effect: the public address says where it is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WIRE = {
 def decode(top: Reader) -> PutRemoteAccess | RemoveRemoteAccess:
     """The command of the whole object."""
     create = top.needed("create", fields.flag)
-    top.needed("public_interface", fields.device)
+    top.unused("public_interface", top.needed("public_interface", fields.device), "the public address says where it is")
     first, last = top.needed("ip_range", _range)
     access = top.build(
         RemoteAccess,

@@ -1,7 +1,7 @@
 """`site2sitevpn` (site_2_site_vpn.json): tunnels to one other site, upserted by its gateway's address.
 
 A proposal on the wire is `cipher-hash`, with `;group` behind it; several are separated by commas.
-`local_public_gateway` is checked and dropped: the public address says where packets leave.
+`local_public_gateway` is checked and has no effect: the public address says where packets leave.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _WIRE = {
 def decode(top: Reader) -> PutSiteVpn | RemoveSiteVpn:
     """The command of the whole object."""
     create = top.needed("create", fields.flag)
-    top.optional("local_public_gateway", fields.ipv4)
+    gateway = top.optional("local_public_gateway", fields.ipv4)
+    top.unused("local_public_gateway", gateway, "the public address says where packets leave")
     found = top.build(
         vpn.SiteVpn,
         _WIRE,

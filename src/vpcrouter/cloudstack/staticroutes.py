@@ -1,6 +1,6 @@
 """`staticroutes` (static_routes.json): routes by next hop, a list that grows, upserted by network.
 
-The router's own address on a private gateway is checked and dropped: the next hop says where a route leaves.
+The router's own address on a private gateway is checked and has no effect: the next hop says where a route leaves.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def decode(top: Reader) -> ChangeStaticRoutes:
 
 def _entry(each: Reader) -> tuple[str, StaticRoute | None]:
     revoke = each.needed("revoke", fields.flag)
-    each.optional("ip_address", fields.ipv4)
+    each.unused("ip_address", each.optional("ip_address", fields.ipv4), "the next hop says where the route leaves")
     route = each.build(
         StaticRoute,
         {"network": "network", "gateway": "gateway"},
