@@ -178,7 +178,7 @@ def test_a_public_address_without_a_device_number_is_on_eth1() -> None:
 def test_what_may_be_left_out() -> None:
     keys = ("vif_mac_address", "mtu", "one_to_one_nat", "first_i_p", "new_nic")
     found = public(**dict.fromkeys(keys, ABSENT), nw_type="public")
-    assert (found.mac, found.mtu) == (None, 1500)
+    assert (found.mac, found.mtu) == (None, 0)
 
 
 def test_an_address_alone_in_its_network() -> None:

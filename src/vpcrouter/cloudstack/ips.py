@@ -54,7 +54,7 @@ def _entry(each: Reader) -> tuple[str, PublicAddress | None]:
         gateway=each.needed("gateway", fields.ipv4),
         device=f"eth{1 if number is None else number}",
         mac=each.optional("vif_mac_address", fields.mac),
-        mtu=each.optional("mtu", wire_values.MTU) or 1500,
+        mtu=each.optional("mtu", wire_values.MTU) or 0,
         private_gateway=private_gateway,
         source_nat=each.needed("source_nat", fields.flag),
     )

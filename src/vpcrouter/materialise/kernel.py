@@ -28,6 +28,9 @@ from vpcrouter.values.fields import device_number
 from vpcrouter.values.networks import halves, is_link_local, network_of, split_prefix
 from vpcrouter.values.role import Role
 
+_USUAL_MTU = 1500
+"""Of Ethernet, where nobody named another."""
+
 
 def kernel(effective: Effective, placement: Placement, election: Election | None, role: Role) -> Kernel:
     """The kernel's part."""
@@ -91,10 +94,10 @@ def _links(effective: Effective, held: tuple[Elector, ...]) -> Iterator[Link]:
         yield Link(name="eth0", up=True)
     for device in public_devices(effective):
         # A device has one MTU; the smallest that was asked for passes everywhere.
-        sizes = [each.mtu for each in effective.public_addresses if each.device == device]
+        sizes = [each.mtu for each in effective.public_addresses if each.device == device and each.mtu]
         if config is not None and device not in private_gateways(effective):
             sizes.append(config.public_mtu)
-        yield Link(name=device, up=True, mtu=min(sizes))
+        yield Link(name=device, up=True, mtu=min(sizes, default=_USUAL_MTU))
     for tier in effective.tiers:
         yield Link(name=tier.device, up=True, mtu=tier.mtu)
     for each in held:

@@ -18,6 +18,7 @@ _PREFIX_LENGTHS = frozenset(map(str, range(1, 33)))
 _PROTOCOLS = frozenset({"tcp", "udp", "icmp", "all", *map(str, range(256))})
 
 
+_IPV4_LEAST_MTU = 68
 _IPV6_LEAST_MTU = 1280
 
 
@@ -176,13 +177,16 @@ class PublicAddress:
     gateway: str = checked(fields.ipv4)
     device: str = checked(fields.device)
     mac: str | None = optional(fields.mac)
-    mtu: int = within(68, 65535, 1500)
+    mtu: int = within(0, 65535, 1500)
+    """0: none was named, and that of the device's other addresses or of the boot parameters holds."""
     private_gateway: bool = flag(False)
     source_nat: bool = flag(False)
     """On a private gateway: hide the VPC behind this address. Elsewhere see `state.source_nat_address`."""
 
     def __attrs_post_init__(self) -> None:
-        """The address and its gateway must be two hosts of the network."""
+        """The address and its gateway must be two hosts of the network, and packets long enough for IPv4."""
+        if 0 < self.mtu < _IPV4_LEAST_MTU:
+            raise MalformedInputError(f"IPv4 needs an MTU of {_IPV4_LEAST_MTU} at least (RFC 791)", where="mtu")
         for name in ("address", "gateway"):
             if not networks.usable(self.network, getattr(self, name)):
                 raise MalformedInputError(f"{getattr(self, name)} is not a host address of {self.network}", where=name)
