@@ -15,6 +15,7 @@ from vpcrouter.plan.kernel import (
     KernelOperation,
     RouteEntry,
     RuleEntry,
+    Sysctl,
     plan_kernel,
     repair_virtual,
     rule_words,
@@ -65,7 +66,6 @@ def _subjects(operations: tuple[KernelOperation, ...]) -> list[str]:
 def test_a_plan_reaches_what_is_desired_and_then_plans_nothing(kernel: Kernels) -> None:
     plan = plan_kernel(BACKUP, kernel.observe(BACKUP))
     assert _subjects(plan.early) == [
-        "kernel: set sysctl net/ipv4/conf/eth1/promote_secondaries to 1",
         "kernel: set sysctl net/ipv4/conf/eth2/promote_secondaries to 1",
         "kernel: set sysctl net/ipv4/ip_forward to 1",
         "kernel: set sysctl net/ipv4/conf/eth2/rp_filter to 1",
@@ -102,10 +102,27 @@ def test_a_released_device_becomes_bare_and_goes_down_last(kernel: Kernels) -> N
     kernel.apply(repair_virtual(MASTER, kernel.observe(MASTER)))
     plan = plan_kernel(BARE, kernel.observe(BARE))
     assert plan.early == ()
-    assert plan.late[-1].subject == "link eth2 down"
+    assert [each for each in plan.late if not isinstance(each.item, Sysctl)][-1].subject == "link eth2 down"
     assert settle(kernel, BARE).is_settled
     left = kernel.observe(BARE)
     assert (left.addresses, left.routes) == ((), ())
+
+
+@pytest.mark.lab
+def test_a_released_device_has_the_settings_of_one_that_was_just_plugged_in() -> None:
+    settings = ("ipv4/conf/eth2/rp_filter", "ipv4/conf/eth2/promote_secondaries", "ipv6/conf/eth2/addr_gen_mode")
+    owned = evolve(MASTER, sysctls=(*MASTER.sysctls, ("net/ipv6/conf/eth2/addr_gen_mode", "1")))
+    with open_kernel("linux") as kernel:
+        kernel.plug("eth2")
+        fresh = kernel.observe(BARE).sysctls
+        settle(kernel, owned)
+        assert {each.path: each.value for each in kernel.observe(owned).sysctls}.items() >= {
+            (f"net/{path}", "1") for path in settings
+        }
+        kernel.apply(repair_virtual(owned, kernel.observe(owned)))
+        assert settle(kernel, BARE).is_settled
+        left = kernel.observe(BARE)
+        assert (left.sysctls, left.addresses) == (fresh, ())
 
 
 def test_the_own_address_is_the_primary_one_and_the_gateway_survives_its_removal(kernel: Kernels) -> None:

@@ -36,6 +36,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "everything"
 NEEDS_PPP = frozenset({"remote_access_vpn"})
 FORWARDED, STATIC, BALANCED, SECOND = "203.0.113.11", "203.0.113.12", "203.0.113.15", "198.18.5.10"
 PORT = 7777
+SETTINGS = "cd /proc/sys/net; grep -s '' ipv4/ip_forward ipv[46]/conf/*/* netfilter/nf_conntrack_tcp_* || true"
 WAYS = (
     ("ext", FORWARDED, "vm2"),  # port forwarding
     ("ext", STATIC, "vm3"),  # static NAT
@@ -57,7 +58,7 @@ def part(name: str) -> Files:
 
 
 def bare_machine(laboratory: Laboratory, router: str) -> dict[str, str]:
-    """What the kernel has: links that are up, addresses, routes of all tables, rules; without numbers of its own."""
+    """What the kernel has, without numbers of its own, and the generated files."""
     links = json.loads(run_in(laboratory, router, "ip", "-j", "link"))
     listed = {
         "links": "\n".join(f"{each['ifname']} {'UP' in each['flags']} mtu {each['mtu']}" for each in links),
@@ -65,6 +66,10 @@ def bare_machine(laboratory: Laboratory, router: str) -> dict[str, str]:
         "routes": run_in(laboratory, router, "ip", "route", "show", "table", "all"),
         "IPv6 routes": run_in(laboratory, router, "ip", "-6", "route", "show", "table", "all"),
         "rules": run_in(laboratory, router, "ip", "rule"),
+        "IPv6 rules": run_in(laboratory, router, "ip", "-6", "rule"),
+        "IPsec": run_in(laboratory, router, "sh", "-c", "ip xfrm state; ip xfrm policy"),
+        "settings": run_in(laboratory, router, "sh", "-c", SETTINGS),
+        "files": "\n".join(files(laboratory, router)),
         "sets": run_in(laboratory, router, "nft", "list", "sets"),
         "chains": run_in(laboratory, router, "nft", "list", "chains"),
     }
@@ -76,6 +81,13 @@ def bare_machine(laboratory: Laboratory, router: str) -> dict[str, str]:
         )
         for name, text in listed.items()
     }
+
+
+def files(laboratory: Laboratory, router: str) -> list[str]:
+    """Every generated file, and what is there for guests; the daemons' own output may stay."""
+    root = laboratory.machines[router].root
+    paths = [path for folder in ("etc", "run/vpcrouter/guests") for path in sorted((root / folder).rglob("*"))]
+    return [str(path.relative_to(root)) for path in paths if path.is_file()]
 
 
 @pytest.fixture(scope="module")
@@ -136,10 +148,10 @@ def test_all_of_it_works_on_either_router_and_after_a_reboot_and_nothing_is_left
             server.wait()
 
     before = {router: laboratory.status()[router]["seq"] for router in ROUTERS}
-    files = part("teardown")
+    commands = part("teardown")
     for router in ROUTERS:
         with laboratory.connect(router) as agent:
-            for path in files[router]:
+            for path in commands[router]:
                 (outcome,) = agent.submit(path.name, path.read_text())
                 assert outcome["status"] == "accepted", (path.name, outcome)
             assert agent.settled(outcome["seq"], SETTLED_S)["settled"], agent.status()

@@ -39,7 +39,7 @@ from vpcrouter.plan.kernel import (
     Sysctl,
     Unannounced,
     rule_words,
-    wanted_sysctls,
+    sysctl_paths,
 )
 from vpcrouter.values.desired import OVERLAY, InterfaceAddress, Kernel, Link, Overlay, PolicyRule
 
@@ -152,12 +152,12 @@ class KernelApplier:
         return tuple(self._sysctls(desired)), self._remotes()
 
     def _sysctls(self, desired: Kernel) -> Iterator[Sysctl]:
-        for wanted in wanted_sysctls(desired):
+        for path in sysctl_paths(desired):
             try:
-                value = (self._sysctl_root / wanted.path).read_text(encoding="ascii")
+                value = (self._sysctl_root / path).read_text(encoding="ascii")
             except OSError:
                 continue  # no such device or module; the plan says which
-            yield Sysctl(path=wanted.path, value=" ".join(value.split()))
+            yield Sysctl(path=path, value=" ".join(value.split()))
 
     def _remotes(self) -> tuple[str, ...]:
         try:

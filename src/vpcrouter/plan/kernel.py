@@ -5,7 +5,7 @@ devices and stands between the last two:
 
     first   the overlay is made      what is on it can only be planned when it is there
     early   sysctls → links up → own addresses → own routes → rules    before keepalived is reloaded
-    late    rules, routes, addresses away → links down                  after it was reloaded
+    late    rules, routes, addresses away → links down → their sysctls  after it was reloaded
 
 A link that goes down under a running instance puts that into fault, and an address that vanishes before its
 successor is there loses packets. So everything is added early and removed late.
@@ -16,9 +16,10 @@ whoever's that ask a table of ours. Virtual addresses and routes are keepalived'
 lists those that are awaited. `repair_virtual` is for a keepalived that does not do its part.
 
 Deleting the first IPv4 address of a subnet takes the others of that subnet along unless promote_secondaries is
-set, so the plan sets it on every device the router owns. The router's own addresses come first, that is how they
-become the primary ones; a virtual address that was there before stays primary, for taking it away to put it
-second would be an outage.
+set, so the plan sets it on every device the router owns, and on one that it gives back until its addresses are gone.
+What else was set on that device becomes as on one that was just plugged in (`conf/default`), but for its MTU. The
+router's own addresses come first, that is how they become the primary ones; a virtual address that was there before
+stays primary, for taking it away to put it second would be an outage.
 
 Known holes: multipath routes, routes with a TOS and types other than unicast are never seen; of IPv6 routes only
 those with OUR_PROTOCOL count as ours.
@@ -26,7 +27,7 @@ those with OUR_PROTOCOL count as ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from attrs import evolve, field, frozen
@@ -99,7 +100,7 @@ class ObservedKernel:
     """What the machine has: all links, all addresses and unicast routes that the kernel did not make itself.
 
     `connected` are those that it did make for IPv4 addresses, as pairs of network and device. Of the sysctls those
-    that the desired kernel asks for (`wanted_sysctls`); one without a file is left out.
+    that the plan compares (`sysctl_paths`); one without a file is left out.
     """
 
     links: tuple[Link, ...] = ()
@@ -162,6 +163,28 @@ def _wanted_sysctls(links: tuple[str, ...], sysctls: tuple[tuple[str, str], ...]
     return tuple(Sysctl(path=path, value=" ".join(value.split())) for path, value in wanted.items())
 
 
+_OF_A_DEVICE = (
+    "net/ipv4/conf/{}/arp_announce",
+    "net/ipv4/conf/{}/arp_ignore",
+    "net/ipv4/conf/{}/promote_secondaries",
+    "net/ipv4/conf/{}/rp_filter",
+    "net/ipv4/conf/{}/send_redirects",
+    "net/ipv6/conf/{}/accept_ra",
+    _GENERATES := "net/ipv6/conf/{}/addr_gen_mode",
+    _DISABLES := "net/ipv6/conf/{}/disable_ipv6",
+)
+"""All that is ever set on a device."""
+
+
+def sysctl_paths(desired: Kernel) -> tuple[str, ...]:
+    """The sysctls that a plan compares: those that are wanted, and those of devices that are given back."""
+    given_back = [link.name for link in desired.links if not link.up]
+    return (
+        *(sysctl.path for sysctl in wanted_sysctls(desired)),
+        *(path.format(name) for name in (*given_back, "default") if given_back for path in _OF_A_DEVICE),
+    )
+
+
 def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
     """The operations that make `observed` equal to `desired`; none if it is."""
     present = {link.name: link for link in observed.links}
@@ -186,7 +209,14 @@ def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
             *early_rules,
             *early_remotes,
         ),
-        late=(*late_overlay, *late_rules, *late_routes, *late_addresses, *_links_down(desired, present)),
+        late=(
+            *late_overlay,
+            *late_rules,
+            *late_routes,
+            *late_addresses,
+            *_links_down(desired, present),
+            *_given_back(desired, observed, set_sysctls),
+        ),
         awaited=tuple(f"{each.subject} {_AWAITED[each.action]}" for each in awaited),
         missing_links=tuple(link.name for link in desired.links if link.up and link.name not in present),
         missing_sysctls=missing_sysctls,
@@ -247,14 +277,42 @@ def _sysctls(
     actual = {sysctl.path: sysctl.value for sysctl in observed.sysctls}
     operations, missing = [], []
     absent_devices = tuple(f"/{link.name}/" for link in desired.links if link.name not in present)
+    with_addresses = {address.device for address in observed.addresses}
+    empty = {link.name for link in desired.links if not link.up and link.name not in with_addresses}
+    given_back = {path.format(name) for name in empty for path in _OF_A_DEVICE}
     for sysctl in wanted_sysctls(desired):
+        if sysctl.path in given_back:
+            continue
         if sysctl.path not in actual:
             if not any(part in sysctl.path for part in absent_devices):
                 missing.append(sysctl.path)
         elif actual[sysctl.path] != sysctl.value:
-            subject = f"sysctl {sysctl.path} to {sysctl.value}"
-            operations.append(KernelOperation(target="kernel", action="set", subject=subject, item=sysctl))
+            operations.append(_sysctl(sysctl))
     return operations, tuple(missing)
+
+
+def _given_back(
+    desired: Kernel, observed: ObservedKernel, before: Iterable[KernelOperation]
+) -> Iterator[KernelOperation]:
+    """Settings of devices that the router has no more to do with; `before` is what was set by then."""
+    actual = {sysctl.path: sysctl.value for sysctl in observed.sysctls}
+    actual.update({each.item.path: each.item.value for each in before if isinstance(each.item, Sysctl)})
+    for link in desired.links:
+        for setting in () if link.up else _OF_A_DEVICE:
+            path, value = setting.format(link.name), actual.get(setting.format("default"))
+            if value is None or actual.get(path, value) == value:
+                continue
+            if setting == _GENERATES:
+                # Where IPv6 is on, the kernel makes an address at once, even on a device that is down.
+                off = Sysctl(path=_DISABLES.format(link.name), value="1")
+                actual[off.path] = off.value
+                yield _sysctl(off)
+            yield _sysctl(Sysctl(path=path, value=value))
+
+
+def _sysctl(sysctl: Sysctl) -> KernelOperation:
+    subject = f"sysctl {sysctl.path} to {sysctl.value}"
+    return KernelOperation(target="kernel", action="set", subject=subject, item=sysctl)
 
 
 def _overlay(
