@@ -1,8 +1,9 @@
 """One VPC that uses every function: provisioned as a burst, tried with traffic, failed over, rebooted, torn down.
 
 The commands are examples/everything. vm2, vm3 and vm4 are guests of its three tiers, vm9 is the upstream router of the
-second public device, ext the Internet and, where a test says so, the other end. Remote access is left out where the
-kernel has no PPP: a router that cannot serve L2TP says so and is not settled.
+second public device, ext the Internet, and the other end: the gateway of the site behind the tunnel, and the BGP
+neighbour. Remote access is left out where the kernel has no PPP: a router that cannot serve L2TP says so and is not
+settled.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ import pytest
 
 from tests.lab.conftest import SETTLED_S, new_laboratory
 from tests.lab.hand_made import run_in
+from tests.lab.outside_daemons import Neighbour, Site
 from tests.lab.test_drift import differences, roles, within
 from tests.lab.test_guest_web import ask, get
+from tests.lab.test_ipv6 import LOOK_UP, NETWORK, NEXT_HOP, PUBLIC, guest_address, reaches
 from tests.lab.test_load_balancer import SERVER
+from tests.lab.test_tunnels import pings
+from tests.materialise import dhcp
 from vpcrouter.lab.burst import Files, burst_files, run_burst
 from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
@@ -35,7 +40,45 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(180)]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "everything"
 NEEDS_PPP = frozenset({"remote_access_vpn"})
 FORWARDED, STATIC, BALANCED, SECOND = "203.0.113.11", "203.0.113.12", "203.0.113.15", "198.18.5.10"
+ROUTER, END, FAR = "203.0.113.10", "203.0.113.1", "198.51.100.65"
+"""The router's end of the tunnel and of BGP's session, the other one, and a host behind that."""
 PORT = 7777
+SITE = f"""\
+connections {{
+ site {{
+  local_addrs = {END}
+  remote_addrs = {ROUTER}
+  proposals = aes256-sha256-modp2048
+  unique = replace
+  local {{
+   auth = psk
+  }}
+  remote {{
+   auth = psk
+  }}
+  children {{
+   net {{
+    local_ts = 198.51.100.64/27
+    remote_ts = 10.1.0.0/16
+    esp_proposals = aes256-sha256-modp2048
+   }}
+  }}
+ }}
+}}
+secrets {{
+ ike-1 {{
+  secret = "example-psk-not-secret"
+ }}
+}}
+"""
+BGP = f"""\
+router bgp 64501
+ bgp router-id {END}
+ bgp graceful-restart
+ no bgp ebgp-requires-policy
+ neighbor {ROUTER} remote-as 64496
+ neighbor {ROUTER} password example-md5-key
+"""
 SETTINGS = "cd /proc/sys/net; grep -s '' ipv4/ip_forward ipv[46]/conf/*/* netfilter/nf_conntrack_tcp_* || true"
 WAYS = (
     ("ext", FORWARDED, "vm2"),  # port forwarding
@@ -96,8 +139,14 @@ def provisioned() -> Iterator[Laboratory]:
     laboratory = new_laboratory()
     try:
         laboratory.up()
-        for line in ("address add 198.18.5.1/24 dev eth0", "route replace 198.18.5.0/24 dev eth0"):
-            run_in(laboratory, "vm9", "ip", *line.split())
+        for node, line in (
+            ("vm9", "address add 198.18.5.1/24 dev eth0"),
+            ("vm9", "route replace 198.18.5.0/24 dev eth0"),
+            ("ext", f"address add {FAR}/32 dev lo"),
+            ("ext", f"address add {NEXT_HOP}/64 dev eth0 nodad"),
+            ("ext", f"route add {NETWORK}/64 via {PUBLIC}"),
+        ):
+            run_in(laboratory, node, "ip", *line.split())
         report = run_burst(laboratory, part("provision"))
         assert report.is_good, report
         assert laboratory.wait(is_pair, SETTLED_S), laboratory.status()
@@ -118,8 +167,16 @@ def lost(laboratory: Laboratory, seconds: float = 0.4) -> dict[str, int]:
     return found
 
 
+@pytest.fixture
+def neighbour(provisioned: Laboratory, tmp_path: Path) -> Iterator[Neighbour]:
+    """What BGP's neighbour knows, in the same place where the tunnel ends."""
+    with Site(provisioned, tmp_path / "site") as site, Neighbour(provisioned, tmp_path / "bgpd", BGP) as neighbour:
+        site.load(SITE)
+        yield neighbour
+
+
 def test_all_of_it_works_on_either_router_and_after_a_reboot_and_nothing_is_left_of_it(
-    provisioned: Laboratory,
+    provisioned: Laboratory, neighbour: Neighbour
 ) -> None:
     laboratory = provisioned
     servers = [
@@ -127,21 +184,21 @@ def test_all_of_it_works_on_either_router_and_after_a_reboot_and_nothing_is_left
         for guest in ("vm2", "vm3")
     ]
     try:
-        everything_works(laboratory)
+        everything_works(laboratory, neighbour)
         assert ask(laboratory, "vm2", "10.1.2.1", "send_my_password") == "Example-Pw-0001"
         ask(laboratory, "vm2", "10.1.2.1", "saved_password")
 
         master, backup = roles(laboratory)["master"], roles(laboratory)["backup"]
         laboratory.crash(master, "links")
         assert within(SETTLED_S, lambda: laboratory.status()[backup].get("role") == "master"), "the other serves"
-        everything_works(laboratory)
+        everything_works(laboratory, neighbour)
         assert ask(laboratory, "vm2", "10.1.2.1", "send_my_password") == "saved_password"
 
         laboratory.heal()
         assert laboratory.wait(is_pair, SETTLED_S), laboratory.status()
         laboratory.reboot(ROUTERS)
         assert laboratory.wait(is_pair, SETTLED_S), laboratory.status()
-        everything_works(laboratory)
+        everything_works(laboratory, neighbour)
     finally:
         for server in servers:
             server.kill()
@@ -192,16 +249,35 @@ def daemons(laboratory: Laboratory, router: str) -> list[str]:
     return sorted(name for name in names if name not in ("ip", "sleep") and not name.startswith("python"))
 
 
-def everything_works(laboratory: Laboratory) -> None:
+def everything_works(laboratory: Laboratory, neighbour: Neighbour) -> None:
     assert within(5.0, lambda: not any(lost(laboratory).values())), lost(laboratory)
     assert within(10.0, lambda: {balanced(laboratory) for _ in range(4)} == {"vm2", "vm3"}), "load balancing"
     for number, name in ((2, "web"), (3, "app"), (4, "db")):
         status, body = get(laboratory, f"vm{number}", f"10.1.{number}.1/latest/meta-data/instance-id")
         assert (status, body) == (200, f"i-{name}-1".encode())
+    for number, name in ((2, "web-1"), (3, "app-1"), (4, "db-1")):
+        assert looked_up(laboratory, number, name) == f"10.1.{number}.100"
+        assert offered(laboratory, number) == (f"10.1.{number}.100", [f"10.1.{number}.1"])
+    assert within(10.0, lambda: bool(guest_address(laboratory)) and reaches(laboratory, "vm2", NEXT_HOP)), "IPv6"
+    assert within(20.0, lambda: pings(laboratory, "ext", "10.1.2.100", "-I", FAR)), "only through the tunnel"
+    told = {f"10.1.{number}.0/24": ROUTER for number in (2, 3)}
+    assert within(20.0, lambda: neighbour.routes() == told), neighbour.log()
     for router, said in laboratory.status().items():
         if said.get("settled"):
             assert differences(laboratory, router) == []
             assert not said["pending"], said["pending"]
+
+
+def looked_up(laboratory: Laboratory, number: int, name: str) -> str:
+    """The address that the gateway of the tier tells for a name."""
+    return run_in(laboratory, f"vm{number}", sys.executable, "-c", LOOK_UP, f"::ffff:10.1.{number}.1", name).strip()
+
+
+def offered(laboratory: Laboratory, number: int) -> tuple[str, list[str]]:
+    """The address and the next hops that a guest is offered by DHCP."""
+    namespace, mac = laboratory.names.namespace(f"vm{number}"), f"02:00:0a:01:{number:02x}:64"
+    answer = dhcp.ask(namespace, dhcp.DISCOVER, mac, device="eth0")
+    return (answer.address, answer.addresses(dhcp.ROUTER)) if answer is not None else ("", [])
 
 
 def balanced(laboratory: Laboratory) -> str:

@@ -32,13 +32,15 @@ class Answer:
         return [str(IPv4Address(value[at : at + 4])) for at in range(0, len(value), 4)]
 
 
-def ask(namespace: str, kind: int, mac: str, options: Mapping[int, bytes] | None = None) -> Answer | None:
-    """Broadcast a message from the namespace's device `nic`, which may have no address; the answer, if any."""
+def ask(
+    namespace: str, kind: int, mac: str, options: Mapping[int, bytes] | None = None, *, device: str = "nic"
+) -> Answer | None:
+    """Broadcast a message from the namespace's device, which may have no address; the answer, if any."""
     with inside(namespace):
         client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"nic")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
         client.settimeout(0.5)
         client.bind(("", 68))
         hardware = bytes.fromhex(mac.replace(":", ""))
