@@ -6,6 +6,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -195,6 +196,52 @@ def test_names(served: Served, dnsmasq: subprocess.Popen[bytes]) -> None:
     assert resolve(served, WEB, "nobody.web.example.com", "10.1.2.1") == (3, [])
     assert resolve(served, WEB, "data-server", "10.1.2.1") == (0, ["10.1.2.1"])
     assert resolve(served, APP, "data-server", "10.1.3.1") == (0, ["10.1.3.1"])
+
+
+def one_of_many(number: int) -> Reservation:
+    """One of two thousand, in 10.1.4.0 to 10.1.11.255."""
+    return Reservation(
+        address=f"10.1.{4 + number // 250}.{1 + number % 250}",
+        mac=f"02:00:00:01:{number // 256:02x}:{number % 256:02x}",
+        host_name=f"many-{number}",
+    )
+
+
+def test_one_guest_more_among_two_thousand_costs_no_question(served: Served) -> None:
+    wide = evolve(STATE.tiers["eth2"], network="10.1.0.0/20")
+    reservations = [STATE.reservations[WEB], *(one_of_many(number) for number in range(2000))]
+    before = evolve(STATE, tiers={"eth2": wide}, reservations={each.address: each for each in reservations})
+    new = Reservation(address="10.1.2.110", mac="02:00:0a:01:02:6e", host_name="web-3")
+    after = evolve(before, reservations={**before.reservations, new.address: new})
+    served.write(materialise(before, Role.MASTER, served.settings))
+    answers: list[tuple[int, list[str]] | None] = []
+    is_over = threading.Event()
+
+    def keep_asking() -> None:
+        while not is_over.is_set():
+            try:
+                answers.append(resolve(served, WEB, "web-1", "10.1.2.1"))
+            except TimeoutError:
+                answers.append(None)
+
+    guest = threading.Thread(target=keep_asking)
+    try:
+        with served.running(*dnsmasq_command(served)) as process:
+            guest.start()
+            time.sleep(0.2)
+            served.write(materialise(after, Role.MASTER, served.settings))
+            process.send_signal(signal.SIGHUP)
+            time.sleep(1.0)
+            is_over.set()
+            guest.join()
+            assert process.poll() is None
+            assert resolve(served, WEB, "web-3", "10.1.2.1") == (0, [new.address])
+            assert resolve(served, WEB, "many-1999", "10.1.2.1") == (0, ["10.1.11.250"])
+    finally:
+        is_over.set()
+        served.write(served.desired)
+    assert len(answers) > 50
+    assert all(each == (0, [WEB]) for each in answers)
 
 
 def test_conntrackd_runs_with_its_file(served: Served) -> None:
