@@ -28,6 +28,7 @@ from tests.lab.test_ipv6 import LOOK_UP, NETWORK, NEXT_HOP, PUBLIC, guest_addres
 from tests.lab.test_load_balancer import SERVER
 from tests.lab.test_tunnels import pings
 from tests.materialise import dhcp
+from vpcrouter.cloudstack.decoder import _DECODERS
 from vpcrouter.lab.burst import Files, burst_files, run_burst
 from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
@@ -131,6 +132,12 @@ def files(laboratory: Laboratory, router: str) -> list[str]:
     root = laboratory.machines[router].root
     paths = [path for folder in ("etc", "run/vpcrouter/guests") for path in sorted((root / folder).rglob("*"))]
     return [str(path.relative_to(root)) for path in paths if path.is_file()]
+
+
+def test_the_example_has_a_command_of_every_type() -> None:
+    for router in ROUTERS:
+        types = {json.loads(path.read_text())["type"] for path in (EXAMPLE / "provision" / router).iterdir()}
+        assert types == _DECODERS.keys()
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +266,7 @@ def everything_works(laboratory: Laboratory, neighbour: Neighbour) -> None:
         assert looked_up(laboratory, number, name) == f"10.1.{number}.100"
         assert offered(laboratory, number) == (f"10.1.{number}.100", [f"10.1.{number}.1"])
     assert within(10.0, lambda: bool(guest_address(laboratory)) and reaches(laboratory, "vm2", NEXT_HOP)), "IPv6"
+    assert reaches(laboratory, "ext", guest_address(laboratory)), "what an IPv6 firewall rule and the ACL let in"
     assert within(20.0, lambda: pings(laboratory, "ext", "10.1.2.100", "-I", FAR)), "only through the tunnel"
     told = {f"10.1.{number}.0/24": ROUTER for number in (2, 3)}
     assert within(20.0, lambda: neighbour.routes() == told), neighbour.log()
