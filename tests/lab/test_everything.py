@@ -9,7 +9,9 @@ settled.
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -22,7 +24,7 @@ import pytest
 from tests.lab.conftest import SETTLED_S, new_laboratory
 from tests.lab.hand_made import run_in
 from tests.lab.outside_daemons import Neighbour, Site
-from tests.lab.test_drift import differences, roles, within
+from tests.lab.test_drift import REPAIRED_S, differences, roles, within
 from tests.lab.test_guest_web import ask, get
 from tests.lab.test_ipv6 import LOOK_UP, NETWORK, NEXT_HOP, PUBLIC, guest_address, reaches
 from tests.lab.test_load_balancer import SERVER
@@ -180,6 +182,34 @@ def neighbour(provisioned: Laboratory, tmp_path: Path) -> Iterator[Neighbour]:
     with Site(provisioned, tmp_path / "site") as site, Neighbour(provisioned, tmp_path / "bgpd", BGP) as neighbour:
         site.load(SITE)
         yield neighbour
+
+
+@pytest.mark.parametrize("role", ["master", "backup"])
+def test_every_file_that_is_edited_and_every_daemon_that_is_killed_is_put_back(
+    provisioned: Laboratory, role: str
+) -> None:
+    router = roles(provisioned)[role]
+    machine = provisioned.machines[router]
+    edited = {path: path.read_bytes() for path in (machine.root / "etc").rglob("*") if path.is_file()}
+    modes = {path: path.stat().st_mode for path in edited}
+    for path, content in edited.items():
+        path.write_bytes(content + b"\n# by hand\n")
+        path.chmod(0o640)
+    assert within(REPAIRED_S, lambda: {path: path.read_bytes() for path in edited} == edited)
+    assert {path: path.stat().st_mode for path in edited} == modes
+    everywhere = {"dnsmasq", "haproxy", "radvd", "bgpd", "conntrackd"}
+    for name in everywhere | ({"charon-systemd"} if role == "master" else set()):
+        killed = machine.pids(name)
+        assert killed, f"no {name} on the {role}"
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        assert within(REPAIRED_S, partial(is_replaced, provisioned, router, name, killed)), name
+    assert within(SETTLED_S, lambda: [differences(provisioned, each) for each in ROUTERS] == [[], []])
+    assert roles(provisioned)[role] == router
+
+
+def is_replaced(laboratory: Laboratory, router: str, name: str, killed: list[int]) -> bool:
+    return bool(set(laboratory.machines[router].pids(name)) - set(killed))
 
 
 def test_all_of_it_works_on_either_router_and_after_a_reboot_and_nothing_is_left_of_it(
