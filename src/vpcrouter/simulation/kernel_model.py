@@ -28,7 +28,7 @@ from vpcrouter.plan.kernel import (
     RuleEntry,
     Sysctl,
     Unannounced,
-    wanted_sysctls,
+    sysctl_paths,
 )
 from vpcrouter.values.desired import OVERLAY, InterfaceAddress, Kernel, Link, Overlay, Route
 
@@ -46,6 +46,10 @@ def _network(text: str) -> str:
     return str(ip_interface(text).network)
 
 
+def _settings_of(device: str) -> dict[str, str]:
+    return {f"net/ipv4/conf/{device}/{each}": "0" for each in _DEVICE_SYSCTLS}
+
+
 class RefusedError(Exception):
     """What the kernel answers to an operation it does not do."""
 
@@ -61,12 +65,12 @@ class KernelModel:
         self.overlay: Overlay | None = None
         self.deleted: set[tuple[str, str]] = set()
         """Networks whose connected route somebody deleted."""
-        self.sysctls: dict[str, str] = {"net/ipv4/ip_forward": "0"}
+        self.sysctls: dict[str, str] = {"net/ipv4/ip_forward": "0", **_settings_of("default")}
 
     def plug(self, name: str) -> None:
         """A new device, down and bare."""
         self.links[name] = Link(name=name, up=False, mtu=1500)
-        self.sysctls.update({f"net/ipv4/conf/{name}/{each}": "0" for each in _DEVICE_SYSCTLS})
+        self.sysctls.update(_settings_of(name))
 
     def unplug(self, name: str) -> None:
         """The device is gone, with all that was on it."""
@@ -95,13 +99,9 @@ class KernelModel:
         return self.settings(desired), () if self.overlay is None else self.overlay.remotes
 
     def settings(self, desired: Kernel) -> tuple[Sysctl, ...]:
-        """Of the sysctls that a desired kernel asks for, those that have a file."""
-        found = ((wanted, self.sysctl(wanted.path)) for wanted in wanted_sysctls(desired))
-        return tuple(
-            wanted if value == wanted.value else Sysctl(path=wanted.path, value=value)
-            for wanted, value in found
-            if value is not None
-        )
+        """Of the sysctls that a desired kernel is about, those that have a file."""
+        found = ((path, self.sysctl(path)) for path in sysctl_paths(desired))
+        return tuple(Sysctl(path=path, value=value) for path, value in found if value is not None)
 
     def sysctl(self, path: str) -> str | None:
         """A setting; None if it has no file."""
