@@ -11,16 +11,36 @@ from vpcrouter.lab.drill import READY_S, is_ready
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.load import burst_of, write_files
 from vpcrouter.lab.probing import Probe, Target
+from vpcrouter.lab.provision import Provisioner, taken_back
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timed]
 
 COMMANDS = 1000
 LONG_DELAY_MS = 2000
 """Of the default settings. A quiet machine takes the burst in 1.2 s."""
+WITHIN_MS = 2000
+"""From the first command until all are applied and verified on both; 1.1 to 1.2 s at a load of 2."""
+BUSY_MS = 1000
+"""What a busy machine of two cores may add to the best of so many."""
+ATTEMPTS = 2
 
 
 def test_a_thousand_commands_are_two_reloads_and_no_lost_packet(routers: Laboratory, tmp_path: Path) -> None:
-    files = write_files(burst_of(COMMANDS), tmp_path)
+    burst = burst_of(COMMANDS)
+    files = write_files(burst, tmp_path)
+    took: list[float] = []
+    while not took or (min(took) > WITHIN_MS and len(took) < ATTEMPTS):
+        if took:
+            Provisioner(routers).put_both(taken_back(burst))
+        took.append(hand_in_unnoticed(routers, files))
+    assert min(took) <= WITHIN_MS + BUSY_MS, took
+    again = run_burst(routers, files)
+    for part in again.routers.values():
+        assert (part.accepted, part.keepalived_reloads, part.role_changes) == (0, 0, 0)
+
+
+def hand_in_unnoticed(routers: Laboratory, files: dict[str, list[Path]]) -> float:
+    """How long it took until it was applied and verified on both, in ms."""
     assert routers.wait(is_ready, READY_S), routers.status()
     with Probe(routers, "vm2", Target.parse("ext")) as lowest, Probe(routers, "vm4", Target.parse("ext")) as other:
         report = run_burst(routers, files)
@@ -31,6 +51,4 @@ def test_a_thousand_commands_are_two_reloads_and_no_lost_packet(routers: Laborat
         assert part.keepalived_reloads <= 2 + part.from_first.durable_ms // LONG_DELAY_MS
         assert (part.keepalived_starts, part.role_changes) == (0, 0)
     assert lost == [0, 0]
-    again = run_burst(routers, files)
-    for part in again.routers.values():
-        assert (part.accepted, part.keepalived_reloads, part.role_changes) == (0, 0, 0)
+    return max(part.from_first.verified_ms for part in report.routers.values())
