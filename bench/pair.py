@@ -19,18 +19,17 @@ from attrs import frozen
 
 from bench.row import NotMeasuredError, Reach, Row
 from vpcrouter.errors import MissingProgramError
-from vpcrouter.lab.burst import BurstReport, burst_files, run_burst
+from vpcrouter.lab.burst import BurstReport, Files, burst_files, run_burst
+from vpcrouter.lab.demo import split_at_first_tier
 from vpcrouter.lab.drill import READY_S, is_ready
 from vpcrouter.lab.failover import fail_over, is_pair
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import OUTSIDE
 from vpcrouter.lab.load import burst_of, write_files
 from vpcrouter.lab.probing import Probe, Target
-from vpcrouter.lab.provision import Provisioner, tier_of
+from vpcrouter.lab.provision import Provisioner, five_tiers, tier_of
 
 _FILES = Path(__file__).resolve().parent.parent / "examples" / "burst"
-_BOOT_FILES = 2
-_TIERS = 5
 _MANY = 1_000
 _PREFIX = "bench"
 _QUOTED = "CloudStack (quoted)"
@@ -62,7 +61,7 @@ def rows(smoke: bool) -> Iterable[Row]:
     except MissingProgramError as error:
         raise NotMeasuredError(str(error)) from None
     yield Row(
-        what="15 commands to each of two routers, applied and verified",
+        what="15 commands to each of two routers that serve one tier, applied and verified",
         peer_name=_QUOTED,
         peer=21_500,
         ours=median(each.burst_ms for each in bursts),
@@ -109,9 +108,11 @@ def rows(smoke: bool) -> Iterable[Row]:
 
 
 def _fifteen_and_moves_and_crash() -> _Figures:
-    with _laboratory(100) as laboratory:
-        _burst(laboratory, _boot_part())
-        report = _burst(laboratory, _tier_part())
+    with _laboratory(100) as laboratory, TemporaryDirectory() as directory:
+        boot, _ = split_at_first_tier(burst_files(_FILES))
+        _burst(laboratory, boot)
+        assert laboratory.wait(is_ready, READY_S), laboratory.status()
+        report = _burst(laboratory, write_files(five_tiers(_FILES), Path(directory)))
         _burst(laboratory, burst_files(_FILES))
         removed_ms, added_ms = (
             _move_ms(laboratory, add=add, ends_on=on) for add, on in ((False, _NEXT), (True, _LOWEST))
@@ -162,23 +163,10 @@ def _laboratory(advertisement_ms: int) -> Iterator[Laboratory]:
             laboratory.down()
 
 
-def _burst(laboratory: Laboratory, files: dict[str, list[Path]]) -> BurstReport:
+def _burst(laboratory: Laboratory, files: Files) -> BurstReport:
     report = run_burst(laboratory, files)
     assert report.is_good, report
     return report
-
-
-def _boot_part() -> dict[str, list[Path]]:
-    return {router: files[:_BOOT_FILES] for router, files in burst_files(_FILES).items()}
-
-
-def _tier_part() -> dict[str, list[Path]]:
-    """Of each tier: the network, its ACL and one lease."""
-    parts = {}
-    for router, files in burst_files(_FILES).items():
-        starts = [index for index, path in enumerate(files) if "guest_network" in path.name][:_TIERS]
-        parts[router] = [path for start in starts for path in files[start : start + 3]]
-    return parts
 
 
 def _verified_ms(report: BurstReport) -> float:

@@ -15,40 +15,19 @@ from vpcrouter.lab.burst import burst_files, run_burst
 from vpcrouter.lab.demo import split_at_first_tier
 from vpcrouter.lab.drill import READY_S, is_ready
 from vpcrouter.lab.failover import fail_over
-from vpcrouter.lab.layout import ROUTERS
-from vpcrouter.lab.load import Files, burst_of, write_files
+from vpcrouter.lab.load import write_files
 from vpcrouter.lab.probing import Probe, Target
-from vpcrouter.lab.provision import Provisioner, taken_back, tier_of
+from vpcrouter.lab.provision import Provisioner, five_tiers, taken_back
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timed]
 
 ATTEMPTS = 5
 BURST_MS = 250
 FAST_MS, FAST_OUTAGE_MS = 10, 60
-TIERS = ("eth3", "eth4", "eth5", "eth6")
-COMMANDS_A_TIER = 3
-"""The network, its ACL, one lease."""
-
-
-def fifteen() -> Files:
-    """Five tiers for a pair that has one: four of the example, and one more."""
-    tiers = [tier_of(BURST, tier, add=True) for tier in TIERS]
-    more = burst_of(COMMANDS_A_TIER)
-    return {
-        router: [
-            *(
-                (f"{number}{name}", text)
-                for number, tier in enumerate(tiers)
-                for name, text in tier[router][:COMMANDS_A_TIER]
-            ),
-            *((f"9{name}", text) for name, text in more[router]),
-        ]
-        for router in ROUTERS
-    }
 
 
 def test_fifteen_commands_are_applied_and_verified_in_a_quarter_of_a_second(tmp_path: Path) -> None:
-    laboratory, burst = new_laboratory(), fifteen()
+    laboratory, burst = new_laboratory(), five_tiers(BURST)
     files = write_files(burst, tmp_path)
     took: list[float] = []
     assert [len(part) for part in files.values()] == [15, 15]

@@ -128,8 +128,19 @@ def ceased_ms(answers: list[float], spans: tuple[Span, ...]) -> Iterator[float]:
         yield max(0.0, last - end) * 1000
 
 
+def starts(pair: Laboratory) -> dict[str, int]:
+    """Of all daemons of both routers; so many by name."""
+    return {
+        f"{router} {name}": counted
+        for router, status in pair.status().items()
+        for name, counted in status["counters"].items()
+        if name.endswith(("_starts", "_restarts"))
+    }
+
+
 def test_dhcp_and_dns_are_the_master_s_alone_within_50_ms_of_every_change(pair: Laboratory) -> None:
     wait_ready(pair, SETTLED_S)
+    before = starts(pair)
     with Holders(pair, GATEWAY) as holders, asking(pair) as guest:
         for _ in range(HANDOVERS):
             time.sleep(0.5)
@@ -139,6 +150,7 @@ def test_dhcp_and_dns_are_the_master_s_alone_within_50_ms_of_every_change(pair: 
         fail_over(pair, "links")
         time.sleep(0.5)
         spans = {router: holders.spans(router) for router in ROUTERS}
+    assert starts(pair) == before, "nothing is started at a failover"
     for service in SERVICES:
         began: list[float] = []
         ceased: list[float] = []
