@@ -21,14 +21,14 @@ from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import ROUTERS
 from vpcrouter.lab.probing import Probe, Target, Transfer
+from vpcrouter.lab.steps import BUSY_MS, take_over_ms
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 OTHER = {"rA": "rB", "rB": "rA"}
 NOTICED_S = 5.0
 """A broken synchronisation is noticed, repaired and the connections are in step again within this."""
-CRASH_MS = 400 + 150
-"""At 100 ms advertisements, and what a busy machine may add."""
+CRASH_MS = take_over_ms(100) + BUSY_MS
 TCP_FLAGS, RST = 47, 4
 PATIENCE_S = 14.0
 """A stream that stands still for longer than this counts as broken (`transfer`)."""
