@@ -1,4 +1,4 @@
-"""The main job on a real pair in the laboratory: a burst to both routers, and the crash of the master.
+"""The main job on a real pair in the laboratory: a burst to both routers, a move of the carrier, the master's crash.
 
 The peer's figures are quoted, for its scripts do not run here: CloudStack's main branch of July 2026 with real
 keepalived and conntrackd, on a machine with two cores, the same kinds of commands in the same number. Ours are the
@@ -8,6 +8,7 @@ medians of whole laboratories, each built anew.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,40 +19,49 @@ from attrs import frozen
 
 from bench.row import NotMeasuredError, Reach, Row
 from vpcrouter.errors import MissingProgramError
-from vpcrouter.lab.burst import BurstReport, burst_files, run_burst
+from vpcrouter.lab.burst import BurstReport, Files, burst_files, run_burst
+from vpcrouter.lab.demo import split_at_first_tier
+from vpcrouter.lab.drill import READY_S, is_ready
 from vpcrouter.lab.failover import fail_over, is_pair
 from vpcrouter.lab.laboratory import Laboratory
+from vpcrouter.lab.layout import OUTSIDE
 from vpcrouter.lab.load import burst_of, write_files
+from vpcrouter.lab.probing import Probe, Target
+from vpcrouter.lab.provision import Provisioner, five_tiers, tier_of
 
 _FILES = Path(__file__).resolve().parent.parent / "examples" / "burst"
-_BOOT_FILES = 2
-_TIERS = 5
 _MANY = 1_000
 _PREFIX = "bench"
 _QUOTED = "CloudStack (quoted)"
 _PAIR_S = 15.0
+_QUIET_S = 0.3
+_LOWEST, _NEXT = "eth2", "eth3"
+_GUEST = "vm4"
+"""Of a tier that nothing happens to."""
 
 
 @frozen
 class _Figures:
     burst_ms: float
+    removed_ms: float
+    added_ms: float
     outage_ms: float
 
 
 def rows(smoke: bool) -> Iterable[Row]:
-    """Fifteen commands to each router, everything from the first boot, and two crashes."""
+    """Fifteen commands to each router, a move there and back, everything from the first boot, and two crashes."""
     if os.geteuid() != 0:
         raise NotMeasuredError("the laboratory needs root")
     rounds = 1 if smoke else 3
     try:
-        bursts = [_fifteen_and_crash() for _ in range(rounds)]
+        bursts = [_fifteen_and_moves_and_crash() for _ in range(rounds)]
         boots = [_from_first_boot() for _ in range(rounds)]
         fast = [_crash_at_10_ms() for _ in range(rounds)]
         large = [_thousand_more() for _ in range(rounds)]
     except MissingProgramError as error:
         raise NotMeasuredError(str(error)) from None
     yield Row(
-        what="15 commands to each of two routers, applied and verified",
+        what="15 commands to each of two routers that serve one tier, applied and verified",
         peer_name=_QUOTED,
         peer=21_500,
         ours=median(each.burst_ms for each in bursts),
@@ -70,6 +80,20 @@ def rows(smoke: bool) -> Iterable[Row]:
         reach=Reach(at_most=1_000),
     )
     yield Row(
+        what="lowest tier removed on both, longest outage seen by a guest of another tier",
+        peer_name=_QUOTED,
+        peer=6_600,
+        ours=max(each.removed_ms for each in bursts),
+        reach=Reach(at_most=0),
+    )
+    yield Row(
+        what="a lower tier added on both, longest outage seen by a guest of another tier",
+        peer_name=_QUOTED,
+        peer=3_600,
+        ours=max(each.added_ms for each in bursts),
+        reach=Reach(at_most=0),
+    )
+    yield Row(
         what="crash of the master, outage seen by a guest, advertisements every 100 ms",
         peer_name=f"{_QUOTED}, every 1 s",
         peer=3_700,
@@ -83,12 +107,30 @@ def rows(smoke: bool) -> Iterable[Row]:
     )
 
 
-def _fifteen_and_crash() -> _Figures:
-    with _laboratory(100) as laboratory:
-        _burst(laboratory, _boot_part())
-        report = _burst(laboratory, _tier_part())
+def _fifteen_and_moves_and_crash() -> _Figures:
+    with _laboratory(100) as laboratory, TemporaryDirectory() as directory:
+        boot, _ = split_at_first_tier(burst_files(_FILES))
+        _burst(laboratory, boot)
+        assert laboratory.wait(is_ready, READY_S), laboratory.status()
+        report = _burst(laboratory, write_files(five_tiers(_FILES), Path(directory)))
         _burst(laboratory, burst_files(_FILES))
-        return _Figures(_verified_ms(report), _outage_ms(laboratory))
+        removed_ms, added_ms = (
+            _move_ms(laboratory, add=add, ends_on=on) for add, on in ((False, _NEXT), (True, _LOWEST))
+        )
+        return _Figures(_verified_ms(report), removed_ms, added_ms, _outage_ms(laboratory))
+
+
+def _move_ms(laboratory: Laboratory, *, add: bool, ends_on: str) -> float:
+    """The longest time without an answer to the probes of 1 ms, until both carry on that tier."""
+    assert laboratory.wait(is_ready, READY_S), laboratory.status()
+    with Probe(laboratory, _GUEST, Target.parse(OUTSIDE)) as probing:
+        time.sleep(_QUIET_S)
+        Provisioner(laboratory).put_both(tier_of(_FILES, _LOWEST, add=add))
+        assert laboratory.wait(
+            lambda status: is_pair(status) and all(each["interface"] == ends_on for each in status.values()), _PAIR_S
+        ), laboratory.status()
+        time.sleep(_QUIET_S)
+        return probing.stop().longest_outage_ms
 
 
 def _from_first_boot() -> float:
@@ -121,23 +163,10 @@ def _laboratory(advertisement_ms: int) -> Iterator[Laboratory]:
             laboratory.down()
 
 
-def _burst(laboratory: Laboratory, files: dict[str, list[Path]]) -> BurstReport:
+def _burst(laboratory: Laboratory, files: Files) -> BurstReport:
     report = run_burst(laboratory, files)
     assert report.is_good, report
     return report
-
-
-def _boot_part() -> dict[str, list[Path]]:
-    return {router: files[:_BOOT_FILES] for router, files in burst_files(_FILES).items()}
-
-
-def _tier_part() -> dict[str, list[Path]]:
-    """Of each tier: the network, its ACL and one lease."""
-    parts = {}
-    for router, files in burst_files(_FILES).items():
-        starts = [index for index, path in enumerate(files) if "guest_network" in path.name][:_TIERS]
-        parts[router] = [path for start in starts for path in files[start : start + 3]]
-    return parts
 
 
 def _verified_ms(report: BurstReport) -> float:

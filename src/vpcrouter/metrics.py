@@ -52,6 +52,8 @@ class _Status(Collector):
         for each in Role:
             role.add_metric([each.value], float(status["role"] == each.value))
         yield role
+        yield _named("role_reason", "1 for why the router has its role.", reason=status["role_reason"])
+        yield _named("digest", "1 for the digest of the configuration.", digest=status["digest"])
         for name, text in _GAUGES.items():
             if status.get(name) is not None:
                 suffix = "_timestamp_seconds" if name == "role_since" else ""
@@ -74,6 +76,14 @@ class _Status(Collector):
         peers = self._status.get("peers") or ()
         if not peers:
             return
+        role = GaugeMetricFamily("vpcrouter_peer_role", "1 for the role that it told last.", labels=["peer", "role"])
+        digest = GaugeMetricFamily("vpcrouter_peer_digest", "1 for the digest it told.", labels=["peer", "digest"])
+        for each in peers:
+            for known in Role:
+                role.add_metric([each["address"], known.value], float(each["role"] == known.value))
+            digest.add_metric([each["address"], each["digest"]], 1.0)
+        yield role
+        yield digest
         for name, text in _OF_PEER.items():
             family = GaugeMetricFamily(f"vpcrouter_{name}", text, labels=["peer"])
             for each in peers:
@@ -147,6 +157,13 @@ class _Status(Collector):
 
 def _truth(name: str, text: str, value: object) -> Metric:
     return GaugeMetricFamily(f"vpcrouter_{name}", text, value=float(bool(value)))
+
+
+def _named(name: str, text: str, **label: str) -> Metric:
+    """A text: 1 with the text as its label."""
+    family = GaugeMetricFamily(f"vpcrouter_{name}", text, labels=list(label))
+    family.add_metric(list(label.values()), 1.0)
+    return family
 
 
 def exposition(status: Mapping[str, Any], usage: Sequence[Mapping[str, Any]]) -> bytes:

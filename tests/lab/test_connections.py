@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -15,16 +16,20 @@ import pytest
 
 from tests.lab.conftest import SETTLED_S
 from tests.lab.test_drift import pid_of, roles
+from tests.lab.wiretap import heard_at_the_switch
 from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import ROUTERS
 from vpcrouter.lab.probing import Probe, Target, Transfer
+from vpcrouter.lab.steps import BUSY_MS, take_over_ms
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 OTHER = {"rA": "rB", "rB": "rA"}
 NOTICED_S = 5.0
 """A broken synchronisation is noticed, repaired and the connections are in step again within this."""
+CRASH_MS = take_over_ms(100) + BUSY_MS
+TCP_FLAGS, RST = 47, 4
 PATIENCE_S = 14.0
 """A stream that stands still for longer than this counts as broken (`transfer`)."""
 
@@ -85,6 +90,24 @@ def test_a_router_that_comes_back_is_ready_only_with_the_connections(pair: Labor
         time.sleep(1)
         assert_alive(streams)
     assert (first, second) == (OTHER[second], OTHER[first])
+
+
+def is_tcp(frame: bytes) -> bool:
+    """In IPv4 without options."""
+    return frame[12:14] == b"\x08\x00" and frame[23] == socket.IPPROTO_TCP
+
+
+def test_a_new_master_resets_nothing(pair: Laboratory) -> None:
+    """Its kernel has every connection before the first packet comes: there is nothing that has to be committed."""
+    wait_ready(pair, SETTLED_S)
+    with flows(pair) as streams:
+        time.sleep(1)
+        with heard_at_the_switch(pair, lambda _, frame: is_tcp(frame)) as heard:
+            fail_over(pair, "links")
+            time.sleep(1.5)
+        assert_alive(streams)
+    assert len(heard) > 1_000, "nothing was heard at all"
+    assert [each for each in heard if each[2][TCP_FLAGS] & RST] == []
 
 
 def edit_and_restart(pair: Laboratory, router: str) -> None:
@@ -176,7 +199,7 @@ def test_connections_live_on_with_both_agents_dead(pair: Laboratory) -> None:
     wait_ready(pair, SETTLED_S)
     master = roles(pair)["master"]
     agents = {router: pair.machines[router].status()["pid"] for router in ROUTERS}
-    with flows(pair) as streams:
+    with flows(pair) as streams, Probe(pair, "vm5", Target.parse("ext")) as probing:
         time.sleep(1)
         for pid in agents.values():
             os.kill(pid, signal.SIGKILL)
@@ -185,11 +208,13 @@ def test_connections_live_on_with_both_agents_dead(pair: Laboratory) -> None:
             time.sleep(1.5)
             pair.heal()
             time.sleep(1.0)
+        outages = probing.stop()
         for router in ROUTERS:
             pair.machines[router].wait_until_it_answers(pair.machines[router].start(pair.record.advertisement_ms))
         assert pair.wait(is_pair, SETTLED_S), pair.status()
         assert_alive(streams)
     assert roles(pair)["master"] == master
+    assert 0 < outages.longest_outage_ms <= CRASH_MS, outages
 
 
 def test_a_flow_that_is_used_for_long_stays_known_to_the_backup(pair: Laboratory) -> None:

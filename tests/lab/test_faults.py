@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.conftest import new_laboratory
 from tests.lab.test_moves import OTHER, carried_on
-from tests.lab.test_partitions import counted, master_of, watched
+from tests.lab.test_partitions import TIMEOUT_MS, counted, master_of, watched
 from vpcrouter.lab.burst import burst_files, run_burst
 from vpcrouter.lab.demo import find_burst
 from vpcrouter.lab.failover import is_pair
@@ -106,10 +106,12 @@ def test_when_both_lose_the_carrier_s_tier_the_serving_router_serves_on_by_anoth
 
 def test_a_gateway_that_is_gone_for_one_moves_the_service(pair: Laboratory, master: str) -> None:
     other = OTHER[master]
-    pair.cut(master, "eth1", silent=True)
-    assert pair.wait(lambda status: status[other]["role"] == "master", 8), pair.status()
-    assert pair.wait(lambda status: status[master]["lost"] == ["203.0.113.1 does not answer"], 8), pair.status()
-    assert pair.wait(lambda status: status[master]["role"] == "fault", 8), pair.status()
+    with watched(pair) as watch:
+        pair.cut(master, "eth1", silent=True)
+        assert pair.wait(lambda status: status[other]["role"] == "master", 8), pair.status()
+        assert pair.wait(lambda status: status[master]["lost"] == ["203.0.113.1 does not answer"], 8), pair.status()
+        assert pair.wait(lambda status: status[master]["role"] == "fault", 8), pair.status()
+    assert sum(watch.both_ms) <= TIMEOUT_MS, watch
     with Probe(pair, GUEST, Target.parse("ext"), count=200) as probing:
         assert probing.wait().lost == 0
 

@@ -74,6 +74,7 @@ def test_why_and_since_when_is_told(pair: Laboratory) -> None:
     assert done.taker
     assert "handed over" in status[done.giver]["role_reason"]
     assert "handed over" in status[done.taker]["role_reason"]
+    assert " was last master, heard " in pair.machines[done.taker].output.read_text()
 
 
 def test_a_backup_cannot_hand_over(pair: Laboratory) -> None:

@@ -20,8 +20,8 @@ from tests.lab.test_drift import differences, pid_of, within
 from vpcrouter.lab.demo import find_burst
 from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.laboratory import Laboratory
-from vpcrouter.lab.layout import ROUTERS
-from vpcrouter.lab.probing import Probe, Target
+from vpcrouter.lab.layout import OUTSIDE, ROUTERS
+from vpcrouter.lab.probing import Probe, Target, Transfer
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timed]
 
@@ -83,16 +83,18 @@ def virtual_addresses(routers: Laboratory, router: str) -> bool:
 def change(routers: Laboratory, order: Sequence[str], *, add: bool, skew_s: float, ends_on: str) -> None:
     """Hand the change to these routers, and see that nobody on another tier notices."""
     before, roles = role_changes(routers), {name: each["role"] for name, each in routers.status().items()}
-    with Probe(routers, GUEST, Target.parse("ext")) as probing:
+    stream = Transfer(routers, OUTSIDE, GUEST, bytes_per_s=100_000)
+    with stream, Probe(routers, GUEST, Target.parse("ext")) as probing:
         for number, router in enumerate(order):
             if number:
                 time.sleep(skew_s)
             change_tier(routers, router, add=add)
         moved = routers.wait(lambda status: is_pair(status) and carried_on(status, ends_on), MOVED_S)
         time.sleep(0.5)
-        result = probing.stop()
+        result, survived = probing.stop(), stream.stop()
     assert moved, routers.status()
     assert result.lost == 0, result
+    assert survived.survived, survived
     assert {name: each["role"] for name, each in routers.status().items()} == roles
     assert role_changes(routers) == before
     assert within(MOVED_S, lambda: [differences(routers, router) for router in ROUTERS] == [[], []])
@@ -107,11 +109,12 @@ def test_the_lowest_tier_goes_and_comes(routers: Laboratory, master: str, first:
     change(routers, order, add=True, skew_s=0, ends_on=LOWEST)
 
 
-def test_the_two_hear_of_it_ten_seconds_apart_in_either_order(routers: Laboratory) -> None:
-    """The serving router first when the tier goes, and last when it comes."""
-    master = make_whole(routers, "rA")
-    change(routers, (master, OTHER[master]), add=False, skew_s=SKEW_S, ends_on=NEXT)
-    change(routers, (OTHER[master], master), add=True, skew_s=SKEW_S, ends_on=LOWEST)
+@pytest.mark.parametrize("first", ROUTERS)
+def test_the_two_hear_of_it_ten_seconds_apart_in_either_order(routers: Laboratory, first: str) -> None:
+    """Who hears first that the tier goes is the last one to hear that it comes. rA serves."""
+    make_whole(routers, "rA")
+    change(routers, (first, OTHER[first]), add=False, skew_s=SKEW_S, ends_on=NEXT)
+    change(routers, (OTHER[first], first), add=True, skew_s=SKEW_S, ends_on=LOWEST)
 
 
 @pytest.mark.parametrize("on_the", ["master", "backup"])
@@ -126,6 +129,16 @@ def test_one_of_them_never_hears_of_it(routers: Laboratory, master: str, on_the:
         result = probing.stop()
     assert len(result.outages) == 1
     assert result.longest_outage_ms <= 500, result
+
+
+@pytest.mark.parametrize("only", ROUTERS)
+def test_a_lower_tier_that_one_of_them_never_hears_of_does_not_carry(routers: Laboratory, only: str) -> None:
+    """rA serves."""
+    make_whole(routers, "rA")
+    change(routers, ROUTERS, add=False, skew_s=0, ends_on=NEXT)
+    change(routers, [only], add=True, skew_s=0, ends_on=NEXT)
+    time.sleep(1.0)
+    assert carried_on(routers.status(), NEXT), routers.status()
 
 
 def test_a_peer_whose_agent_is_dead_is_waited_for(routers: Laboratory) -> None:

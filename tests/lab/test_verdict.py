@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from io import StringIO
 
+import pytest
+from rich.console import Console
+
+from vpcrouter.lab.soak import SoakReport
 from vpcrouter.lab.steps import parse_steps
+from vpcrouter.lab.tables import soak_tables
 from vpcrouter.lab.verdict import Done, judge_both_serve, judge_silences
-from vpcrouter.timeline import Silence
+from vpcrouter.timeline import Recording, Silence
 
 ADVERTISEMENT_MS = 100
 
@@ -71,3 +76,33 @@ def test_two_masters_are_judged_from_when_they_hear_each_other(
 def test_two_masters_without_any_cause_may_not_be() -> None:
     (found,) = judge_both_serve(done("crash:links:master:3"), [(3, 3.001)], ADVERTISEMENT_MS)
     assert (found.may_be, found.cause) == (False, "")
+
+
+def test_a_report_names_every_outage_with_its_cause_and_the_time_of_two_masters() -> None:
+    crash = done("crash:links:master:1.2", heard_s=11.3)
+    report = SoakReport(
+        seed=7,
+        steps=("crash:links:master:1.2",),
+        seconds=60.0,
+        sent={"vm4": 60_000},
+        lost={"vm4": 331},
+        outages=tuple(judge_silences(crash, silences((10.1, 330, 330), (20, 1, 1)), ADVERTISEMENT_MS)),
+        both_serve=tuple(judge_both_serve(crash, [(10.4, 11.4)], ADVERTISEMENT_MS)),
+        problems=(),
+        recording=Recording(title="", length_s=60, roles={}, marks={}, silences={}),
+    )
+    assert (report.double_master_ms, report.is_good) == (1000.0, False)
+    assert [each.at_s for each in report.unexplained] == [20]
+    console = Console(width=200, record=True, file=StringIO())
+    for table in soak_tables(report):
+        console.print(table)
+    lines = console.export_text().splitlines()
+
+    def cells(first: str) -> list[str]:
+        return next([cell.strip() for cell in line.split("│")[1:-1]] for line in lines if first in line)
+
+    assert cells("probes sent / lost")[1] == "60000 / 331"
+    assert cells("double-master time")[1] == "1000 ms"
+    assert cells("10.10 s")[1:] == ["vm4", "330.0 ms", "330", "1. crash:links:master:1.2", "572 ms", "may be"]
+    assert cells("20.00 s")[1:] == ["vm4", "1.0 ms", "1", "none", "0 ms", "MAY NOT BE"]
+    assert cells("10.40 s")[1:3] == ["both serve", "1000.0 ms"]

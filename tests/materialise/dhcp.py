@@ -43,16 +43,21 @@ def ask(
         client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
         client.settimeout(0.5)
         client.bind(("", 68))
-        hardware = bytes.fromhex(mac.replace(":", ""))
-        head = struct.pack("!BBBBIHH16s16s192s", 1, 1, 6, 0, 7, 0, 0x8000, b"", hardware, b"")
-        wanted = bytes((MASK, ROUTER, RESOLVERS, HOST_NAME, DOMAIN, MTU, LEASE_TIME))
-        sent = {KIND: bytes((kind,)), WANTED: wanted, **(options or {})}
-        packed = b"".join(bytes((code, len(value))) + value for code, value in sent.items())
-        client.sendto(head + _COOKIE + packed + b"\xff", ("255.255.255.255", 67))
+        client.sendto(message(kind, mac, options), ("255.255.255.255", 67))
         try:
             return _parse(client.recv(2048))
         except TimeoutError:
             return None
+
+
+def message(kind: int, mac: str, options: Mapping[int, bytes] | None = None) -> bytes:
+    """What a client says, to be answered by broadcast."""
+    hardware = bytes.fromhex(mac.replace(":", ""))
+    head = struct.pack("!BBBBIHH16s16s192s", 1, 1, 6, 0, 7, 0, 0x8000, b"", hardware, b"")
+    wanted = bytes((MASK, ROUTER, RESOLVERS, HOST_NAME, DOMAIN, MTU, LEASE_TIME))
+    sent = {KIND: bytes((kind,)), WANTED: wanted, **(options or {})}
+    packed = b"".join(bytes((code, len(value))) + value for code, value in sent.items())
+    return head + _COOKIE + packed + b"\xff"
 
 
 def _parse(packet: bytes) -> Answer:

@@ -52,6 +52,7 @@ from vpcrouter.host import Host, Outcome
 from vpcrouter.journal import write_snapshot
 from vpcrouter.machines.backoff import Backoff
 from vpcrouter.machines.handover import HandoverMachine
+from vpcrouter.machines.peer import in_words
 from vpcrouter.machines.role import Intent, RoleChange
 from vpcrouter.materialise.nftables import TABLE
 from vpcrouter.materialise.rendering import prepare
@@ -177,6 +178,9 @@ class Agent:
             confirming=self._confirming,
             conflicts=self._conflicts,
         )
+        self._afterwards: list[Callable[[], None]] = []
+        """What a change of role asks for beside its settle, and must not make that wait: conntrackd's commands take the
+        one worker 20 to 60 ms."""
         self._retry: asyncio.TimerHandle | None = None
         self._last_full = 0.0
         self._said = 0
@@ -336,9 +340,12 @@ class Agent:
         self._consider()
         doubt, self._doubt = frozenset(self._doubt), set()
         started = self._surroundings.monotonic()
-        outcome = await asyncio.get_running_loop().run_in_executor(
+        settling = asyncio.get_running_loop().run_in_executor(
             self._worker, self._host.settle, desired, doubt, lambda: self._router.role is role
         )
+        while self._afterwards:
+            self._in_background(self._afterwards.pop(0))
+        outcome = await settling
         if outcome.operations:
             self._settlements.durations.note(self._surroundings.monotonic() - started)
         self._pacing.finished()
@@ -487,6 +494,8 @@ class Agent:
         if change is None or not change.changed:
             return
         LOG.info("role %s → %s: %s", change.previous.value, change.role.value, change.reason)
+        for each in self._peering.describe():
+            LOG.info("the peer %s was last %s", each["address"], in_words(each, self._router.digest))
         self._counters["role_changes"] += 1
         self._reporting.role_changed()
         self._talk.role_changed(change)
@@ -495,9 +504,9 @@ class Agent:
                 case Intent.SETTLE:
                     self._pacing.urgent()
                 case Intent.RESYNC:
-                    self._in_background(self._host.resync_connections)
+                    self._afterwards.append(self._host.resync_connections)
                 case Intent.SHARE:
-                    self._in_background(self._host.share_connections)
+                    self._afterwards.append(self._host.share_connections)
                 case Intent.RECORD:
                     try:
                         self._router.record(change)

@@ -105,16 +105,13 @@ def netusage(
 
 def _particulars(status: Mapping[str, Any]) -> Iterator[str]:
     """Since when, why, and what the peer said last."""
+    from vpcrouter.machines.peer import in_words
+
     since = datetime.fromtimestamp(status["role_since"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     yield f"Since: {since}"
     yield f"Because: {status['role_reason']}"
     peer = status["peer"]
-    if peer is None:
-        yield "Peer: never heard"
-        return
-    heard = f"heard {peer['heard_ms_ago'] / 1000:.1f} s ago" + (", silent" if peer["silent"] else "")
-    same = "the same" if peer["digest"] == status["digest"] else "another"
-    yield f"Peer: {peer['role']}, {heard}, sequence number {peer['seq']}, {same} configuration ({peer['digest'][:12]})"
+    yield f"Peer: {'never heard' if peer is None else in_words(peer, status['digest'])}"
 
 
 @app.command("checks2svpn")

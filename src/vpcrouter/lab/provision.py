@@ -17,10 +17,12 @@ from typing import Any
 from vpcrouter.errors import CallerError, HostError
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import ROUTERS
-from vpcrouter.lab.load import Files
+from vpcrouter.lab.load import Files, burst_of
 
 _ANSWER_S = 2.0
 _TIER = "guestnetwork"
+_MORE_TIERS = ("eth3", "eth4", "eth5", "eth6")
+_COMMANDS_OF_A_TIER = 3
 
 CommandFile = tuple[str, str]
 """Name and text."""
@@ -76,6 +78,20 @@ def taken_back(files: Files) -> Files:
 def tier_of(burst: Path, device: str, *, add: bool, routers: Iterable[str] = ROUTERS) -> Files:
     """A burst's commands that make the tier on `device`, its ACL and its guests, to each router; or that remove it."""
     return {router: _tier(sorted((burst / router).iterdir()), device, add=add) for router in routers}
+
+
+def five_tiers(burst: Path) -> Files:
+    """Fifteen commands for a pair that has the burst's first tier: of five more the network, its ACL and one lease."""
+    tiers = [tier_of(burst, device, add=True) for device in _MORE_TIERS]
+    last = burst_of(_COMMANDS_OF_A_TIER)
+    return {
+        router: [
+            (f"{number}{name}", text)
+            for number, tier in enumerate([*tiers, last])
+            for name, text in tier[router][:_COMMANDS_OF_A_TIER]
+        ]
+        for router in ROUTERS
+    }
 
 
 def _tier(paths: Sequence[Path], device: str, *, add: bool) -> list[CommandFile]:

@@ -151,7 +151,7 @@ def cost_of(step: Step, advertisement_ms: int) -> Cost:
     """What the step may cost: its acts together."""
     costs = [_cost(act, advertisement_ms) for act in step.acts]
     silence_ms = sum(each.silence_ms for each in costs)
-    if step.harm is not None:
+    if step.harm is not None and not _of_backup(step.harm):
         # A backup that reloads in the middle, for a burst or a move, waits for the master anew; and an agent that dies
         # there does not bridge.
         if silence_ms <= HANDED_ON_MS:
@@ -163,6 +163,11 @@ def cost_of(step: Step, advertisement_ms: int) -> Cost:
         both_serve_ms=max(each.both_serve_ms for each in costs),
         parted=any(each.parted for each in costs),
     )
+
+
+def _of_backup(harm: Act) -> bool:
+    """Whether the router that serves goes through all of it, its agent included."""
+    return harm.what in ("kill", "stop", "crash") and harm.role == "backup"
 
 
 def take_over_ms(advertisement_ms: int) -> float:

@@ -10,6 +10,7 @@ to a beacon in which the other said so. And what the other one has *heard* of ou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve, frozen
@@ -52,6 +53,13 @@ def _served_by(beacon: Beacon, now_ns: int) -> Served | None:
         return None
     began, ended = (now_ns - ago * _NS_PER_MS for ago in beacon.served_ms_ago)
     return Served(start_ns=began, end_ns=None if beacon.saying.serves else ended)
+
+
+def in_words(peer: Mapping[str, Any], digest: str) -> str:
+    """What a status says of a peer (`describe`), beside a router with this digest, for a person to read."""
+    heard = f"heard {peer['heard_ms_ago'] / 1000:.1f} s ago" + (", silent" if peer["silent"] else "")
+    same = "the same" if peer["digest"] == digest else "another"
+    return f"{peer['role']}, {heard}, sequence number {peer['seq']}, {same} configuration ({peer['digest'][:12]})"
 
 
 class PeerMachine:

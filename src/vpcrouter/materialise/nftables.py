@@ -215,6 +215,8 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
     yield NftChain(name="from_guest", rules=tuple(from_guest))
     rules = [
         'iifname "lo" accept',
+        # Before what is known: who asked this router while it served, by the same port, would be answered for ever.
+        "iifname @tiers iifname != @serving ip daddr != @gateways meta l4proto { tcp, udp } th dport { 53, 67 } drop",
         *_KNOWN_CONNECTIONS,
     ]
     if config.control_address is not None:
