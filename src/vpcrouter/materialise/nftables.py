@@ -44,6 +44,8 @@ from vpcrouter.materialise.tunnels import (
     input_rules,
     leaving_rules,
     left_rules,
+    protected_rules,
+    sent_rules,
     tunnel_chains,
     tunnel_sets,
     unguarded_rules,
@@ -215,6 +217,7 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
     yield NftChain(name="from_guest", rules=tuple(from_guest))
     rules = [
         'iifname "lo" accept',
+        *protected_rules(effective),
         *_KNOWN_CONNECTIONS,
     ]
     if config.control_address is not None:
@@ -316,6 +319,9 @@ def _forward_chains(effective: Effective, config: RouterConfig) -> Iterator[NftC
     yield NftChain(
         name="silence",
         hook="type filter hook output priority filter; policy accept;",
-        # What IPv6 says by itself on a device without an address; both routers have the same MAC there.
-        rules=("oifname @outside ip6 saddr :: drop",),
+        rules=(
+            # What IPv6 says by itself on a device without an address; both routers have the same MAC there.
+            "oifname @outside ip6 saddr :: drop",
+            *sent_rules(effective),
+        ),
     )
