@@ -1,6 +1,7 @@
 """A client of remote access by L2TP/IPsec with charon, xl2tpd and pppd: on the Internet host, or at home behind a NAT.
 
-ESP and PPP are the kernel's. Everything that was started ends with the block.
+ESP and PPP are the kernel's. It offers what older clients offer and no more: AES and SHA-1. Everything that was
+started ends with the block.
 """
 
 from __future__ import annotations
@@ -43,9 +44,10 @@ class L2tpClient:
         )
         config.write_text(
             f"connections {{\n home {{\n version = 1\n remote_addrs = {self._server}\n"
+            f" proposals = aes256-sha1-modp2048\n"
             f" local {{\n auth = psk\n }}\n remote {{\n auth = psk\n id = {self._server}\n }}\n"
             " children {\n l2tp {\n mode = transport\n local_ts = dynamic[udp/1701]\n"
-            " remote_ts = dynamic[udp/1701]\n }\n }\n }\n}\n"
+            " remote_ts = dynamic[udp/1701]\n esp_proposals = aes256-sha1\n }\n }\n }\n}\n"
             f"secrets {{\n ike-1 {{\n id-1 = {self._server}\n secret = 0x{self._key.encode().hex()}\n }}\n}}\n"
         )
         self._start("charon-systemd", STRONGSWAN_CONF=str(settings))

@@ -6,11 +6,13 @@ tier on one router, since that machine is slow.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +55,17 @@ ADVERTISEMENT_MS = 1000
 SERVER, OTHER = "rA", "rB"
 FIRST_TIER = 7
 """How many files of the example burst there are until the first tier has its guests."""
+GUARD: dict[str, Any] = {
+    "rules": [
+        {
+            "id": 1, "src_ip": ROUTER, "protocol": "tcp", "src_port_range": [443, 443],
+            "source_cidr_list": ["0.0.0.0/0"], "dest_cidr_list": [], "purpose": "Firewall", "traffic_type": "Ingress",
+            "revoked": False, "already_added": False, "default_egress_policy": False,
+        }
+    ],
+    "type": "firewallrules",
+}  # fmt: skip
+"""One rule for the router's public address: what no rule of that address names does not get to it, IPsec does."""
 REFUSED = "CHAP authentication failed"
 SYSTEM_PPP = Path("/etc/ppp")
 
@@ -89,11 +102,20 @@ def served() -> Iterator[Laboratory]:
 
 
 def start(laboratory: Laboratory, router: str, *names: str) -> None:
-    """Start a router that has one tier and serves these users."""
+    """Start a router that has one tier, a guarded public address, and serves these users."""
     machine = laboratory.machines[router]
     machine.wait_until_it_answers(machine.start(ADVERTISEMENT_MS))
-    hand_in(laboratory, router, list(burst_files(find_burst(None))[router][:FIRST_TIER]))
-    submit_to(laboratory, router, users(*names), ACCESS)
+    boot_line, *files = burst_files(find_burst(None))[router][:FIRST_TIER]
+    submit_to(laboratory, router, with_firewall(boot_line))
+    hand_in(laboratory, router, files)
+    submit_to(laboratory, router, GUARD, users(*names), ACCESS)
+
+
+def with_firewall(boot_line: Path) -> dict[str, Any]:
+    """The boot line of a VPC whose public addresses have a firewall."""
+    command: dict[str, Any] = json.loads(boot_line.read_text())
+    command["cmd_line"]["vpc_firewall_enabled"] = "true"
+    return command
 
 
 def serves(laboratory: Laboratory, router: str = SERVER) -> bool:
@@ -172,6 +194,7 @@ def connect(laboratory: Laboratory, client: L2tpClient) -> str:
 
 @pytest.mark.parametrize("client", [False, True], ids=["direct", "behind a NAT"], indirect=True)
 def test_a_client_and_a_guest_reach_each_other(served: Laboratory, client: L2tpClient, tmp_path: Path) -> None:
+    assert ROUTER in run_in(served, SERVER, "nft", "list", "map", "inet", "vpcrouter", "guarded")
     address = connect(served, client)
     assert address in POOL
     assert client.pings("10.1.2.1"), "the gateway of the tier"
