@@ -20,7 +20,7 @@ download() {
 command -v qemu-system-x86_64 >/dev/null 2>&1 || fail "there is no qemu-system-x86_64; apt-get install qemu-system-x86"
 command -v apt-get >/dev/null 2>&1 || fail "there is no apt-get here, and the kernel comes from Debian's mirror"
 there=$(pwd)/.venv/vm
-[ ! -e "$there/initramfs" ] || exit 0
+[ ! "$there/initramfs" -nt tools/vm/first.sh ] || exit 0
 rm -rf "$there.new"
 mkdir -p "$there.new"
 cd "$there.new"
