@@ -23,8 +23,14 @@ laboratory() {
 
 quick >"$log" 2>&1 &
 trap 'kill $! 2>/dev/null; rm -f "$log"' EXIT
-laboratory -n 2 --dist loadfile -m "lab and not timed"
+laboratory -n 2 --dist loadfile -m "lab and not timed and not vm"
 laboratory -m "lab and timed"
+lacks=$("${as_root[@]}" "$python" -c "from vpcrouter.appliers._kernel_features import lacks_ppp; print(lacks_ppp() or '')")
+if [ -z "$lacks" ]; then
+    laboratory tests/lab/test_kernel_ipsec.py
+else
+    echo "clients by L2TP: not tested here, $lacks; \`make test-vm\` emulates a machine that has it"
+fi
 echo "the tests without a laboratory, which ran beside these:"
 wait $! || status=1
 cat "$log"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.example import BURST, state_after
+from vpcrouter.appliers import _kernel_features
 from vpcrouter.appliers._process import SEARCH_PATH
 from vpcrouter.lab.burst import burst_files, run_burst
 from vpcrouter.lab.failover import is_pair
@@ -25,8 +26,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     missing = [program for program in PROGRAMS if shutil.which(program, path=SEARCH_PATH) is None]
     reason = "needs root" if os.geteuid() != 0 else f"not installed: {', '.join(missing)}" if missing else ""
     for item in items:
-        if reason and "/lab/" in item.nodeid and item.get_closest_marker("lab"):
-            item.add_marker(pytest.mark.skip(reason=reason))
+        why = reason
+        if item.get_closest_marker("vm") and (lacks := _kernel_features.lacks_ppp()):
+            why = why or f"{lacks}; `make test-vm` emulates a machine that has it"
+        if why and "/lab/" in item.nodeid and item.get_closest_marker("lab"):
+            item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -84,22 +84,26 @@ def client_config(user: str, password: str) -> str:
     )
 
 
+def open_far_networks(laboratory: Laboratory) -> None:
+    """The other site's networks are on the Internet host, which counts what comes to them in clear by the cable."""
+    for address in (FAR, "192.168.8.1"):
+        run_in(laboratory, "ext", "ip", "address", "add", f"{address}/24", "dev", "lo")
+    rules = (
+        "table ip watch {\n counter clear {\n }\n chain in {\n"
+        " type filter hook prerouting priority -300;\n"
+        ' iifname "eth0" ip daddr 192.168.0.0/16 counter name clear\n }\n}\n'
+    )
+    argv = inside(laboratory.names.namespace("ext"), ["nft", "-f", "-"])
+    subprocess.run(argv, input=rules.encode(), check=True)
+
+
 @pytest.fixture(scope="module")
 def routers() -> Iterator[Laboratory]:
     laboratory = new_laboratory()
     try:
         laboratory.up()
         assert run_burst(laboratory, burst_files(find_burst(None))).is_good
-        run_in(laboratory, "ext", "ip", "address", "add", f"{FAR}/24", "dev", "lo")
-        run_in(laboratory, "ext", "ip", "address", "add", "192.168.8.1/24", "dev", "lo")
-        # What comes to the far networks in clear by the cable, and what asks the guests from there.
-        rules = (
-            "table ip watch {\n counter clear {\n }\n chain in {\n"
-            " type filter hook prerouting priority -300;\n"
-            ' iifname "eth0" ip daddr 192.168.0.0/16 counter name clear\n }\n}\n'
-        )
-        argv = inside(laboratory.names.namespace("ext"), ["nft", "-f", "-"])
-        subprocess.run(argv, input=rules.encode(), check=True)
+        open_far_networks(laboratory)
         yield laboratory
     finally:
         laboratory.down()
@@ -118,10 +122,14 @@ def site(routers: Laboratory, tmp_path: Path) -> Iterator[Site]:
 
 def submit(laboratory: Laboratory, *commands: dict[str, Any]) -> None:
     for router in ROUTERS:
-        with laboratory.connect(router) as agent:
-            for command in commands:
-                (outcome,) = agent.submit("command.json", json.dumps(command))
-                assert outcome["status"] in ("accepted", "unchanged"), outcome
+        submit_to(laboratory, router, *commands)
+
+
+def submit_to(laboratory: Laboratory, router: str, *commands: dict[str, Any]) -> None:
+    with laboratory.connect(router) as agent:
+        for command in commands:
+            (outcome,) = agent.submit("command.json", json.dumps(command))
+            assert outcome["status"] in ("accepted", "unchanged"), outcome
 
 
 def pings(laboratory: Laboratory, node: str, address: str, *words: str) -> bool:
@@ -218,12 +226,17 @@ def test_without_its_tunnel_nothing_goes_in_clear(routers: Laboratory, site: Sit
     assert within(UP_S, lambda: connected(routers, master))
     site.end()
     before = in_clear(routers)
-    run_in(routers, master, "swanctl", "--terminate", "--ike", "site-203-0-113-1", "--force", "--timeout", "0", "--uri",
-           f"unix://{laboratory_socket(routers, master)}")  # fmt: skip
+    forget_tunnels(routers, master)
     assert not connected(routers, master)
     assert not pings(routers, "vm2", FAR)
     assert in_clear(routers) == before
     assert f"{PEER}:11:" in status_line(routers, master)
+
+
+def forget_tunnels(laboratory: Laboratory, router: str) -> None:
+    """Have the router end those to the other site without a word to it."""
+    words = ["--terminate", "--ike", "site-203-0-113-1", "--force", "--timeout", "0"]
+    run_in(laboratory, router, "swanctl", *words, "--uri", f"unix://{laboratory_socket(laboratory, router)}")
 
 
 def laboratory_socket(laboratory: Laboratory, router: str) -> Path:

@@ -14,7 +14,7 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from attrs import evolve
@@ -150,14 +150,16 @@ class Supervised:
         surroundings = self._surroundings(daemon)
         pid = _process.spawn(self._argv(), output=self._output, environment=environment)
         self._process = _process.open_process(pid)
-        self._keep_record(daemon, surroundings)
+        # Until the command has succeeded, the next pass, or the agent after us, has to give it the others.
+        read = daemon.restart_files if self.kind.takes_files_from_command else daemon.files
+        self._keep_record(read, surroundings)
 
     def resume(self) -> None:
         """Have it go on after a signal stopped it."""
         if self._process is not None:
             self._process.resume()
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, daemon: Daemon) -> None:
         """Wait until it says that it is at work; raises ApplierError with its last words if it ends instead.
 
         One that takes its files from a command has them then; if it refuses them, it is ended.
@@ -178,7 +180,7 @@ class Supervised:
             write_record(self._record_path, self._record)
         if self.kind.takes_files_from_command:
             try:
-                self._tell()
+                self.reload(daemon)
             except HostError:
                 self.stop()
                 raise
@@ -199,7 +201,7 @@ class Supervised:
         surroundings = self._surroundings(daemon)
         self._tell()
         confirm()
-        self._keep_record(daemon, surroundings)
+        self._keep_record(daemon.files, surroundings)
 
     def stop(self) -> None:
         """End it in order, or by force; nothing of it runs afterwards."""
@@ -291,13 +293,13 @@ class Supervised:
         self._process = self._record = None
         self._save_record()
 
-    def _keep_record(self, daemon: Daemon, surroundings: Mapping[str, int]) -> None:
+    def _keep_record(self, read: Iterable[File], surroundings: Mapping[str, int]) -> None:
         if self._process is None:
             return
         self._record = LoadedRecord(
             pid=self._process.pid,
             start_time=self._process.start_time,
-            files={file.path: self._loaded_file(file) for file in daemon.files},
+            files={file.path: self._loaded_file(file) for file in read},
             surroundings=surroundings,
         )
         self._save_record()

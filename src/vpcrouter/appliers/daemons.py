@@ -193,15 +193,16 @@ class DaemonApplier:
 
     def _start(self, daemon: Daemon, notes: _Pass) -> None:
         self._supervised[daemon.name].start(daemon)
-        notes.starting.append(daemon.name)
+        notes.starting.append(daemon)
 
     def _await_started(self, notes: _Pass) -> None:
         """Wait for all that were started; one that ended instead counts as a death."""
         while notes.starting:
-            name = notes.starting.pop(0)
-            notes.attempt(self._supervised[name].wait_until_ready)
-            if self._supervised[name].process is None:
-                self._died(name)
+            daemon = notes.starting.pop(0)
+            supervised = self._supervised[daemon.name]
+            notes.attempt(partial(supervised.wait_until_ready, daemon))
+            if supervised.process is None:
+                self._died(daemon.name)
 
     def _hold_back(self, name: str) -> None:
         wait = wait_s(self._deaths[name], self._monotonic())
@@ -301,7 +302,7 @@ class _Pass:
     """The notes of one settle."""
 
     operations: list[Operation] = field(factory=list)
-    starting: list[str] = field(factory=list)
+    starting: list[Daemon] = field(factory=list)
     failures: list[HostError] = field(factory=list)
 
     def attempt(self, work: Callable[[], None]) -> None:

@@ -23,7 +23,7 @@ from vpcrouter.errors import ApplierError, HostError, VpcRouterError
 
 MARK = "VPCROUTER_LAB"
 _KILL_S = 5.0
-_START_S = 20.0
+_START_S = 60.0
 _POLL_S = 0.01
 
 

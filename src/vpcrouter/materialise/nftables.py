@@ -44,6 +44,8 @@ from vpcrouter.materialise.tunnels import (
     input_rules,
     leaving_rules,
     left_rules,
+    protected_rules,
+    sent_rules,
     tunnel_chains,
     tunnel_sets,
     unguarded_rules,
@@ -217,6 +219,7 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
         'iifname "lo" accept',
         # Before what is known: who asked this router while it served, by the same port, would be answered for ever.
         "iifname @tiers iifname != @serving ip daddr != @gateways meta l4proto { tcp, udp } th dport { 53, 67 } drop",
+        *protected_rules(effective),
         *_KNOWN_CONNECTIONS,
     ]
     if config.control_address is not None:
@@ -318,6 +321,9 @@ def _forward_chains(effective: Effective, config: RouterConfig) -> Iterator[NftC
     yield NftChain(
         name="silence",
         hook="type filter hook output priority filter; policy accept;",
-        # What IPv6 says by itself on a device without an address; both routers have the same MAC there.
-        rules=("oifname @outside ip6 saddr :: drop",),
+        rules=(
+            # What IPv6 says by itself on a device without an address; both routers have the same MAC there.
+            "oifname @outside ip6 saddr :: drop",
+            *sent_rules(effective),
+        ),
     )

@@ -103,6 +103,16 @@ _IPSEC = (
 _OUT, _IN = "ip saddr . ip daddr @tunnelled", "ip daddr . ip saddr @tunnelled"
 
 
+def protected_rules(effective: Effective) -> tuple[str, ...]:
+    """Of the chain `input`, before what is established: a session of L2TP that began inside IPsec goes on there."""
+    return ("ip daddr @ipsec_servers udp dport 1701 meta ipsec missing drop",) if has_tunnels(effective) else ()
+
+
+def sent_rules(effective: Effective) -> tuple[str, ...]:
+    """Of the chain `silence`: a session outlives the keys of its client, and its packets must not leave in clear."""
+    return ("ip saddr @ipsec_servers udp sport 1701 rt ipsec missing drop",) if has_tunnels(effective) else ()
+
+
 def input_rules(effective: Effective) -> tuple[str, ...]:
     """Of the chain `input`: who may talk to the router itself."""
     if not has_tunnels(effective):

@@ -106,13 +106,13 @@ class SimulatedSupervised(Supervised):
         die_if_dead()
         config = next((file.path for file in daemon.files if PurePath(file.path).name == self.kind.config), "")
         self._process = _Handle(self._machine.spawn(self.kind.name, lambda: self._machine.files.text(config)))
-        self._keep_record(daemon, surroundings)
+        self._keep_record(daemon.files, surroundings)
 
-    def wait_until_ready(self) -> None:
-        world, daemon = self._machine.world, self._machine.daemons.get(self.kind.name)
+    def wait_until_ready(self, daemon: Daemon) -> None:
+        world, running = self._machine.world, self._machine.daemons.get(self.kind.name)
         deadline = world.now_ns + round(self.kind.ready_s * 1e9)
-        while daemon is None or not daemon.is_ready():
-            if daemon is None or daemon.is_dead:
+        while running is None or not running.is_ready():
+            if running is None or running.is_dead:
                 self._forget()
                 raise ApplierError("does not start", where=self.kind.name)
             if world.now_ns > deadline:
