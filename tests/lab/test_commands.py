@@ -139,7 +139,7 @@ def test_cut_heal_and_down(bare: Laboratory) -> None:
 
 @pytest.mark.lab
 def test_up_that_fails_leaves_nothing() -> None:
-    """The directory cannot be made, since a file stands in the way: one with a path that is short enough for sockets."""
+    """The directory cannot be made, since a file stands in the way; its path is short enough for sockets."""
     with NamedTemporaryFile() as file:
         done = vpcrouter("lab", "up", "--prefix", "t-fails", "--dir", file.name)
     assert done.returncode == 1, done.stderr
