@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator, Sequence
 
 from attrs import frozen
@@ -47,7 +48,8 @@ _ATTRIBUTE = struct.Struct("=HH")
 _BATCH = 128
 """Messages in one send: their acknowledgements fit the default receive buffer (208 KiB) twice."""
 _RECEIVE = 128 * 1024
-_DUMP_TRIES = 10
+_DUMP_S = 0.5
+"""Whoever writes in bursts leaves gaps; a dump takes a few milliseconds, and many are tried to meet one."""
 
 
 @frozen
@@ -93,13 +95,14 @@ class NetlinkSocket:
 
     def dump(self, kind: int, payload: bytes) -> list[tuple[int, bytes]]:
         """All objects that the kernel lists: type and payload of each, asked again when it changed meanwhile."""
-        for _ in range(_DUMP_TRIES):
+        deadline = time.monotonic() + _DUMP_S
+        interrupted = True
+        while interrupted:
             objects, interrupted = self._dump_once(kind, payload)
-            if not interrupted:
-                return objects
-        raise ApplierError(
-            f"the kernel changed during each of {_DUMP_TRIES} dumps", where="kernel", hint="something else writes it"
-        )
+            if interrupted and time.monotonic() > deadline:
+                what = f"the kernel changed during each dump in {_DUMP_S:g} s"
+                raise ApplierError(what, where="kernel", hint="something else writes it")
+        return objects
 
     def ask(self, kind: int, payload: bytes) -> bytes:
         """The payload of the one object that answers a request."""
