@@ -367,6 +367,14 @@ def test_what_is_no_command_is_refused_as_such(thing: Any) -> None:
         decide(State(), thing)
 
 
+def test_a_forwarding_for_ipv6_clients_alone_is_refused() -> None:
+    """Nobody could use it; beside others such a client does no harm."""
+    with pytest.raises(RejectedCommandError, match="no client has an IPv4 address"):
+        decide(State(), ChangePortForwards(put=(forward(sources=("2001:db8::/64",)),)))
+    both = forward(sources=("198.51.100.0/24", "2001:db8::/64"))
+    assert decide(State(), ChangePortForwards(put=(both,))).event is not None
+
+
 def test_a_shifted_range_for_some_clients_is_bounded() -> None:
     wide = with_changes(forward((10_000, 12_000), sources=("198.51.100.0/24",)), target_port=20_000)
     with pytest.raises(RejectedCommandError, match="1000 ports at most"):

@@ -100,6 +100,11 @@ def test_what_is_named_stands_in_the_documentation(name: str) -> None:
         ("firewallrules", {"rules[0].default_egress_policy": True}, "rules[].default_egress_policy"),
         ("bgppeers", {"peers[0].peer_id": None}, "peers[].peer_id"),
         ("ips", {"ip_address[0].one_to_one_nat": True}, "ip_address[].one_to_one_nat"),
+        (
+            "monitorservice",
+            {"health_checks_config.systemThresholds": "maxCpuUsage=90.5;"},
+            "health_checks_config.systemThresholds",
+        ),
     ],
 )
 def test_named_with_its_path_and_a_reason(kind: str, changes: dict[str, Any], named: str) -> None:

@@ -51,7 +51,10 @@ def _expected(config: Reader) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if (gateways := config.optional("gateways", _gateways)) is not None:
         values["gateways"] = gateways
-    values.update(config.optional("systemThresholds", _thresholds) or {})
+    thresholds = config.optional("systemThresholds", _thresholds) or {}
+    values.update({name: int(number) for name, number in thresholds.items()})
+    is_finer = any(number % 1 for number in thresholds.values())
+    config.unused("systemThresholds", is_finer, "fractions are cut off: whole percents and MB are compared")
     config.done()
     return values
 
@@ -75,7 +78,7 @@ def _gateways(value: object, path: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(fields.ipv4(each, path) for each in addresses.split()))
 
 
-def _thresholds(value: object, path: str) -> dict[str, int]:
+def _thresholds(value: object, path: str) -> dict[str, float]:
     """`minDiskNeeded=100.0,maxCpuUsage=100.0,maxMemoryUsage=100.0;`."""
     found = {}
     for part in filter(None, fields.text(value, path).strip("; ").split(",")):
@@ -85,5 +88,5 @@ def _thresholds(value: object, path: str) -> dict[str, int]:
         name, most = _THRESHOLDS[key]
         if float(number) > most:
             raise MalformedInputError(f"{key} is more than {most}", where=path)
-        found[name] = int(float(number))
+        found[name] = float(number)
     return found

@@ -13,6 +13,7 @@ from vpcrouter.decide.vpn import refuse_forward, refuse_static_nat
 from vpcrouter.state import StateView, forward_key, same_forward
 from vpcrouter.values.balancing import BalancerRule, StatisticsPage
 from vpcrouter.values.config import PortForward
+from vpcrouter.values.networks import is_ipv6
 
 SHIFTED_PORTS = 1000
 """Such a range takes one element for each port and client in a set of intervals, where 5,000 take a second to load
@@ -125,6 +126,8 @@ def _check_forward(view: StateView, new: PortForward) -> None:
             where,
             "use the same ports at the guest, or let the ACL of its tier say who may come",
         )
+    if new.sources and all(is_ipv6(each) for each in new.sources):
+        raise reject("no client has an IPv4 address, and a forwarding is for those alone", where, "name one, or none")
     _check_target(view, new.target, where)
     refuse_forward(view, new, where)
     for listener in _listeners(view):
