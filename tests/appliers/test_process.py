@@ -147,6 +147,20 @@ def test_output_is_private_and_the_one_before_is_kept(spawn: Spawn, tmp_path: Pa
     assert (tmp_path / "out.log").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_directory_in_the_way_of_its_output_keeps_a_daemon_from_starting(spawn: Spawn, tmp_path: Path) -> None:
+    """…each time, and stays where somebody put it; one where the output before is kept does no harm."""
+    (tmp_path / "out.log").mkdir()
+    for _ in range(2):
+        with pytest.raises(ApplierError, match="cannot be started"):
+            spawn("true")
+    assert (tmp_path / "out.log").is_dir()
+    (tmp_path / "out.log").rmdir()
+    (tmp_path / "out.log.old").mkdir()
+    for _ in range(2):
+        spawn("sh", "-c", "echo words; sleep 0.1").wait(5)
+        assert (tmp_path / "out.log").read_text() == "words\n"
+
+
 def test_output_has_a_limit_that_does_not_end_the_daemon(spawn: Spawn, tmp_path: Path) -> None:
     script = 'while [ ! -e "$0" ]; do sleep 0.02; done; yes >&2; sleep 60'
     daemon = spawn("sh", "-c", script, str(tmp_path / "go"))

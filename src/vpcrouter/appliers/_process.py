@@ -120,8 +120,7 @@ def spawn(argv: Sequence[str], *, output: Path, environment: Mapping[str, str] |
     program, limiter = find_program(argv[0]), find_program("prlimit")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
     try:
-        with suppress(FileNotFoundError):
-            output.replace(output.with_name(f"{output.name}.old"))
+        _put_aside(output)
         with os.fdopen(os.open(output, flags, 0o600), "ab") as log:
             # The limit is set by the process itself, before it is the daemon: one that has already changed its user
             # can be limited from outside with CAP_SYS_RESOURCE only.
@@ -143,6 +142,17 @@ def spawn(argv: Sequence[str], *, output: Path, environment: Mapping[str, str] |
     except OSError as error:
         raise ApplierError(f"cannot be started: {error.strerror}", where=argv[0]) from None
     return pid
+
+
+def _put_aside(output: Path) -> None:
+    """Keep what an earlier one printed. A directory that somebody put there stays: no daemon is started over it."""
+    if output.is_dir():
+        return
+    with suppress(FileNotFoundError):
+        try:
+            output.replace(output.with_name(f"{output.name}.old"))
+        except IsADirectoryError:
+            output.unlink()  # another one stands where it would be kept
 
 
 class Process:
