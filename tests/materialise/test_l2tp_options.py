@@ -6,10 +6,8 @@ from attrs import evolve
 
 from tests.materialise import vpc
 from vpcrouter.materialise import materialise
-from vpcrouter.values.config import Secret
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
-from vpcrouter.values.vpn import RemoteAccess
 
 OF_SERIAL_LINES = {
     "lock",
@@ -23,14 +21,7 @@ OF_SERIAL_LINES = {
     "disconnect",
     "init",
 }
-ACCESS = RemoteAccess(
-    address="203.0.113.10",
-    first_client="198.51.100.226",
-    last_client="198.51.100.238",
-    local_address="198.51.100.225",
-    local_network="10.1.0.0/16",
-    key=Secret(text="not a real key"),
-)
+ACCESS = vpc.remote_access()
 
 
 def test_no_option_of_a_serial_line() -> None:

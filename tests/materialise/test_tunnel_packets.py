@@ -21,7 +21,7 @@ from vpcrouter.values.config import Acl, Secret, StaticNat
 from vpcrouter.values.desired import Desired
 from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
-from vpcrouter.values.vpn import RemoteAccess, SiteVpn
+from vpcrouter.values.vpn import SiteVpn
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -44,14 +44,7 @@ STATE = evolve(
     ),
     site_vpns={VPN.peer: VPN},
 )
-ACCESS = RemoteAccess(
-    address="203.0.113.10",
-    first_client="198.51.100.226",
-    last_client="198.51.100.238",
-    local_address="198.51.100.225",
-    local_network="10.1.0.0/16",
-    key=Secret(text="not a real key"),
-)
+ACCESS = vpc.remote_access()
 
 
 def as_if_by_ipsec(desired: Desired) -> Desired:

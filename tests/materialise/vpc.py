@@ -14,10 +14,12 @@ from vpcrouter.values.config import (
     PublicAddress,
     Reservation,
     RouterConfig,
+    Secret,
     StaticNat,
     StaticRoute,
     Tier,
 )
+from vpcrouter.values.vpn import RemoteAccess
 
 ANY = ("0.0.0.0/0", "::/0")
 WEB, OTHER, APP = "10.1.2.100", "10.1.2.101", "10.1.3.100"
@@ -71,6 +73,18 @@ def private_gateway(*, source_nat: bool = False) -> PublicAddress:
         device="eth9",
         private_gateway=True,
         source_nat=source_nat,
+    )
+
+
+def remote_access() -> RemoteAccess:
+    """Single clients, at the first public address; theirs are of no tier."""
+    return RemoteAccess(
+        address="203.0.113.10",
+        first_client="198.51.100.226",
+        last_client="198.51.100.238",
+        local_address="198.51.100.225",
+        local_network="10.1.0.0/16",
+        key=Secret(text="not a real key"),
     )
 
 

@@ -140,7 +140,8 @@ def spawn(argv: Sequence[str], *, output: Path, environment: Mapping[str, str] |
                 setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD],
             )
     except OSError as error:
-        raise ApplierError(f"cannot be started: {error.strerror}", where=argv[0]) from None
+        what = f"cannot be started: {error.strerror}: {error.filename}"
+        raise ApplierError(what, where=argv[0], hint="see what stands there") from None
     return pid
 
 
