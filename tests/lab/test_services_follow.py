@@ -7,6 +7,8 @@ when a router serves is what its kernel says of the gateway's address.
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import struct
 import threading
@@ -23,10 +25,12 @@ from scapy.packet import Raw
 
 from tests.lab.conftest import SETTLED_S
 from tests.lab.forging import guest_of, sender_of
-from tests.lab.test_connections import fail_over, wait_ready
+from tests.lab.test_connections import OTHER, fail_over, wait_ready
+from tests.lab.test_drift import roles
 from tests.materialise import dhcp
 from tests.materialise.namespaces import inside
 from vpcrouter.lab.drill import hand_over
+from vpcrouter.lab.failover import is_pair
 from vpcrouter.lab.holders import Holders, Span
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.layout import ROUTERS
@@ -38,7 +42,11 @@ GATEWAY = f"10.1.{TIER}.1"
 PAUSE_S = 0.01
 WITHIN_MS = 50
 ALLOWED_S = 0.3
-"""A busy machine may hold some of the changes up: one of four has to be as quick as that, and all as quick as this."""
+"""A busy machine may hold who asks and hears here up: most have to be as quick as that, and all as quick as this."""
+TOLD_S = 0.05
+"""A busy machine may be told of an address by so much later than it is there, and answered for."""
+TOLD_S = 0.05
+"""A busy machine may be told of an address by so much later than it is there, and answered for."""
 HANDOVERS = 3
 KNOWN_PORT, FIRST_PORT = 20_000, 20_001
 SERVICES = ("DHCP", "DNS", "DNS by a known port")
@@ -138,6 +146,27 @@ def starts(pair: Laboratory) -> dict[str, int]:
     }
 
 
+def assert_followed(guest: Asking, holders: Holders, changes: int) -> None:
+    """Of so many changes: each service was answered by who held the gateway's address, soon after it did, and alone."""
+    spans = {router: holders.spans(router) for router in ROUTERS}
+    for service in SERVICES:
+        began: list[float] = []
+        ceased: list[float] = []
+        for router in ROUTERS:
+            answers = guest.answers[service, router]
+            began += began_ms(answers, spans[router], holders.began)
+            ceased += ceased_ms(answers, spans[router])
+            strangers = [
+                each
+                for each in answers
+                if not any(start - TOLD_S <= each <= end + ALLOWED_S for start, end in spans[router])
+            ]
+            assert strangers == [], (service, router, spans)
+        assert len(began) == changes
+        for took in (began, ceased):
+            assert sorted(took)[len(took) // 2] <= WITHIN_MS and max(took) <= 1000 * ALLOWED_S, (service, began, ceased)
+
+
 def test_dhcp_and_dns_are_the_master_s_alone_within_50_ms_of_every_change(pair: Laboratory) -> None:
     wait_ready(pair, SETTLED_S)
     before = starts(pair)
@@ -149,19 +178,23 @@ def test_dhcp_and_dns_are_the_master_s_alone_within_50_ms_of_every_change(pair: 
         time.sleep(0.5)
         fail_over(pair, "links")
         time.sleep(0.5)
-        spans = {router: holders.spans(router) for router in ROUTERS}
+        assert_followed(guest, holders, HANDOVERS + 1)
     assert starts(pair) == before, "nothing is started at a failover"
-    for service in SERVICES:
-        began: list[float] = []
-        ceased: list[float] = []
-        for router in ROUTERS:
-            answers = guest.answers[service, router]
-            began += began_ms(answers, spans[router], holders.began)
-            ceased += ceased_ms(answers, spans[router])
-            strangers = [
-                each for each in answers if not any(start <= each <= end + ALLOWED_S for start, end in spans[router])
-            ]
-            assert strangers == [], (service, router, spans)
-        assert len(began) == HANDOVERS + 1
-        for took in (began, ceased):
-            assert min(took) <= WITHIN_MS and max(took) <= 1000 * ALLOWED_S, (service, began, ceased)
+
+
+def test_with_both_agents_dead_they_follow_all_the_same(pair: Laboratory) -> None:
+    """keepalived moves the addresses, there and back, and the kernel asks nobody else."""
+    wait_ready(pair, SETTLED_S)
+    master = roles(pair)["master"]
+    for router in ROUTERS:
+        os.kill(pair.machines[router].status()["pid"], signal.SIGKILL)
+    with Holders(pair, GATEWAY) as holders, asking(pair) as guest:
+        pair.cut_off(master)
+        time.sleep(1)
+        pair.heal()
+        time.sleep(1)
+        assert_followed(guest, holders, 1)
+        assert guest.answers["DHCP", OTHER[master]] != []
+    for router in ROUTERS:
+        pair.machines[router].wait_until_it_answers(pair.machines[router].start(pair.record.advertisement_ms))
+    assert pair.wait(is_pair, SETTLED_S), pair.status()

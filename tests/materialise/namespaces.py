@@ -144,6 +144,15 @@ class Network:
         """Only the ruleset."""
         run(["ip", "netns", "exec", self.name("router"), "nft", "-f", "-"], replace_script(desired.ruleset))
 
+    @contextmanager
+    def without(self, device: str, address: str) -> Iterator[None]:
+        """The router does not serve there meanwhile: keepalived has taken the address away."""
+        self._batch("router", [f"address del {address} dev {device}"])
+        try:
+            yield
+        finally:
+            self._batch("router", [f"address add {address} dev {device}"])
+
     def _sysctls(self, kernel: Kernel) -> None:
         words = [f"{path}={value}" for path, value in kernel.sysctls]
         run(["ip", "netns", "exec", self.name("router"), "sysctl", "-qw", *words])

@@ -220,18 +220,18 @@ def test_the_router_answers_guests_and_pings_only(net: Network) -> None:
     assert net.connect(WEB, "10.1.2.1", 22, "router", 22) is None
 
 
-def test_only_the_master_is_asked_for_names_and_pages_by_its_own_address(net: Network) -> None:
+def test_by_its_own_address_only_who_serves_is_asked_for_names_and_pages(net: Network) -> None:
+    """Beside packet tests of the same by DHCP (`test_guest_services`), and in a pair (`lab/test_services_follow`)."""
     for port in (80, 8080):
         assert net.connect(WEB, "10.1.2.2", port, "router", port) == WEB
-    net.load(materialise(STATE, Role.BACKUP, Settings()))
-    try:
+    assert net.connect(WEB, "10.1.2.2", 53, "router", 53) == WEB
+    with net.without("eth2", "10.1.2.1/24"):
         assert net.reach(WEB, "10.1.2.2", 53, "router", 53) is None
-        assert net.reach(WEB, "10.1.2.1", 53, "router", 53) == WEB, "the gateway's address is only on the master"
-        for port in (80, 8080):
+        for port in (53, 80, 8080):
             assert net.connect(WEB, "10.1.2.2", port, "router", port) is None
-            assert net.connect(WEB, "10.1.2.1", port, "router", port) == WEB, "at once, before `serving` says so"
-    finally:
-        net.load(materialise(STATE, Role.MASTER, Settings()))
+        assert net.reach(APP, "10.1.3.2", 53, "router", 53) == APP, "the gateway of that tier is here"
+    assert net.reach(WEB, "10.1.2.2", 53, "router", 53) == WEB
+    assert net.reach(WEB, "10.1.3.2", 53, "router", 53) is None, "the own address on another tier"
 
 
 def test_a_bgp_neighbour_may_begin_the_session_and_nobody_else(net: Network) -> None:

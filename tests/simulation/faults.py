@@ -175,17 +175,16 @@ def rules_flushed_at_the_start(patch: pytest.MonkeyPatch) -> None:
 
 def rules_follow_the_role(patch: pytest.MonkeyPatch) -> None:
     """Only the ruleset of a router whose agent knows that it serves lets packets out."""
-    make = import_module("vpcrouter.materialise").ruleset
+    make = import_module("vpcrouter.materialise").materialise
 
-    def ruleset(found: Any, role: Role, *election: Any) -> Any:
-        made = make(found, role, *election)
+    def materialise(state: Any, role: Role, *rest: Any) -> Any:
+        made = make(state, role, *rest)
         if role is Role.MASTER:
             return made
-        return evolve(
-            made, sets=tuple(evolve(each, elements=()) if each.name == "entering" else each for each in made.sets)
-        )
+        sets = (evolve(each, elements=()) if each.name == "entering" else each for each in made.ruleset.sets)
+        return evolve(made, ruleset=evolve(made.ruleset, sets=tuple(sets)))
 
-    patch.setattr("vpcrouter.materialise.ruleset", ruleset)
+    patch.setattr("vpcrouter.agent.planning.materialise", materialise)
 
 
 FAULTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {

@@ -53,12 +53,12 @@ def materialise(state: State, role: Role, settings: Settings, carriage: Carriage
     found = _EFFECTIVE.of(state)
     if found.config is None:
         bare = tuple(Link(name=device, up=False) for device in found.released)
-        return Desired(kernel=Kernel(links=bare), ruleset=ruleset(found, role))
+        return Desired(kernel=Kernel(links=bare), ruleset=ruleset(found))
     placement = _PLACED.of(found)
     election = elect(found, carriage, settings)
     return Desired(
         kernel=kernel(found, placement, election, role),
-        ruleset=ruleset(found, role, election),
+        ruleset=ruleset(found, election),
         daemons=tuple(_daemons(found, placement, election, role, settings)),
         undecided=_undecided(found, election, role),
         tunnels=tunnels(found, role),

@@ -1,4 +1,4 @@
-"""State and role → one nftables table. Pure; `plan.nftables` turns it into text and into changes.
+"""State → one nftables table. Pure; `plan.nftables` turns it into text and into changes.
 
     forwarded packet → entering (by the device it came in: a tier's egress ACL, a private gateway's ingress ACL)
                      → leaving  (by the device it goes out: a tier's ingress ACL, a private gateway's egress ACL)
@@ -7,8 +7,8 @@ The two are base chains one after the other, so that `accept` in the first means
 agree. What is answered to (established) passes both. Everything else must be named: policy drop, no way between public
 devices, nothing to or from the control network.
 
-The role shows in the set `serving` alone, so that a change of role is a change of its elements; a router that has just
-become master forwards at once and needs nobody to tell nftables.
+The role is not asked: a router that has just become master forwards and answers (`asked`) at once, and needs nobody to
+tell nftables.
 
 Known hole: see `machines.whereabouts`; what that leaves open is closed by VRRP authentication alone.
 """
@@ -18,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vpcrouter.materialise.acl import egress_chains, ingress_chains
+from vpcrouter.materialise.asked import asked_by_guests, asked_chains, asked_first, asked_on_links, asked_sets
 from vpcrouter.materialise.bgp import neighbours
 from vpcrouter.materialise.conntrackd import GROUP, PORT
 from vpcrouter.materialise.election import Election
 from vpcrouter.materialise.firewall import guard_chains, guard_sets, ipv6_filter_chains
-from vpcrouter.materialise.guestweb import PAGES_PORT, PASSWORD_PORT
 from vpcrouter.materialise.haproxy import balanced_set
 from vpcrouter.materialise.nat import nat_chains, nat_sets
 from vpcrouter.materialise.overlay import OVERLAY_PORT
@@ -58,14 +58,13 @@ from vpcrouter.values.boot_keys import control_ipv6, exposes_dns, management
 from vpcrouter.values.config import Acl, RouterConfig
 from vpcrouter.values.desired import OVERLAY, NftChain, NftSet, Ruleset
 from vpcrouter.values.networks import is_ipv6, network_of, split_prefix
-from vpcrouter.values.role import Role
 
 TABLE = "vpcrouter"
 _KNOWN_CONNECTIONS = ("ct state established,related accept", "ct state invalid drop")
 """Without a set: in a transaction a rule is there before the elements of its new sets are."""
 
 
-def ruleset(effective: Effective, role: Role, election: Election | None = None) -> Ruleset:
+def ruleset(effective: Effective, election: Election | None = None) -> Ruleset:
     """The whole table; an empty one before the boot parameters came."""
     config = effective.config
     if config is None:
@@ -74,7 +73,8 @@ def ruleset(effective: Effective, role: Role, election: Election | None = None) 
         table=TABLE,
         counters=(*usage_counters(effective), *(() if election is None else (NOT_THE_PEER,))),
         sets=(
-            *_device_sets(effective, role, election),
+            *_device_sets(effective, election),
+            *asked_sets(effective, election),
             *nat_sets(effective),
             *reply_sets(effective),
             *guard_sets(effective),
@@ -98,11 +98,10 @@ def ruleset(effective: Effective, role: Role, election: Election | None = None) 
     )
 
 
-def _device_sets(effective: Effective, role: Role, election: Election | None) -> Iterator[NftSet]:
+def _device_sets(effective: Effective, election: Election | None) -> Iterator[NftSet]:
     tiers = [tier.device for tier in effective.tiers]
     yield _devices("tiers", tiers)
     yield _devices("outside", public_devices(effective))
-    yield _devices("serving", tiers if role is Role.MASTER else ())
     if election is not None:
         yield _devices("held", [each.device for each in election.held])
         yield from peer_guard_sets(election)
@@ -203,22 +202,17 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
     )
     from_guest = [
         "icmp type echo-request accept",
-        # The gateway's address is where the master is, at once; the own address must wait for `serving`.
-        "meta l4proto { tcp, udp } th dport 53 ip daddr @gateways accept",
-        "meta l4proto { tcp, udp } th dport 53 iifname @serving accept",
-        # User data, metadata and passwords; where there are none, a guest is refused at once and does not wait.
-        f"tcp dport {{ {PAGES_PORT}, {PASSWORD_PORT} }} ip daddr @gateways accept",
-        f"tcp dport {{ {PAGES_PORT}, {PASSWORD_PORT} }} iifname @serving fib daddr . iif type local accept",
+        *asked_by_guests(),
         "meta l4proto tcp ip saddr . ip daddr . tcp dport @balanced accept",
     ]
     if election is not None:
         from_guest += (f"{each} jump from_peer" for each in _to_peers(election))
         yield NftChain(name="from_peer", rules=_from_peer(election))
+    yield from asked_chains()
     yield NftChain(name="from_guest", rules=tuple(from_guest))
     rules = [
         'iifname "lo" accept',
-        # Before what is known: who asked this router while it served, by the same port, would be answered for ever.
-        "iifname @tiers iifname != @serving ip daddr != @gateways meta l4proto { tcp, udp } th dport { 53, 67 } drop",
+        *asked_first(),
         *protected_rules(effective),
         *_KNOWN_CONNECTIONS,
     ]
@@ -234,15 +228,8 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
             'iifname "eth0" icmpv6 type echo-request accept',
             f'iifname "eth0" ip6 saddr {word(network_of(*split_prefix(address)))} jump from_control',
         ]
-    if exposes_dns(config):
-        rules += [
-            "iifname @tiers meta l4proto { tcp, udp } th dport 53 ip daddr @gateways accept",
-            "iifname @serving meta l4proto { tcp, udp } th dport 53 accept",
-            "iifname @serving udp dport 67 accept",
-        ]
     rules += [
-        # A guest that asks for its address has none yet.
-        "iifname @serving udp sport 68 udp dport 67 accept",
+        *asked_on_links(exposes_dns=exposes_dns(config)),
         "iifname . ip saddr @guests jump from_guest",
         "iifname @outside icmp type echo-request accept",
         "iifname @outside meta l4proto tcp ip saddr . ip daddr . tcp dport @balanced accept",
@@ -250,7 +237,6 @@ def _input_chains(effective: Effective, config: RouterConfig, election: Election
         "iifname @with_ipv6 ip6 hoplimit 255 icmpv6 type"
         " { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit } accept",
         "iifname @with_ipv6 icmpv6 type echo-request accept",
-        "iifname @serving ip6 saddr fe80::/10 udp sport 546 udp dport 547 accept",
         "iifname @tiers ip6 saddr @tier_networks6 ip6 daddr @gateways6 meta l4proto { tcp, udp } th dport 53 accept",
         *input_rules(effective),
         *(
