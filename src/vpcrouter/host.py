@@ -25,7 +25,15 @@ from vpcrouter.appliers.notify import NotifyFifo, RoleReport
 from vpcrouter.appliers.tunnels import SiteReport, TunnelApplier
 from vpcrouter.errors import HostError, IncapableError, SeveralError
 from vpcrouter.plan import Operation
-from vpcrouter.plan.kernel import KernelOperation, KernelPlan, ObservedKernel, Unannounced, plan_kernel, repair_virtual
+from vpcrouter.plan.kernel import (
+    KernelOperation,
+    KernelPlan,
+    ObservedKernel,
+    Unannounced,
+    give_up,
+    plan_kernel,
+    repair_virtual,
+)
 from vpcrouter.surroundings import HERE, Surroundings
 from vpcrouter.values.carriage import FoundElector
 from vpcrouter.values.desired import Daemon, Desired, Kernel
@@ -123,6 +131,10 @@ class Host:
         self._surroundings = surroundings
         self._kernel = surroundings.kernel()
         self._nftables = surroundings.nftables()
+        self._rescue = surroundings.kernel()
+        """For `give_up` alone."""
+        self._held: tuple[Kernel, ...] = ()
+        """What keepalived may have addresses and routes of: what it has loaded last, and what it is to load."""
         self._daemons = surroundings.daemons(settings)
         self._tunnels: TunnelApplier | None = None
         self._verified = _Verified()
@@ -211,6 +223,7 @@ class Host:
         anew, whatever the kernel notified of.
         """
         notes = _Pass()
+        self._held = (*self._held[:1], desired.kernel)
         was_known, self._known_kernel = self._known_kernel == desired.kernel, None
         wanted = _Verified(own=_without_role(desired.kernel), kernel=desired.kernel, daemons=tuple(desired.daemons))
         own_was_equal = self._verified.own == wanted.own
@@ -242,6 +255,9 @@ class Host:
         if look_at_kernel or touched:
             notes.attempt(lambda: self._take_from_kernel(desired.kernel, notes, is_drift=own_was_equal))
             notes.attempt(lambda: self._mend_virtual(desired.kernel, notes, is_current, is_drift=kernel_was_equal))
+        has_loaded = all(self._daemons.has_loaded(each) for each in desired.daemons if each.name == "keepalived")
+        if has_loaded:
+            self._held = (desired.kernel,)
         settled = not notes.faults and not notes.waiting
         if settled:
             self._verified, self._known_kernel = wanted, desired.kernel
@@ -251,7 +267,7 @@ class Host:
             drift=tuple(notes.drift),
             faults=tuple(notes.faults),
             waiting=tuple(notes.waiting),
-            has_loaded=all(self._daemons.has_loaded(each) for each in desired.daemons if each.name == "keepalived"),
+            has_loaded=has_loaded,
         )
 
     def _make_device(self, kernel: Kernel, notes: _Pass, *, is_drift: bool) -> None:
@@ -293,6 +309,15 @@ class Host:
         orphans = repair_virtual(evolve(kernel, serving=False), self._kernel.observe(kernel))
         notes.did(orphans, is_drift=False)
         self._kernel.apply(orphans)
+
+    def give_up(self) -> None:
+        """Take away what a keepalived had that was killed, beside a pass that may take its time; by another thread.
+
+        Without a look, which takes time as well: whatever it may have been told to have. The pass, or the next one,
+        finds it gone and does not put it back, since no keepalived agrees.
+        """
+        for kernel in self._held:
+            self._rescue.apply(give_up(kernel))
 
     def _load_ruleset(self, desired: Desired, notes: _Pass) -> None:
         outcome = self._nftables.settle(desired.ruleset)
@@ -414,6 +439,10 @@ class Host:
         """A descriptor for each running daemon, readable when it has died."""
         return dict(self._daemons.pidfds())
 
+    def ended_by_itself(self, name: str, pidfd: int) -> bool:
+        """Whether the daemon with that descriptor, which has ended, was not told to."""
+        return self._daemons.ended_by_itself(name, pidfd)
+
     def counters(self) -> dict[str, int]:
         """How often each daemon was started, reloaded and restarted by this process."""
         return dict(self._daemons.counters)
@@ -423,6 +452,7 @@ class Host:
     def close(self) -> None:
         """Give the sockets back; everything on the machine stays."""
         self._kernel.close()
+        self._rescue.close()
         self._nftables.close()
         self._daemons.close()
         for each in (self._notifications, self._monitor):

@@ -18,8 +18,6 @@ from vpcrouter.lab.laboratory import Laboratory
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 REPAIRED_S = 2.0
-GIVEN_UP_S = 0.2
-"""Before the other router can have taken over: that takes 0.32 s. 0.016 s were seen."""
 ADVERTISEMENT_S = 0.1
 
 BY_HAND = {
@@ -159,19 +157,6 @@ def test_a_keepalived_that_ends_gives_its_addresses_up_and_nobody_puts_them_back
         time.sleep(2.5)
         both = holders.both()
     assert sum(end - start for start, end in both) <= ADVERTISEMENT_S, "two routers answer for one address"
-    assert within(REPAIRED_S, lambda: sorted(roles(pair)) == ["backup", "master"])
-
-
-def test_a_killed_keepalived_s_addresses_are_given_up_at_once(pair: Laboratory) -> None:
-    router = roles(pair)["master"]
-    with Holders(pair) as holders:
-        killed = time.monotonic()
-        for pid in pids_of(pair, router, "keepalived"):
-            os.kill(pid, signal.SIGKILL)
-        assert within(REPAIRED_S, lambda: roles(pair).get("master") not in (None, router))
-        spans = holders.spans(router)
-    given_up = next(end for _, end in spans if end > killed)
-    assert given_up - killed <= GIVEN_UP_S
     assert within(REPAIRED_S, lambda: sorted(roles(pair)) == ["backup", "master"])
 
 

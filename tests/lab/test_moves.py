@@ -52,16 +52,16 @@ def make_whole(routers: Laboratory, wanted: str) -> str:
     return wanted
 
 
-def change_tier(routers: Laboratory, router: str, *, add: bool) -> None:
-    """Add or remove the lowest tier of the example burst."""
+def change_tier(routers: Laboratory, router: str, *, add: bool, device: str = LOWEST) -> None:
+    """Add or remove a tier of the example burst."""
     for path in sorted((find_burst(None) / router).iterdir()):
         command = json.loads(path.read_text())
-        if command.get("type") == "guestnetwork" and command.get("device") == LOWEST:
+        if command.get("type") == "guestnetwork" and command.get("device") == device:
             with routers.connect(router) as agent:
                 (line,) = agent.submit(path.name, json.dumps({**command, "add": add}))
             assert line["status"] in ("accepted", "unchanged"), line
             return
-    raise AssertionError(f"the burst has no tier on {LOWEST}")
+    raise AssertionError(f"the burst has no tier on {device}")
 
 
 def carried_on(status: dict[str, dict[str, Any]], device: str) -> bool:

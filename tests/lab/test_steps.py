@@ -60,7 +60,7 @@ def test_what_is_no_step_is_refused_with_a_reason(text: str, complaint: str) -> 
         ("move:rA:0+stop:agent:master:1@0.3", Cost(silence_ms=1, both_serve_ms=100)),
         ("burst:20+kill:agent:backup:0.3@0.1", Cost(both_serve_ms=100)),
         ("move:rA:0+crash:links:backup:1@0.3", Cost(silence_ms=100, both_serve_ms=472.3, parted=True)),
-        ("burst:20+kill:keepalived:master:0@0.1", Cost(silence_ms=794.5, both_serve_ms=472.3)),
+        ("burst:20+kill:keepalived:master:0@0.1", Cost(silence_ms=794.5, both_serve_ms=100)),
         ("move:rA:0+crash:kill:master:1@0.3", Cost(silence_ms=599.3, both_serve_ms=472.3, parted=True)),
         ("kill:conntrackd:master:1", Cost(both_serve_ms=100)),
         ("stop:agent:master:2", Cost(both_serve_ms=100)),

@@ -44,8 +44,8 @@ class Deaths:
                 self._told[name] = count
 
     def _on_end(self, name: str, pidfd: int) -> None:
-        """One that a settle ends on purpose is not listed any more by then."""
+        """A pass may have noticed it as well, and started another one; it has ended all the same."""
         asyncio.get_running_loop().remove_reader(pidfd)
         self._watched.pop(name, None)
-        if self._host.pidfds().get(name) == pidfd:
+        if self._host.ended_by_itself(name, pidfd):
             self._died(name)

@@ -2,7 +2,8 @@
 
 One thread runs the event loop and owns the Router: it decides, syncs and acknowledges. While it waits for the
 disk, further requests gather in their sockets, and the next sync serves them all. One worker thread owns the Host
-and settles; it gets immutable values and returns an Outcome.
+and settles; it gets immutable values and returns an Outcome. Another one takes a killed keepalived's addresses away:
+that does not wait until a pass is done.
 
     socket ──▶ queue ──▶ desk.submit ──▶ receipts                keepalived's FIFO ──▶ Router.observe
                               │ notice                                 │ urgent
@@ -22,6 +23,7 @@ import logging
 import signal
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,6 +105,8 @@ class Agent:
         self._settings = router.settings
         self._door = open_door(Path(self._settings.agent_socket), self._answer)
         self._worker = self._surroundings.worker()
+        self._rescuer = self._surroundings.worker()
+        """For what cannot wait until a pass is done."""
         self._pacing = Pacing(self._settings, self._surroundings, lambda: self._spawn(self._settle()))
         self._backoff = Backoff()
         self._patience = Backoff(first_ms=50, cap_ms=1_000)
@@ -228,6 +232,7 @@ class Agent:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._checkup.close()
             self._worker.shutdown(wait=True)
+            self._rescuer.shutdown(wait=True)
             self._conflicts.close()
             loop.remove_reader(self._peering.fileno())
             self._talk.close()
@@ -487,6 +492,7 @@ class Agent:
     def _on_death(self, name: str) -> None:
         if name == "keepalived":
             self._on_notification()  # what it wrote before it died must not be read after this
+            self._in_background(self._host.give_up, self._rescuer)
             self._follow(self._router.lose())
         self._settle_all()
 
@@ -517,14 +523,14 @@ class Agent:
                         if isinstance(error, FullDiskError):
                             self._intake.refused(error)
 
-    def _in_background(self, work: Callable[[], None]) -> None:
+    def _in_background(self, work: Callable[[], None], worker: Executor | None = None) -> None:
         def attempt() -> None:
             try:
                 work()
             except HostError as error:
                 LOG.error("%s", error)
 
-        self._worker.submit(attempt)
+        (worker or self._worker).submit(attempt)
 
     # Reporting ----------------------------------------------------------------------------------
 

@@ -163,6 +163,7 @@ class Process:
         self.pid = pid
         self.start_time = start_time
         self.pidfd = pidfd
+        self.was_told_to_end = False
 
     def is_alive(self) -> bool:
         """False from the moment it ended, also while nobody has waited for it yet."""
@@ -225,6 +226,7 @@ class Process:
 
     def end(self, *, grace: float) -> None:
         """SIGTERM, and SIGKILL if it has not ended after `grace` seconds."""
+        self.was_told_to_end = True
         self.send(signal.SIGTERM)
         if not self.wait(grace):
             self.send(signal.SIGKILL)

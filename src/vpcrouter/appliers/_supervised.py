@@ -98,6 +98,11 @@ class Supervised:
         self._forget()
         return True
 
+    def ended_by_itself(self, pidfd: int) -> bool:
+        """Whether this is, or lately was, its process, and nobody here has told it to end."""
+        known = (self._process, *self._ended, *self._forgotten)
+        return any(each is not None and each.pidfd == pidfd and not each.was_told_to_end for each in known)
+
     def surroundings_changed(self, daemon: Daemon) -> bool:
         """Whether a device or FIFO is another one than it found when it loaded its files; one that is gone is not."""
         if self._record is None:

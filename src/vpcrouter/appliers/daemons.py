@@ -227,11 +227,14 @@ class DaemonApplier:
     def pidfds(self) -> Mapping[str, int]:
         """A descriptor for each running daemon, readable when it has died.
 
-        One that is ended on purpose is not listed any more by then. A new process never has the number of the one
-        before it.
+        A new process never has the number of the one before it.
         """
         processes = {name: supervised.process for name, supervised in self._supervised.items()}
         return {name: process.pidfd for name, process in processes.items() if process is not None}
+
+    def ended_by_itself(self, name: str, pidfd: int) -> bool:
+        """Whether the daemon with that descriptor, which has ended, was not told to, whoever has noticed it first."""
+        return self._supervised[name].ended_by_itself(pidfd)
 
     def keepalived_reports(self, *, continues: bool = False) -> tuple[InstanceReport, ...]:
         """What a running keepalived says it is, one report for each instance; none if it does not run."""

@@ -187,7 +187,10 @@ def _cost(act: Act, advertisement_ms: int) -> Cost:
         case "stop" if act.target == PAUSED:
             # Its kernel goes on and has the addresses; who could take them away is paused. It must not last longer.
             return Cost(silence_ms=election * of_master, both_serve_ms=(act.seconds * 1000 + BUSY_MS) * of_master)
-        case "kill" | "stop" if act.target == "keepalived":
+        case "kill" if act.target == "keepalived":
+            # Its agent takes the addresses away long before the other router is elected.
+            return Cost(silence_ms=election * of_master, both_serve_ms=advertisement_ms)
+        case "stop" if act.target == "keepalived":
             return Cost(silence_ms=election * of_master, both_serve_ms=election * of_master)
         case "silence" if act.target == "carrier":
             return Cost(silence_ms=election, both_serve_ms=election)

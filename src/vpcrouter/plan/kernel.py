@@ -271,6 +271,14 @@ def repair_virtual(desired: Kernel, observed: ObservedKernel) -> tuple[KernelOpe
     )
 
 
+def give_up(desired: Kernel) -> tuple[KernelOperation, ...]:
+    """All of keepalived's part away, whether it is there or not."""
+    return (
+        *(_route("remove", RouteEntry(route=each, protocol=KEEPALIVED_PROTOCOL)) for each in desired.virtual_routes),
+        *(_address("remove", each) for each in desired.virtual_addresses),
+    )
+
+
 def _sysctls(
     desired: Kernel, observed: ObservedKernel, present: dict[str, Link]
 ) -> tuple[list[KernelOperation], tuple[str, ...]]:
