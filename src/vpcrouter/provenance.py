@@ -28,7 +28,7 @@ from vpcrouter.values.agreement import MAX_COMMAND_ID, Thing, Touch
 LOG = logging.getLogger("vpcrouter.provenance")
 
 SPANS = (1_000, 10_000, 100_000)
-"""So many records are looked through for a thing: some hundredths of a second, and a second and a half for the last."""
+"""So many records are looked through for a thing: some hundredths of a second, and two seconds for the last."""
 _SHARE_OF_TIME = 20
 """…but no more than a twentieth of the time is spent on reading."""
 

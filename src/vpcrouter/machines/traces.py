@@ -22,10 +22,7 @@ _END_MS = 253_402_300_800_000
 
 def pack_traces(traces: Iterable[Trace], key: bytes, nonce: bytes) -> bytes:
     """The sealed form of them; the first `TRACES`, of those whose key is not too long to be told."""
-    told = [each for each in traces if len(each.thing.key) <= MAX_KEY][:TRACES]
-    body: bytes = msgpack.packb([_pack(each) for each in told])
-    sealed: bytes = _cipher(key).encrypt(nonce.ljust(_NONCE_BYTES, b"\0"), body, None)
-    return sealed
+    return seal(pack(traces), key, nonce)
 
 
 def unpack_traces(sealed: bytes, key: bytes, nonce: bytes) -> tuple[Trace, ...]:
@@ -33,7 +30,7 @@ def unpack_traces(sealed: bytes, key: bytes, nonce: bytes) -> tuple[Trace, ...]:
     from cryptography.exceptions import InvalidTag
 
     try:
-        body = _cipher(key).decrypt(nonce.ljust(_NONCE_BYTES, b"\0"), sealed, None)
+        body = _cipher(key).decrypt(_wide(nonce), sealed, None)
     except InvalidTag:
         raise ValueError("not sealed with this key") from None
     found = msgpack.unpackb(body)
@@ -42,10 +39,27 @@ def unpack_traces(sealed: bytes, key: bytes, nonce: bytes) -> tuple[Trace, ...]:
     return tuple(_unpack(*each) for each in found)
 
 
+def seal(body: bytes, key: bytes, nonce: bytes) -> bytes:
+    """What only they can read who have the key; `nonce`: eight bytes, never the same again."""
+    sealed: bytes = _cipher(key).encrypt(_wide(nonce), body, None)
+    return sealed
+
+
+def pack(traces: Iterable[Trace]) -> bytes:
+    """The form of them that is sealed."""
+    told = [each for each in traces if len(each.thing.key) <= MAX_KEY][:TRACES]
+    body: bytes = msgpack.packb([_pack(each) for each in told])
+    return body
+
+
 def _cipher(key: bytes) -> Any:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
     return AESGCMSIV(hmac.digest(key, b"vpcrouter traces 1", "sha256"))
+
+
+def _wide(nonce: bytes) -> bytes:
+    return nonce.ljust(_NONCE_BYTES, b"\0")
 
 
 def _pack(trace: Trace) -> list[Any]:
