@@ -18,11 +18,12 @@ from vpcrouter.projections.effective import effective, pending
 from vpcrouter.projections.listing import listing
 from vpcrouter.projections.things import shared_things
 from vpcrouter.revert import commands_between
-from vpcrouter.state import Draft, State, evolve, forward_key, replay
+from vpcrouter.state import Draft, State, evolve, replay
 from vpcrouter.state_codec import pack_state, unpack_state
 from vpcrouter.undo import undo
 from vpcrouter.values import networks
 from vpcrouter.values.config import PortForward
+from vpcrouter.values.forwarding import forward_key
 
 streams = st.lists(any_command, max_size=40)
 
