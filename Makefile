@@ -42,7 +42,7 @@ soak: setup
 	@$(AS_ROOT) $(BIN)/vpcrouter lab soak --minutes $(or $(MINUTES),1) $(if $(SEED),--seed $(SEED))
 
 fuzz: setup
-	@for each in event segment record state exported submission boot_line beacon; do \
+	@for each in event segment record state exported submission boot_line beacon traces; do \
 	  $(BIN)/python -m tests.fuzz.guided $$each --seconds $(or $(SECONDS),60) || exit 1; done
 
 bench: setup

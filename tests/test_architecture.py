@@ -45,7 +45,9 @@ def calls_and_imports(tree: ast.Module) -> Iterator[str]:
             yield from (alias.name for alias in node.names if alias.name == "pathlib")
 
 
-def test_imports_keep_the_contracts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_imports_keep_the_contracts(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # It would switch off every logger that there is by now, for all tests after this one.
+    monkeypatch.setattr("importlinter.cli._configure_logging", lambda verbose: None)
     failed = lint_imports(config_filename=str(PYPROJECT), no_cache=True)
     assert not failed, capsys.readouterr().out
 

@@ -16,7 +16,7 @@ from vpcrouter.commands import Command, ConfirmGuestPassword, PutGuestPages, Put
 from vpcrouter.errors import JournalWriteError
 from vpcrouter.guest_door import Answer, GuestDoor
 from vpcrouter.machines.beacon import Beacon, unpack_beacon
-from vpcrouter.values.agreement import Window
+from vpcrouter.values.agreement import Thing, Touch, Trace, Window
 from vpcrouter.values.beacon import Peer, Saying
 from vpcrouter.values.config import Secret
 from vpcrouter.values.connections import ConnectionSample
@@ -166,6 +166,7 @@ def test_a_beacon_carries_all_that_is_said() -> None:
         fetched_passwords=(b"f" * 8,),
         sample=ConnectionSample(number=1, epoch=1, total=1, hashes=(1,)),
         window=Window(low=1, high=9, hashes=(3,)),
+        traces=(Trace(thing=Thing("ACL", "eth2"), hash=3, touch=Touch(seq=1, event="acl-replaced", time_ms=1)),),
         roles=(("eth2", Role.BACKUP),),
         generation=1,
         lost=("a link",),

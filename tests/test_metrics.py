@@ -27,7 +27,7 @@ STATUS: dict[str, Any] = {
     "faults": ["kernel: there is no device eth7"],
     "pending": [],
     "digest": "aa",
-    "differs": {"seconds": 12.5, "only_here": ["acl eth3"], "only_there": 1},
+    "differs": {"seconds": 12.5, "only_here": ["acl eth3"], "only_there": 2, "counts": {"here": 1, "there": 2}},
     "peers": [
         {
             "address": "10.1.2.3", "role": "master", "seq": 45, "digest": "bb", "ready": False, "heard_ms_ago": 130,
@@ -99,6 +99,8 @@ def test_every_value_of_the_status_is_there() -> None:
         "vpcrouter_peer_ready{peer=10.1.2.4}": 1,
         "vpcrouter_digest_equal{peer=10.1.2.4}": 1,
         "vpcrouter_digest_differs_seconds": 12.5,
+        "vpcrouter_digest_differs_things{side=here}": 1,
+        "vpcrouter_digest_differs_things{side=there}": 2,
         "vpcrouter_commands_total": 40,
         "vpcrouter_settles_total": 5,
         "vpcrouter_drift_total": 2,
@@ -128,6 +130,11 @@ def test_what_is_unknown_has_no_sample() -> None:
     found = samples({**STATUS, "peers": [], "ready": None, "differs": None})
     of_peers = ("vpcrouter_peer", "vpcrouter_digest_")
     assert not [name for name in found if name.startswith(of_peers) or name == "vpcrouter_ready"]
+
+
+def test_routers_that_are_configured_alike_differ_in_nothing() -> None:
+    found = samples({**STATUS, "differs": None})
+    assert found["vpcrouter_digest_differs_things{side=here}"] == found["vpcrouter_digest_differs_seconds"] == 0
 
 
 def test_every_name_is_documented() -> None:

@@ -72,7 +72,11 @@ def test_each_trouble_is_marked() -> None:
         faults=["dnsmasq: does not start"],
         lost=["the link of eth3 is down"],
         peers=[silent],
-        differs={"seconds": 3.0, "only_here": ["tier eth4"], "only_there": 2},
+        differs={
+            "seconds": 75.0,
+            "counts": {"here": 1, "there": 2},
+            "commands": [{"text": "tier eth4: tier-added #7 (2026-07-13T12:03:07Z) was never stored on the peer"}],
+        },
         not_ready=["its connections are not in step"],
         tunnels=[{"peer": "198.51.100.1", "connected": False, "standing": [], "missing": ["10.9.0.0/16"]}],
         conflicts=[{"device": "eth2", "address": "10.1.2.1", "mac": "02:00:00:00:00:77"}],
@@ -81,11 +85,13 @@ def test_each_trouble_is_marked() -> None:
         health=[{"name": "dns", "kind": "basic", "success": "FAILED", "message": "no answer", "time": NOW_S}],
     )
     marked = {line.split()[1] for line in lines if line.startswith("!")}
-    words = "role machine fault lost peer only not tunnel conflict no journal health"
+    words = "role machine fault lost peer differs not tunnel conflict no journal health"
     assert marked == set(words.split())
     for text in (
         "as configured up to event 39 of 41",
         "configured otherwise (digest 0), silent, heard 5 min ago",
+        "! differs      for 75 s: 1 only here or otherwise there, 2 only there or otherwise here",
+        "! differs in   tier eth4: tier-added #7 (2026-07-13T12:03:07Z) was never stored on the peer",
         "10.1.2.1 on eth2 is used by 02:00:00:00:00:77 too",
         "to 198.51.100.1: not connected, without 10.9.0.0/16",
         "dns fails: no answer",

@@ -10,10 +10,10 @@ thing and every old one, so that of two contradicting commands the second is ref
 
 from __future__ import annotations
 
-from vpcrouter.state import sources_meet
 from vpcrouter.values import networks
 from vpcrouter.values.balancing import BalancerRule, StatisticsPage
 from vpcrouter.values.config import PortForward, PublicAddress, Reservation, RouterConfig, StaticNat, StaticRoute, Tier
+from vpcrouter.values.forwarding import sources_meet
 from vpcrouter.values.vpn import Far, RemoteAccess, SiteVpn
 
 

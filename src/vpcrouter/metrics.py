@@ -93,6 +93,12 @@ class _Status(Collector):
         yield GaugeMetricFamily(
             "vpcrouter_digest_differs_seconds", "For how long they have not been.", differs["seconds"] if differs else 0
         )
+        things = GaugeMetricFamily(
+            "vpcrouter_digest_differs_things", "In how many things they differ.", labels=["side"]
+        )
+        for side in ("here", "there"):
+            things.add_metric([side], differs["counts"][side] if differs else 0)
+        yield things
 
     def _of_peer(self, name: str, peer: Mapping[str, Any]) -> float:
         match name:

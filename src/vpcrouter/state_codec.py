@@ -14,9 +14,10 @@ import msgpack
 from vpcrouter.errors import MalformedInputError
 from vpcrouter.events import registry
 from vpcrouter.events.schema import Record
-from vpcrouter.state import State, sort_forwards
+from vpcrouter.state import State
 from vpcrouter.values.config import Secret
 from vpcrouter.values.confirmation import Confirmation
+from vpcrouter.values.forwarding import sort_forwards
 
 SCHEMA = 7
 """The number of this form."""

@@ -26,7 +26,8 @@ from vpcrouter.decide import decide
 from vpcrouter.errors import CallerError
 from vpcrouter.events import Event
 from vpcrouter.revert import commands_between
-from vpcrouter.state import Draft, State, forward_key, sort_forwards
+from vpcrouter.state import Draft, State
+from vpcrouter.values.forwarding import forward_key, sort_forwards
 
 Key = tuple[str, object]
 Things = dict[Key, Any]

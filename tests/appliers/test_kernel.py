@@ -15,11 +15,11 @@ from vpcrouter.plan.kernel import (
     KernelOperation,
     RouteEntry,
     RuleEntry,
-    Sysctl,
     plan_kernel,
     repair_virtual,
     rule_words,
 )
+from vpcrouter.plan.sysctls import Sysctl
 from vpcrouter.values.desired import InterfaceAddress, Kernel, Link, PolicyRule, Route
 
 
@@ -106,23 +106,6 @@ def test_a_released_device_becomes_bare_and_goes_down_last(kernel: Kernels) -> N
     assert settle(kernel, BARE).is_settled
     left = kernel.observe(BARE)
     assert (left.addresses, left.routes) == ((), ())
-
-
-@pytest.mark.lab
-def test_a_released_device_has_the_settings_of_one_that_was_just_plugged_in() -> None:
-    settings = ("ipv4/conf/eth2/rp_filter", "ipv4/conf/eth2/promote_secondaries", "ipv6/conf/eth2/addr_gen_mode")
-    owned = evolve(MASTER, sysctls=(*MASTER.sysctls, ("net/ipv6/conf/eth2/addr_gen_mode", "1")))
-    with open_kernel("linux") as kernel:
-        kernel.plug("eth2")
-        fresh = kernel.observe(BARE).sysctls
-        settle(kernel, owned)
-        assert {each.path: each.value for each in kernel.observe(owned).sysctls}.items() >= {
-            (f"net/{path}", "1") for path in settings
-        }
-        kernel.apply(repair_virtual(owned, kernel.observe(owned)))
-        assert settle(kernel, BARE).is_settled
-        left = kernel.observe(BARE)
-        assert (left.sysctls, left.addresses) == (fresh, ())
 
 
 def test_the_own_address_is_the_primary_one_and_the_gateway_survives_its_removal(kernel: Kernels) -> None:
@@ -212,11 +195,6 @@ def test_a_device_that_is_not_plugged_in_is_missing_and_stops_nothing(kernel: Ke
     assert not plan_kernel(more, kernel.observe(more)).is_settled
     settle(kernel, more)
     assert _address("10.1.3.2/24 eth3") in kernel.observe(more).addresses
-
-
-def test_a_setting_without_a_file_is_named(kernel: Kernels) -> None:
-    odd = Kernel(links=TIER.links, sysctls=(("net/ipv4/no_such_setting", "1"),))
-    assert settle(kernel, odd).missing_sysctls == ("net/ipv4/no_such_setting",)
 
 
 def test_what_keepalived_has_to_do_is_awaited_and_can_be_done_by_hand(kernel: Kernels) -> None:

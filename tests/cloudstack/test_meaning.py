@@ -24,8 +24,8 @@ from vpcrouter.commands import (
     ReplaceAcl,
 )
 from vpcrouter.errors import MalformedInputError
-from vpcrouter.state import same_forward
 from vpcrouter.values.config import PortForward, PublicAddress, RouterConfig, Secret, Tier
+from vpcrouter.values.forwarding import same_forward
 
 
 def decoded(kind: str, changes: dict[str, Any]) -> Any:

@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import atheris
+import msgpack
 
 with atheris.instrument_imports(include=["vpcrouter"]):
     from tests.journal.recorded import lay_out
@@ -28,9 +29,11 @@ with atheris.instrument_imports(include=["vpcrouter"]):
     from vpcrouter.journal.layout import FIRST_CHAIN, Chain, Header, pack_record
     from vpcrouter.journal.segments import segment_path
     from vpcrouter.machines.peers import PeersMachine, derive_key
+    from vpcrouter.machines.traces import pack, seal
     from vpcrouter.replaying import replay_journal
     from vpcrouter.state import State, replay
     from vpcrouter.submission import read_submission
+    from vpcrouter.values.agreement import Thing, Touch, Trace
     from vpcrouter.values.beacon import Saying
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,8 +110,19 @@ def beacon(data: bytes) -> None:
     machine.carriages(1)
 
 
+def traces(data: bytes) -> None:
+    """What a beacon tells of commands, well sealed, in a datagram with a good signature."""
+    fields = msgpack.unpackb(_beacon())
+    fields["traces"] = seal(data, KEY, fields["nonce"])
+    beacon(msgpack.packb(fields))
+
+
+def _beacon() -> bytes:
+    return PeersMachine(b"87654321").beacon(Saying(tiers=("eth2",), carrier="eth2"), KEY, bytes(8), 0)[:-32]
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
-    each.__name__: each for each in (event, segment, record, state, exported, submission, boot_line, beacon)
+    each.__name__: each for each in (event, segment, record, state, exported, submission, boot_line, beacon, traces)
 }
 
 
@@ -136,8 +150,9 @@ SEEDS: Mapping[str, Callable[[], Iterable[bytes]]] = {
     "boot_line": lambda: [
         b" vpccidr=10.1.0.0/16 name=r-1-VM eth0ip=169.254.0.2 eth0mask=255.255.0.0 redundant_router=1"
     ],
-    "beacon": lambda: [
-        PeersMachine(b"87654321").beacon(Saying(tiers=("eth2",), carrier="eth2"), KEY, bytes(8), 0)[:-32]
+    "beacon": lambda: [_beacon()],
+    "traces": lambda: [
+        pack([Trace(thing=Thing("ACL", "eth2"), hash=7, touch=Touch(seq=5, event="acl-replaced", time_ms=9))])
     ],
 }
 

@@ -10,7 +10,7 @@ import pytest
 
 HANG_S = "20"
 """By the clock, of a process that may have to wait for its turn; `make fuzz` is stricter."""
-TARGETS = ("event", "segment", "record", "state", "exported", "submission", "boot_line", "beacon")
+TARGETS = ("event", "segment", "record", "state", "exported", "submission", "boot_line", "beacon", "traces")
 SECONDS = 4
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -54,6 +56,47 @@ def test_what_only_one_of_them_has_is_named_on_it(pair: Laboratory) -> None:
             submit(pair, router, remove=True)
     assert pair.wait(lambda status: all(each["differs"] is None for each in status.values()), SETTLED_S)
     assert 'vpcrouter_digest_equal{peer="10.1.2.2"} 1.0' in vpcrouter(pair, "rB", "metrics")
+
+
+def stored(pair: Laboratory, router: str) -> int:
+    """The number of the newest reservation in a router's journal."""
+    lines = vpcrouter(pair, router, "--json", "log", "--type", "reservation-put").splitlines()
+    number: int = json.loads(lines[-1])["seq"]
+    return number
+
+
+def test_a_command_that_one_of_them_never_got_is_named_on_both(pair: Laboratory) -> None:
+    lease = {"ipv4_address": "10.1.2.78", "mac_address": "02:0f:00:00:00:78"}
+    submit(pair, "rA", **lease)
+    number, times = stored(pair, "rA"), r"\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\)"
+    of_a = f"reservation-put #{number} {times}"
+    try:
+        assert becomes(pair, "rA", f"reservation 10.1.2.78: {of_a} was never stored on the peer")
+        assert becomes(pair, "rB", f"reservation 10.1.2.78: {of_a} of the peer was never stored here")
+        assert f"! differs in   reservation 10.1.2.78: reservation-put #{number} " in vpcrouter(pair, "rB", "status")
+        assert 'vpcrouter_digest_differs_things{side="there"} 1.0' in vpcrouter(pair, "rB", "metrics")
+        said = pair.machines["rB"].output
+        assert pair.wait(lambda _: "the routers differ in reservation 10.1.2.78" in said.read_text(), 20)
+        submit(pair, "rB", **lease, host_name="other")
+        of_b = f"reservation-put #{stored(pair, 'rB')} {times}"
+        assert becomes(pair, "rB", f"reservation 10.1.2.78: here {of_b}, on the peer {of_a}")
+        submit(pair, "rB", **lease)
+        assert pair.wait(lambda status: all(each["differs"] is None for each in status.values()), SETTLED_S)
+        assert 'vpcrouter_digest_differs_things{side="there"} 0.0' in vpcrouter(pair, "rB", "metrics")
+    finally:
+        for router in ROUTERS:
+            submit(pair, router, **lease, remove=True)
+    assert pair.wait(lambda status: all(each["differs"] is None for each in status.values()), SETTLED_S)
+
+
+def becomes(pair: Laboratory, router: str, words: str) -> bool:
+    """Whether that is soon all that a router says of the commands in which the two differ."""
+
+    def says(status: dict[str, dict[str, Any]]) -> bool:
+        found = (status[router]["differs"] or {}).get("commands", ())
+        return [re.fullmatch(words, each["text"]) is not None for each in found] == [True]
+
+    return pair.wait(says, 30)
 
 
 def test_checkrouter_says_why_and_what_the_peer_is(pair: Laboratory) -> None:

@@ -6,16 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vpcrouter.machines.agreement import AgreementMachine
-from vpcrouter.values.agreement import WINDOW_SIZE
+from vpcrouter.values.agreement import WINDOW_SIZE, Thing
 
 THINGS = st.frozensets(st.integers(0, 2**32 - 1), max_size=3 * WINDOW_SIZE)
 
 
-def named(hashes: frozenset[int]) -> dict[int, str]:
-    return {each: f"thing {each}" for each in hashes}
+Things = dict[int, Thing]
 
 
-def exchange(one: dict[int, str], other: dict[int, str], rounds: int = 4) -> tuple[AgreementMachine, AgreementMachine]:
+def named(hashes: frozenset[int]) -> Things:
+    return {each: Thing("thing", str(each)) for each in hashes}
+
+
+def exchange(
+    one: dict[int, Thing], other: dict[int, Thing], rounds: int = 4
+) -> tuple[AgreementMachine, AgreementMachine]:
     machines = AgreementMachine(patience_ns=0), AgreementMachine(patience_ns=0)
     for _ in range(rounds):
         for speaker, listener, said, own in ((0, 1, one, other), (1, 0, other, one)):
@@ -31,16 +36,16 @@ def test_each_names_what_it_alone_has(both: frozenset[int], here: frozenset[int]
     first, second = exchange(one, other, rounds=8)
     assert first.only_here(one) == sorted(one[each] for each in one.keys() - other.keys())
     assert second.only_here(other) == sorted(other[each] for each in other.keys() - one.keys())
-    assert first.only_there == len(other.keys() - one.keys())
+    assert first.only_there == other.keys() - one.keys()
 
 
 def test_what_was_handed_in_later_is_not_named_any_more() -> None:
     one, other = named(frozenset({1, 2, 3})), named(frozenset({1}))
     first, second = exchange(one, other)
-    assert first.only_here(one) == ["thing 2", "thing 3"]
+    assert first.only_here(one) == [Thing("thing", "2"), Thing("thing", "3")]
     other = named(frozenset({1, 2}))
     first.hear(second.window(other), one)
-    assert first.only_here(one) == ["thing 3"]
+    assert first.only_here(one) == [Thing("thing", "3")]
 
 
 def test_a_burst_is_no_disagreement() -> None:
@@ -59,4 +64,4 @@ def test_agreement_forgets() -> None:
     one, other = named(frozenset({1})), named(frozenset({2}))
     first, _ = exchange(one, other)
     first.observe("a", "a", 0)
-    assert (first.only_here(one), first.only_there) == ([], 0)
+    assert (first.only_here(one), first.only_there) == ([], set())

@@ -13,15 +13,17 @@ from vpcrouter.contradictions import forward_and_forward
 from vpcrouter.decide import decide
 from vpcrouter.errors import RejectedCommandError
 from vpcrouter.events.codec import decode, encode
-from vpcrouter.projections.digest import digest, shared_things
+from vpcrouter.projections.digest import digest
 from vpcrouter.projections.effective import effective, pending
 from vpcrouter.projections.listing import listing
+from vpcrouter.projections.things import shared_things
 from vpcrouter.revert import commands_between
-from vpcrouter.state import Draft, State, evolve, forward_key, replay
+from vpcrouter.state import Draft, State, evolve, replay
 from vpcrouter.state_codec import pack_state, unpack_state
 from vpcrouter.undo import undo
 from vpcrouter.values import networks
 from vpcrouter.values.config import PortForward
+from vpcrouter.values.forwarding import forward_key
 
 streams = st.lists(any_command, max_size=40)
 
@@ -250,10 +252,10 @@ def test_the_things_of_two_routers_differ_where_their_digests_do(
 ) -> None:
     (one, _), (other, _) = run(one_stream), run([*one_stream, *other_stream])
     mine, theirs = shared_things(one), shared_things(other)
-    assert (mine.keys() == theirs.keys()) is (digest(one) == digest(other))
+    assert (mine == theirs) is (digest(one) == digest(other))
     for config in (state.router for state in (one, other) if state.router is not None):
         secrets = [config.password, *(secret for _, secret in config.secret_parameters)]
-        names = {*mine.values(), *theirs.values()}
+        names = {each.key for each in (*mine, *theirs)}
         assert not [each for each in secrets if each is not None and each.reveal() in names]
 
 

@@ -30,6 +30,7 @@ from typing import Any, Protocol
 
 from attrs import evolve
 
+from vpcrouter.agent.answering import Answering
 from vpcrouter.agent.conflicts import Conflicts
 from vpcrouter.agent.deaths import Deaths
 from vpcrouter.agent.examination import Examination
@@ -56,11 +57,8 @@ from vpcrouter.machines.backoff import Backoff
 from vpcrouter.machines.handover import HandoverMachine
 from vpcrouter.machines.peer import in_words
 from vpcrouter.machines.role import Intent, RoleChange
-from vpcrouter.materialise.nftables import TABLE
 from vpcrouter.materialise.rendering import prepare
-from vpcrouter.materialise.usage import describe_usage
 from vpcrouter.peering import Peering
-from vpcrouter.projections.effective import effective
 from vpcrouter.projections.electors import electors
 from vpcrouter.router import Router
 from vpcrouter.values.carriage import FoundElector
@@ -103,7 +101,6 @@ class Agent:
         self._surroundings = router.surroundings
         self._host: Host = router.host
         self._settings = router.settings
-        self._door = open_door(Path(self._settings.agent_socket), self._answer)
         self._worker = self._surroundings.worker()
         self._rescuer = self._surroundings.worker()
         """For what cannot wait until a pass is done."""
@@ -182,6 +179,21 @@ class Agent:
             confirming=self._confirming,
             conflicts=self._conflicts,
         )
+        self._answering = Answering(
+            router,
+            self._worker,
+            intake=self._intake,
+            planning=self._planning,
+            settlements=self._settlements,
+            confirming=self._confirming,
+            handing_over=self._handing_over,
+            sites=self._sites,
+            checkup=self._checkup,
+            reporting=self._reporting,
+            notice=self._pacing.notice,
+            settle_all=self._settle_all,
+        )
+        self._door = open_door(Path(self._settings.agent_socket), self._answering.answer)
         self._afterwards: list[Callable[[], None]] = []
         """What a change of role asks for beside its settle, and must not make that wait: conntrackd's commands take the
         one worker 20 to 60 ms."""
@@ -257,57 +269,9 @@ class Agent:
 
     # Commands -----------------------------------------------------------------------------------
 
-    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        loop = asyncio.get_running_loop()
-        match request["op"]:
-            case "submit":
-                return {"results": await self._intake.submit(request)}
-            case "confirm" | "take-back" as which:
-                decide = self._router.confirm if which == "confirm" else self._router.take_back
-                receipt = decide(str(request["name"]), origin="socket")
-                self._confirming.look_again()
-                self._pacing.notice()
-                return {"results": [receipt.as_dict()]}
-            case "unconfirmed":
-                return {"unconfirmed": self._confirming.describe()}
-            case "revert":
-                receipts = self._intake.revert(int(request["seq"]))
-                self._pacing.notice()
-                return {"results": [each.as_dict() for each in receipts]}
-            case "status":
-                return {"status": self.status()}
-            case "usage":
-                return {"usage": await self._usage()}
-            case "settled":
-                return await self._settlements.wait(int(request["seq"]), float(request["timeout"]))
-            case "settle":
-                self._settle_all()
-                return await self._settlements.wait(self._router.seq, float(request["timeout"]), again=True)
-            case "plan":
-                desired = self._planning.materialise(Role(request["role"]) if request.get("role") else None)
-                operations = await loop.run_in_executor(self._worker, self._host.plan, desired)
-                return {"operations": [[each.target, each.action, each.subject] for each in operations]}
-            case "verify":
-                desired = self._planning.materialise()
-                return {"differences": await loop.run_in_executor(self._worker, self._host.verify, desired)}
-            case "handover":
-                return await self._handing_over.hand_over(forced=bool(request["force"]), to=request.get("to") or None)
-            case "tunnels":
-                return {"tunnels": await self._sites.look()}
-            case "checkup":
-                return {"text": await self._checkup.text(now=bool(request["now"]))}
-            case other:
-                raise ValueError(f"{other!r} is not an operation of the agent")
-
     def _settle_all(self) -> None:
         self._doubt.add("all")
         self._pacing.urgent()
-
-    async def _usage(self) -> list[dict[str, Any]]:
-        """What was forwarded by way of each device; see `materialise.usage`."""
-        loop = asyncio.get_running_loop()
-        counted = await loop.run_in_executor(self._worker, self._host.traffic, TABLE)
-        return describe_usage(effective(self._router.state), counted)
 
     def _on_stored(self, count: int) -> None:
         self._counters["commands"] += count
@@ -540,7 +504,7 @@ class Agent:
 
         while True:
             try:
-                text = exposition(self._reporting.status(), await self._usage())
+                text = exposition(self._reporting.status(), await self._answering.usage())
                 await asyncio.get_running_loop().run_in_executor(self._worker, write_atomically, path, text, 0o644)
             except HostError as error:
                 LOG.error("%s", error)

@@ -31,6 +31,7 @@ from vpcrouter.materialise.nftables import TABLE
 from vpcrouter.materialise.peer_guard import CLOSED, PEERS, UNICAST_PEERS
 from vpcrouter.peering import Peering
 from vpcrouter.projections.electors import electors
+from vpcrouter.provenance import Provenance
 from vpcrouter.router import Router
 from vpcrouter.standby import Standby
 from vpcrouter.values.beacon import Saying
@@ -93,6 +94,7 @@ class Talk:
         self._follows = follows
         self._standby = Standby(self._surroundings)
         self._disagreement = Disagreement(self._settings.disagreement_s, self._surroundings)
+        self._provenance = Provenance(router.journal.directory, self._surroundings)
         self._contest = Contest(advertisement_interval_ms=self._settings.advertisement_interval_ms)
         self._turn: asyncio.TimerHandle | None = None
         self._is_new_master = False
@@ -114,6 +116,7 @@ class Talk:
             self._turn.cancel()
         self._peering.close()
         self._standby.close()
+        self._provenance.close()
 
     def role_changed(self, change: RoleChange) -> None:
         """This router has another role."""
@@ -172,6 +175,7 @@ class Talk:
             missing=self._standby.missing,
             sample=self._standby.sample,
             window=self._disagreement.window,
+            traces=self._disagreement.traces,
             roles=tuple(sorted(router.electors.roles.items())),
             generation=router.electors.generation,
             waiting_passwords=self._guests.waiting(),
@@ -246,7 +250,9 @@ class Talk:
             if wanted.repeat:
                 self._follows.in_background(host.repeat_connections)
             self._disagreement.forget(self._peering.known)
-            self._disagreement.look(self._router.state, self._router.digest, self._peering.heard)
+            state, seq = self._router.state, self._router.seq
+            self._disagreement.look(state, self._router.digest, self._peering.heard)
+            self._disagreement.explain(self._provenance.look(self._disagreement.concerned, state, seq))
             self._follows.consider()
 
     def lacks(self) -> tuple[str, ...] | None:

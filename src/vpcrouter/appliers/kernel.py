@@ -36,11 +36,10 @@ from vpcrouter.plan.kernel import (
     Remote,
     RouteEntry,
     RuleEntry,
-    Sysctl,
     Unannounced,
     rule_words,
-    sysctl_paths,
 )
+from vpcrouter.plan.sysctls import Sysctl, sysctl_paths
 from vpcrouter.values.desired import OVERLAY, InterfaceAddress, Kernel, Link, Overlay, PolicyRule
 
 _GONE = {errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENOENT}

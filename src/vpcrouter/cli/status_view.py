@@ -81,9 +81,14 @@ def _peers(status: Mapping[str, Any]) -> Iterator[Line]:
     for each in peers:
         yield from _peer(status, each, f"{each['address']}: " if len(peers) > 1 else "")
     if (differs := status["differs"]) is not None and peers:
-        yield from _listed("only here", differs["only_here"], is_wrong=True)
-        if differs["only_there"]:
-            yield Line("only there", f"{differs['only_there']} things", is_wrong=True)
+        counts = differs["counts"]
+        here, there = (
+            f"{counts['here']} only here or otherwise there",
+            f"{counts['there']} only there or otherwise here",
+        )
+        text = f"for {_span(differs['seconds'])}: {here}, {there}"
+        yield Line("differs", text, is_wrong=True)
+        yield from _listed("differs in", [each["text"] for each in differs["commands"]], is_wrong=True)
 
 
 def _peer(status: Mapping[str, Any], peer: Mapping[str, Any], which: str) -> Iterator[Line]:

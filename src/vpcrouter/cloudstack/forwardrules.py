@@ -1,6 +1,6 @@
 """`forwardrules` (forwarding_rules.json): port forwardings of a public address, a list that grows.
 
-What an entry replaces or takes away is not a key but `state.same_forward`: the same public ports and a client in
+What an entry replaces or takes away is not a key but `forwarding.same_forward`: the same public ports and a client in
 common. `decide` takes away first and puts then. So that this is the same as working off the list in order, an
 entry that a later one of the list replaces or takes away also counts as taken away itself, where the later one
 names other clients.
@@ -12,9 +12,9 @@ from vpcrouter.cloudstack.reader import Reader
 from vpcrouter.cloudstack.wire_values import comma_list
 from vpcrouter.commands import ChangePortForwards
 from vpcrouter.errors import MalformedInputError
-from vpcrouter.state import same_forward
 from vpcrouter.values import fields
 from vpcrouter.values.config import PortForward
+from vpcrouter.values.forwarding import same_forward
 
 _WIRE = {
     "address": "source_ip_address",

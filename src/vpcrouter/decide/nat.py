@@ -10,9 +10,10 @@ from vpcrouter import commands, events, references
 from vpcrouter import contradictions as clash
 from vpcrouter.decide.decision import Decision, Rules, refuse, refuse_two_in_one_place, reject, waiting
 from vpcrouter.decide.vpn import refuse_forward, refuse_static_nat
-from vpcrouter.state import StateView, forward_key, same_forward
+from vpcrouter.state import StateView
 from vpcrouter.values.balancing import BalancerRule, StatisticsPage
 from vpcrouter.values.config import PortForward
+from vpcrouter.values.forwarding import forward_key, same_forward
 from vpcrouter.values.networks import is_ipv6
 
 SHIFTED_PORTS = 1000

@@ -11,9 +11,9 @@ alone has, however many there are, and nothing is asked or answered.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from vpcrouter.values.agreement import WINDOW_SIZE, Window
+from vpcrouter.values.agreement import WINDOW_SIZE, Thing, Window
 
 _END = 2**32
 
@@ -48,8 +48,8 @@ class AgreementMachine:
         differs_ns = self.differs_ns(now_ns)
         return differs_ns is not None and differs_ns >= self._patience_ns
 
-    def window(self, own: Mapping[int, str]) -> Window:
-        """The next part of the own things, to be told."""
+    def window(self, own: Iterable[int]) -> Window:
+        """The next part of the own things, to be told; `own`: their hashes."""
         hashes = sorted(own)
         start = bisect_left(hashes, self._low)
         chosen = tuple(hashes[start : start + WINDOW_SIZE])
@@ -58,7 +58,7 @@ class AgreementMachine:
         self._low = 0 if is_last else window.high
         return window
 
-    def hear(self, window: Window, own: Mapping[int, str]) -> None:
+    def hear(self, window: Window, own: Iterable[int]) -> None:
         """Compare with what the peer has in this part."""
         theirs = frozenset(window.hashes)
         here = {each for each in own if window.low <= each < window.high}
@@ -66,11 +66,11 @@ class AgreementMachine:
             known -= {each for each in known if window.low <= each < window.high}
             known |= now
 
-    def only_here(self, own: Mapping[int, str]) -> list[str]:
-        """The names of the things that this router alone has, or has otherwise than the peer."""
+    def only_here(self, own: Mapping[int, Thing]) -> list[Thing]:
+        """The things that this router alone has, or has otherwise than the peer."""
         return sorted(own[each] for each in self._only_here if each in own)
 
     @property
-    def only_there(self) -> int:
-        """How many the peer alone has, or has otherwise; it can name them."""
-        return len(self._only_there)
+    def only_there(self) -> Collection[int]:
+        """The hashes of what the peer alone has, or has otherwise; it can name them."""
+        return self._only_there

@@ -16,6 +16,7 @@ import msgpack
 from attrs import frozen
 
 from vpcrouter.errors import MalformedInputError
+from vpcrouter.machines.traces import pack_traces, unpack_traces
 from vpcrouter.values import fields as checked
 from vpcrouter.values.agreement import WINDOW_SIZE, Window
 from vpcrouter.values.beacon import MOST_ROUTERS, MULTICAST, UNICAST, Saying
@@ -84,6 +85,7 @@ class Beacon:
             "missing": saying.missing,
             "sample": _pack_sample(saying.sample),
             "window": _pack_window(saying.window),
+            "traces": pack_traces(saying.traces, key, self.nonce) if saying.traces else None,
             "roles": {device: role.value for device, role in saying.roles},
             "generation": saying.generation,
             "waiting_passwords": list(saying.waiting_passwords),
@@ -109,13 +111,13 @@ def unpack_beacon(datagram: bytes, key: bytes) -> Beacon | None:
         return None
     try:
         fields = _is(dict, msgpack.unpackb(body))
-        return _read(fields) if fields["version"] == _VERSION else None
+        return _read(fields, key) if fields["version"] == _VERSION else None
     except (ValueError, TypeError, KeyError, MalformedInputError, msgpack.UnpackException):
         return None
 
 
-def _read(fields: dict[str, Any]) -> Beacon:
-    served = fields.get("served_ms_ago")
+def _read(fields: dict[str, Any], key: bytes) -> Beacon:
+    served, traces = fields.get("served_ms_ago"), fields.get("traces")
     return Beacon(
         instance=_id(fields["instance"]),
         number=_is(int, fields["number"]),
@@ -135,6 +137,7 @@ def _read(fields: dict[str, Any]) -> Beacon:
             missing=_is(int, fields.get("missing", 0)),
             sample=_unpack_sample(fields.get("sample")),
             window=_unpack_window(fields.get("window")),
+            traces=() if traces is None else unpack_traces(_is(bytes, traces), key, _id(fields["nonce"])),
             roles=tuple((_is(str, device), Role(role)) for device, role in _is(dict, fields.get("roles", {})).items()),
             generation=_is(int, fields.get("generation", 0)),
             waiting_passwords=_tags(fields.get("waiting_passwords", [])),

@@ -1,4 +1,4 @@
-"""Links, addresses, routes, rules and sysctls: which operations make the observed ones equal to the desired ones. Pure.
+"""Links, addresses, routes and rules: which operations make the observed ones equal to the desired ones. Pure.
 
 The applier observes and does; nothing here knows netlink. A plan has parts, because keepalived works on the same
 devices and stands between the last two:
@@ -15,11 +15,9 @@ those of FOREIGN_PROTOCOLS; everywhere else only routes with OUR_PROTOCOL; the p
 whoever's that ask a table of ours. Virtual addresses and routes are keepalived's: the plan never touches them, it
 lists those that are awaited. `repair_virtual` is for a keepalived that does not do its part.
 
-Deleting the first IPv4 address of a subnet takes the others of that subnet along unless promote_secondaries is
-set, so the plan sets it on every device the router owns, and on one that it gives back until its addresses are gone.
-What else was set on that device becomes as on one that was just plugged in (`conf/default`), but for its MTU. The
-router's own addresses come first, that is how they become the primary ones; a virtual address that was there before
-stays primary, for taking it away to put it second would be an outage.
+Which sysctls are set is said by `sysctls`; promote_secondaries among them keeps the other addresses of a subnet when
+its first one goes. The router's own addresses come first, that is how they become the primary ones; a virtual address
+that was there before stays primary, for taking it away to put it second would be an outage.
 
 Known holes: multipath routes, routes with a TOS and types other than unicast are never seen; of IPv6 routes only
 those with OUR_PROTOCOL count as ours.
@@ -27,12 +25,12 @@ those with OUR_PROTOCOL count as ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
 
 from attrs import evolve, field, frozen
 
 from vpcrouter.plan import Operation
+from vpcrouter.plan.sysctls import Sysctl, changed_sysctls, given_back_sysctls
 from vpcrouter.values.desired import OVERLAY, InterfaceAddress, Kernel, Link, Overlay, PolicyRule, Route
 from vpcrouter.values.incremental import Difference
 from vpcrouter.values.networks import ROUTER_LINK_LOCAL, is_ipv6, is_link_local, network_of
@@ -78,14 +76,6 @@ class ConnectedRoute:
     network: str
     device: str
     source: str
-
-
-@frozen(kw_only=True, order=True)
-class Sysctl:
-    """One value below /proc/sys, with single spaces between words."""
-
-    path: str
-    value: str
 
 
 @frozen(kw_only=True, order=True)
@@ -151,45 +141,11 @@ class KernelPlan:
         return not (self.first or self.early or self.late or self.awaited)
 
 
-def wanted_sysctls(desired: Kernel) -> tuple[Sysctl, ...]:
-    """The sysctls of the desired kernel, and those that the plan itself relies on."""
-    return _wanted_sysctls(tuple(link.name for link in desired.links), desired.sysctls)
-
-
-@lru_cache(maxsize=64)
-def _wanted_sysctls(links: tuple[str, ...], sysctls: tuple[tuple[str, str], ...]) -> tuple[Sysctl, ...]:
-    wanted = {f"net/ipv4/conf/{link}/promote_secondaries": "1" for link in links}
-    wanted.update(sysctls)
-    return tuple(Sysctl(path=path, value=" ".join(value.split())) for path, value in wanted.items())
-
-
-_OF_A_DEVICE = (
-    "net/ipv4/conf/{}/arp_announce",
-    "net/ipv4/conf/{}/arp_ignore",
-    "net/ipv4/conf/{}/promote_secondaries",
-    "net/ipv4/conf/{}/rp_filter",
-    "net/ipv4/conf/{}/send_redirects",
-    "net/ipv6/conf/{}/accept_ra",
-    _GENERATES := "net/ipv6/conf/{}/addr_gen_mode",
-    _DISABLES := "net/ipv6/conf/{}/disable_ipv6",
-)
-"""All that is ever set on a device."""
-
-
-def sysctl_paths(desired: Kernel) -> tuple[str, ...]:
-    """The sysctls that a plan compares: those that are wanted, and those of devices that are given back."""
-    given_back = [link.name for link in desired.links if not link.up]
-    return (
-        *(sysctl.path for sysctl in wanted_sysctls(desired)),
-        *(path.format(name) for name in (*given_back, "default") if given_back for path in _OF_A_DEVICE),
-    )
-
-
 def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
     """The operations that make `observed` equal to `desired`; none if it is."""
     present = {link.name: link for link in observed.links}
     up = {link.name for link in desired.links if link.up and link.name in present}
-    set_sysctls, missing_sysctls = _sysctls(desired, observed, present)
+    changed, missing_sysctls = changed_sysctls(desired, observed.sysctls, observed.links, observed.addresses)
     early_addresses, late_addresses = _addresses(desired, observed, up)
     early_routes, late_routes = _routes(desired, observed, up)
     early_rules, late_rules = _rules(desired, observed)
@@ -201,7 +157,7 @@ def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
     return KernelPlan(
         first=first,
         early=(
-            *set_sysctls,
+            *map(_sysctl, changed),
             *_links_up(desired, present),
             *early_addresses,
             *_connected_routes(desired, observed, present),
@@ -215,7 +171,7 @@ def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
             *late_routes,
             *late_addresses,
             *_links_down(desired, present),
-            *_given_back(desired, observed, set_sysctls),
+            *map(_sysctl, given_back_sysctls(desired, (*observed.sysctls, *changed))),
         ),
         awaited=tuple(f"{each.subject} {_AWAITED[each.action]}" for each in awaited),
         missing_links=tuple(link.name for link in desired.links if link.up and link.name not in present),
@@ -277,50 +233,6 @@ def give_up(desired: Kernel) -> tuple[KernelOperation, ...]:
         *(_route("remove", RouteEntry(route=each, protocol=KEEPALIVED_PROTOCOL)) for each in desired.virtual_routes),
         *(_address("remove", each) for each in desired.virtual_addresses),
     )
-
-
-def _sysctls(
-    desired: Kernel, observed: ObservedKernel, present: dict[str, Link]
-) -> tuple[list[KernelOperation], tuple[str, ...]]:
-    actual = {sysctl.path: sysctl.value for sysctl in observed.sysctls}
-    operations, missing = [], []
-    absent_devices = tuple(f"/{link.name}/" for link in desired.links if link.name not in present)
-    with_addresses = {address.device for address in observed.addresses}
-    empty = {link.name for link in desired.links if not link.up and link.name not in with_addresses}
-    given_back = {path.format(name) for name in empty for path in _OF_A_DEVICE}
-    for sysctl in wanted_sysctls(desired):
-        if sysctl.path in given_back:
-            continue
-        if sysctl.path not in actual:
-            if not any(part in sysctl.path for part in absent_devices):
-                missing.append(sysctl.path)
-        elif actual[sysctl.path] != sysctl.value:
-            operations.append(_sysctl(sysctl))
-    return operations, tuple(missing)
-
-
-def _given_back(
-    desired: Kernel, observed: ObservedKernel, before: Iterable[KernelOperation]
-) -> Iterator[KernelOperation]:
-    """Settings of devices that the router has no more to do with; `before` is what was set by then."""
-    actual = {sysctl.path: sysctl.value for sysctl in observed.sysctls}
-    actual.update({each.item.path: each.item.value for each in before if isinstance(each.item, Sysctl)})
-    for link in desired.links:
-        for setting in () if link.up else _OF_A_DEVICE:
-            path, value = setting.format(link.name), actual.get(setting.format("default"))
-            if value is None or actual.get(path, value) == value:
-                continue
-            if setting == _GENERATES:
-                # Where IPv6 is on, the kernel makes an address at once, even on a device that is down.
-                off = Sysctl(path=_DISABLES.format(link.name), value="1")
-                actual[off.path] = off.value
-                yield _sysctl(off)
-            yield _sysctl(Sysctl(path=path, value=value))
-
-
-def _sysctl(sysctl: Sysctl) -> KernelOperation:
-    subject = f"sysctl {sysctl.path} to {sysctl.value}"
-    return KernelOperation(target="kernel", action="set", subject=subject, item=sysctl)
 
 
 def _overlay(
@@ -507,6 +419,11 @@ def rule_words(rule: PolicyRule) -> str:
 
 def _rule(action: str, entry: RuleEntry) -> KernelOperation:
     return KernelOperation(target="kernel", action=action, subject=f"rule {entry.words}", item=entry)
+
+
+def _sysctl(sysctl: Sysctl) -> KernelOperation:
+    subject = f"sysctl {sysctl.path} to {sysctl.value}"
+    return KernelOperation(target="kernel", action="set", subject=subject, item=sysctl)
 
 
 def _link(link: Link, words: str) -> KernelOperation:

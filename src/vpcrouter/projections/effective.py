@@ -17,7 +17,7 @@ from attrs import evolve as with_changes
 from attrs import frozen
 
 from vpcrouter import references
-from vpcrouter.state import State, StateView, place_among_forwards
+from vpcrouter.state import State, StateView
 from vpcrouter.values import networks
 from vpcrouter.values.balancing import Balancer, BalancerRule, StatisticsPage
 from vpcrouter.values.bgp import BgpPeering
@@ -34,6 +34,7 @@ from vpcrouter.values.config import (
     Tier,
 )
 from vpcrouter.values.fields import device_number
+from vpcrouter.values.forwarding import place_among_forwards
 from vpcrouter.values.guests import GuestPages
 from vpcrouter.values.incremental import Sorted
 from vpcrouter.values.vpn import RemoteAccess, SiteVpn, VpnUser

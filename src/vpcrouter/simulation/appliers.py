@@ -20,8 +20,9 @@ from vpcrouter.appliers.links import LinkObserver
 from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.nftables import NftablesApplier, _Known
 from vpcrouter.appliers.notify import NotifyFifo, RoleReport, parse_notification
-from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Sysctl, Unannounced
+from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Unannounced
 from vpcrouter.plan.nftables import NO_TABLE, Damage
+from vpcrouter.plan.sysctls import Sysctl
 from vpcrouter.simulation.machine import Machine
 from vpcrouter.simulation.world import MS, die_if_dead
 from vpcrouter.values.claim import Claim

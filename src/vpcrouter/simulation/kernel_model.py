@@ -26,10 +26,9 @@ from vpcrouter.plan.kernel import (
     Remote,
     RouteEntry,
     RuleEntry,
-    Sysctl,
     Unannounced,
-    sysctl_paths,
 )
+from vpcrouter.plan.sysctls import Sysctl, sysctl_paths
 from vpcrouter.values.desired import OVERLAY, InterfaceAddress, Kernel, Link, Overlay, Route
 
 _DEVICE_SYSCTLS = ("promote_secondaries", "rp_filter", "arp_ignore")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve, frozen
 
-from vpcrouter.values.agreement import Window
+from vpcrouter.values.agreement import Trace, Window
 from vpcrouter.values.connections import ConnectionSample
 from vpcrouter.values.role import Role
 from vpcrouter.values.whereabouts import Place
@@ -48,6 +48,8 @@ class Saying:
     """Some of its connections, by which the peer sees whether it has them too."""
     window: Window | None = None
     """Part of its configuration, when the two are not configured alike."""
+    traces: tuple[Trace, ...] = ()
+    """How some things in which the two differ came to be what they are here."""
     roles: tuple[tuple[str, Role], ...] = ()
     """What each running elector is, held ones included, by device."""
     generation: int = 0
@@ -71,9 +73,9 @@ class Saying:
     @property
     def weighty(self) -> Saying:
         """Without what changes all the time: a change of this is worth telling at once, and listening for answers."""
-        if not (self.missing or self.sample or self.window or self.waiting_passwords):
+        if not (self.missing or self.sample or self.window or self.traces or self.waiting_passwords):
             return self
-        return evolve(self, missing=0, sample=None, window=None, waiting_passwords=())
+        return evolve(self, missing=0, sample=None, window=None, traces=(), waiting_passwords=())
 
 
 @frozen(kw_only=True)
