@@ -158,8 +158,9 @@ class Talk:
         config = router.state.router
         key = b"" if config is None or config.password is None else _pair_key(config)
         self._guests.look(key)
+        roles = router.electors.roles
         return Saying(
-            tiers=tuple(each.device for each in electors(router.state) if each.device in router.electors.roles),
+            tiers=tuple(each.device for each in electors(router.state) if each.device in roles),
             carrier=router.electors.carrier,
             target=self._follows.target(),
             link=router.electors.link,
@@ -172,7 +173,7 @@ class Talk:
             missing=self._standby.missing,
             sample=self._standby.sample,
             window=self._disagreement.window,
-            roles=tuple(sorted(router.electors.roles.items())),
+            roles=tuple(sorted(roles.items())),
             generation=router.electors.generation,
             waiting_passwords=self._guests.waiting(),
             fetched_passwords=self._guests.fetched(self._peering.heard),

@@ -50,10 +50,25 @@ _MANY_GENERATIONS = GENERATIONS // 2
 older of two masters would win."""
 
 
+_NEVER_NS = 2**63
+
+
 @frozen
 class _Standing:
     role: Role
     since_ns: int
+
+
+@frozen
+class _Answer:
+    """The carriage that was found last, and for what; it is the same until then, if nothing happens."""
+
+    tiers: Sequence[Elector]
+    peers: Sequence[PeerCarriage]
+    knows_all: bool
+    from_ns: int
+    until_ns: int
+    carriage: Carriage
 
 
 class CarriageMachine:
@@ -74,6 +89,7 @@ class CarriageMachine:
         self._peer_generation: int | None = None
         self._split_since_ns: dict[str, int] = {}
         self._refuge: str | None = None
+        self._newest: _Answer | None = None
 
     # What is so ---------------------------------------------------------------------------------
 
@@ -118,6 +134,7 @@ class CarriageMachine:
         A backup reports again after a reload, and its time begins again then: so does its wait for a master.
         """
         if role is not Role.INIT:
+            self._newest = None
             before = self._standings.get(device)
             if role is Role.MASTER and device == self._carrier and (before is None or before.role is not role):
                 self._begin_generation()
@@ -133,6 +150,7 @@ class CarriageMachine:
         running = {each.device: each for each in found}
         if not running:
             return
+        self._newest = None
         self._standings = {device: each for device, each in self._standings.items() if device in running}
         for device, each in running.items():
             self._sources[device] = each.source or self._sources.get(device, "")
@@ -146,6 +164,7 @@ class CarriageMachine:
 
     def loaded(self, carriage: Carriage, tiers: Sequence[Elector]) -> None:
         """Keepalived runs with this now."""
+        self._newest = None
         electors = (*tiers, *carriage.held)
         self._sources = {each.device: each.source for each in electors}
         self._standings = {device: each for device, each in self._standings.items() if device in self._sources}
@@ -155,6 +174,7 @@ class CarriageMachine:
 
     def lost(self) -> None:
         """Keepalived is gone: nobody is anything. What its successor runs with stays."""
+        self._newest = None
         self._standings.clear()
         self._refuge = None
 
@@ -170,8 +190,31 @@ class CarriageMachine:
     ) -> Carriage:
         """What keepalived is to run with now.
 
-        `peers`: each router that was ever heard; `knows_all`: whether no other one is known to be there.
+        `peers`: each router that was ever heard; `knows_all`: whether no other one is known to be there. Asked again
+        and again, with every beacon: what was found last is found again as long as nothing of it is another.
         """
+        newest = self._newest
+        if (
+            newest is None
+            or not newest.from_ns <= now_ns < newest.until_ns
+            or newest.tiers != tiers
+            or newest.peers != peers
+            or newest.knows_all is not knows_all
+        ):
+            carriage = self._next(tiers, peers, now_ns, knows_all=knows_all)
+            newest = self._newest = _Answer(tiers, peers, knows_all, now_ns, self._until_ns(now_ns), carriage)
+        return newest.carriage
+
+    def _until_ns(self, now_ns: int) -> int:
+        """When time alone makes another carriage possible."""
+        times = [since_ns + self._patience_ns for since_ns in self._split_since_ns.values()]
+        for each in self._standings.values():
+            times += (each.since_ns + self._settled_ns, each.since_ns + self._lonely_ns)
+        return min((each for each in times if each > now_ns), default=_NEVER_NS)
+
+    def _next(
+        self, tiers: Sequence[Elector], peers: Sequence[PeerCarriage], now_ns: int, *, knows_all: bool
+    ) -> Carriage:
         own = sorted((each.device for each in tiers), key=device_number)
         heard = [each for each in peers if not each.is_silent] or peers
         self._note_peers(own, peers, now_ns)

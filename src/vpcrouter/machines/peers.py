@@ -78,6 +78,8 @@ class PeersMachine:
         """The last beacons, by nonce."""
         self._peers: dict[bytes, PeerMachine] = {}
         """By instance."""
+        self._in_order: tuple[PeerMachine, ...] = ()
+        """The same, by number."""
         self._strangers: dict[bytes, _Stranger] = {}
         self._names = 0
         self._served: Served | None = None
@@ -209,6 +211,7 @@ class PeersMachine:
             self._names += 1
             peer = PeerMachine(self._names, beacon, now_ns)
         self._peers[beacon.instance] = peer
+        self._sort()
         return peer
 
     def _forget(self, now_ns: int) -> None:
@@ -217,6 +220,7 @@ class PeersMachine:
             is_gone = now_ns - each.heard_ns >= GONE_NS and bool(later)
             if is_gone or (each.is_silent(now_ns) and any(each.is_where(other.places, now_ns) for other in later)):
                 del self._peers[instance]
+                self._sort()
         for instance, stranger in list(self._strangers.items()):
             if now_ns - stranger.heard_ns >= 2 * SILENT_NS:
                 del self._strangers[instance]
@@ -225,12 +229,17 @@ class PeersMachine:
 
     def known(self) -> tuple[PeerMachine, ...]:
         """All other routers, in the order in which they were met."""
-        return tuple(sorted(self._peers.values(), key=lambda each: each.number))
+        return self._in_order
+
+    def _sort(self) -> None:
+        self._in_order = tuple(sorted(self._peers.values(), key=lambda each: each.number))
 
     def heard(self, now_ns: int) -> tuple[Peer, ...]:
         """Those that are heard, the one that serves first."""
-        found = [each.peer() for each in self.known() if not each.is_silent(now_ns)]
-        return tuple(sorted(found, key=lambda each: each.saying.role is not Role.MASTER))
+        found = [each.peer() for each in self._in_order if not each.is_silent(now_ns)]
+        if len(found) > 1:
+            found.sort(key=lambda each: each.saying.role is not Role.MASTER)
+        return tuple(found)
 
     def carriages(self, now_ns: int) -> tuple[PeerCarriage, ...]:
         """What is known of the electors of each."""
