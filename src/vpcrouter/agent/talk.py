@@ -35,6 +35,7 @@ from vpcrouter.router import Router
 from vpcrouter.standby import Standby
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.config import RouterConfig
+from vpcrouter.values.incremental import Latest
 from vpcrouter.values.role import Role
 
 LOG = logging.getLogger("vpcrouter.agent")
@@ -278,4 +279,11 @@ class Talk:
 
 
 def _pair_key(config: RouterConfig) -> bytes:
+    return _KEYS.of(config)
+
+
+def _key_of(config: RouterConfig) -> bytes:
     return derive_key(None if config.password is None else config.password.reveal(), config.vpc_network)
+
+
+_KEYS: Latest[RouterConfig, bytes] = Latest(_key_of)

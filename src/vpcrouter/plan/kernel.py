@@ -34,7 +34,7 @@ from attrs import evolve, field, frozen
 
 from vpcrouter.plan import Operation
 from vpcrouter.values.desired import OVERLAY, InterfaceAddress, Kernel, Link, Overlay, PolicyRule, Route
-from vpcrouter.values.incremental import Difference
+from vpcrouter.values.incremental import Difference, Latest
 from vpcrouter.values.networks import ROUTER_LINK_LOCAL, is_ipv6, is_link_local, network_of
 
 OUR_PROTOCOL = 77
@@ -178,6 +178,10 @@ _OF_A_DEVICE = (
 
 def sysctl_paths(desired: Kernel) -> tuple[str, ...]:
     """The sysctls that a plan compares: those that are wanted, and those of devices that are given back."""
+    return _PATHS.of(desired)
+
+
+def _sysctl_paths(desired: Kernel) -> tuple[str, ...]:
     given_back = [link.name for link in desired.links if not link.up]
     return (
         *(sysctl.path for sysctl in wanted_sysctls(desired)),
@@ -185,8 +189,15 @@ def sysctl_paths(desired: Kernel) -> tuple[str, ...]:
     )
 
 
+_PATHS: Latest[Kernel, tuple[str, ...]] = Latest(_sysctl_paths)
+
+
 def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
     """The operations that make `observed` equal to `desired`; none if it is."""
+    return _PLANS.of(desired, observed)
+
+
+def _plan(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
     present = {link.name: link for link in observed.links}
     up = {link.name for link in desired.links if link.up and link.name in present}
     set_sysctls, missing_sysctls = _sysctls(desired, observed, present)
@@ -224,6 +235,8 @@ def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
 
 
 _AWAITED = {"add": "is not there yet", "remove": "is still there"}
+_PLANS: Latest[Kernel | ObservedKernel, KernelPlan] = Latest(_plan)
+"""A pass does the parts of a plan one by one, and plans anew only if something was done."""
 
 
 def repair_virtual(desired: Kernel, observed: ObservedKernel) -> tuple[KernelOperation, ...]:

@@ -91,9 +91,9 @@ class Ways:
         for machine, state in zip(self.networks.machines, states, strict=True):
             if state is not None:
                 self._states[machine.name] = state
-        if None in states:
+        if not all(states):
             return self._known[1]
-        if len(states) != len(self._known[0]) or any(one is not other for one, other in zip(states, self._known[0])):  # noqa: B905
+        if len(states) != len(self._known[0]) or not all(map(is_, states, self._known[0])):
             self._known = states, _shared([state for state in states if state is not None])
         return self._known[1]
 

@@ -60,6 +60,8 @@ class World:
         """What happened, in order: two runs are the same if these are."""
         self._heap: list[tuple[int, int, Call]] = []
         self._number = 0
+        self._free_until_ns = 0
+        """Until then nobody looks how far it is but who is in the heap."""
 
     def at(self, when_ns: int, run: Callable[[], object]) -> Call:
         """Have this happen then, after everything that was asked for the same moment before."""
@@ -82,10 +84,12 @@ class World:
         """Let time pass until then, or until `stop` says so."""
         self.hub = greenlet.getcurrent()
         loop = asyncio_events._get_running_loop()
+        self._free_until_ns = when_ns if stop is None else 0
         try:
             if not self._run_until(when_ns, stop):
                 return
         finally:
+            self._free_until_ns = 0
             asyncio_events._set_running_loop(loop)
         if stop is None or not stop():
             self.now_ns = max(self.now_ns, when_ns)
@@ -103,7 +107,12 @@ class World:
 
     def sleep(self, delay_ns: int) -> None:
         """Wait, in a thread."""
-        thread = current_thread()
+        thread, heap = current_thread(), self._heap
+        wakes_ns = self.now_ns + delay_ns
+        is_alone = wakes_ns <= self._free_until_ns and (not heap or wakes_ns < heap[0][0])
+        if is_alone and delay_ns >= 0 and thread.process.is_running:
+            self.now_ns = wakes_ns  # nothing happens meanwhile: this thread would be the next to go on
+            return
         self.after(delay_ns, thread.wake)
         thread.wait()
 
@@ -126,6 +135,11 @@ class Process:
         self.is_stopped = False
         self.threads: list[Thread] = []
         self._held: deque[Callable[[], object]] = deque()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is neither dead nor stopped."""
+        return not (self.is_dead or self.is_stopped)
 
     def thread(self) -> Thread:
         """A new thread."""

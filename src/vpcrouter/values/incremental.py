@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort_right
 from collections.abc import Callable, Iterable, Sequence
+from operator import is_
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
@@ -191,22 +192,22 @@ class Difference(Generic[Thing]):
 
 
 class Latest(Generic[Thing, Made]):
-    """What `make` makes of an immutable thing; not again for one of the last two things, which it knows by identity."""
+    """What `make` makes of immutable things; not again for the last two calls' things, which it knows by identity."""
 
-    def __init__(self, make: Callable[[Thing], Made]) -> None:
+    def __init__(self, make: Callable[..., Made]) -> None:
         self._make = make
-        self._last: tuple[tuple[Thing, Made], ...] = ()
+        self._last: tuple[tuple[tuple[Thing, ...], Made], ...] = ()
         _ALL.add(self)
 
     def forget(self) -> None:
         """As if it had not been asked yet."""
         self._last = ()
 
-    def of(self, thing: Thing) -> Made:
-        """The answer for this thing."""
+    def of(self, *things: Thing) -> Made:
+        """The answer for these things, as many in each call."""
         for known, made in self._last:
-            if known is thing:
+            if all(map(is_, known, things)):
                 return made
-        made = self._make(thing)
-        self._last = ((thing, made), *self._last[:1])
+        made = self._make(*things)
+        self._last = ((things, made), *self._last[:1])
         return made
