@@ -235,7 +235,7 @@ def _plan(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
 
 
 _AWAITED = {"add": "is not there yet", "remove": "is still there"}
-_PLANS: Latest[Kernel | ObservedKernel, KernelPlan] = Latest(_plan)
+_PLANS: Latest[Kernel, ObservedKernel, KernelPlan] = Latest(_plan)
 """A pass does the parts of a plan one by one, and plans anew only if something was done."""
 
 

@@ -87,7 +87,8 @@ class KernelModel:
 
     def observe(self, desired: Kernel) -> ObservedKernel:
         """What there is."""
-        links, addresses, routes, rules = map(tuple, (self.links.values(), self.addresses, self.routes, self.rules))
+        links, addresses = tuple(self.links.values()), tuple(self.addresses)
+        routes, rules = tuple(self.routes), tuple(self.rules)
         present = links, addresses, routes, rules, self.settings(desired), self.overlay, frozenset(self.deleted)
         if self._seen[0] != present:
             self._seen = (

@@ -15,13 +15,14 @@ from __future__ import annotations
 from bisect import bisect_left, insort_right
 from collections.abc import Callable, Iterable, Sequence
 from operator import is_
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, TypeVarTuple
 from weakref import WeakSet
 
 from attrs import frozen
 
 Thing = TypeVar("Thing")
 Made = TypeVar("Made")
+Things = TypeVarTuple("Things")
 
 _STEP = 512
 """Things whose equality one comparison tells."""
@@ -191,20 +192,20 @@ class Difference(Generic[Thing]):
         )
 
 
-class Latest(Generic[Thing, Made]):
+class Latest(Generic[*Things, Made]):
     """What `make` makes of immutable things; not again for the last two calls' things, which it knows by identity."""
 
-    def __init__(self, make: Callable[..., Made]) -> None:
+    def __init__(self, make: Callable[[*Things], Made]) -> None:
         self._make = make
-        self._last: tuple[tuple[tuple[Thing, ...], Made], ...] = ()
+        self._last: tuple[tuple[tuple[*Things], Made], ...] = ()
         _ALL.add(self)
 
     def forget(self) -> None:
         """As if it had not been asked yet."""
         self._last = ()
 
-    def of(self, *things: Thing) -> Made:
-        """The answer for these things, as many in each call."""
+    def of(self, *things: *Things) -> Made:
+        """The answer for these things."""
         for known, made in self._last:
             if all(map(is_, known, things)):
                 return made
