@@ -78,9 +78,13 @@ class DaemonApplier:
         An undecided one is left alone: it is not in the answer.
         """
         wanted = {daemon.name: daemon for daemon in desired}
-        there = self._files.present(self._directory)
+        there: dict[str, dict[str, Path]] = {}
+        for file, path in self._files.present(self._directory).items():
+            name, dot, _ = file.removeprefix(".").partition(".")
+            if dot:
+                there.setdefault(name, {})[str(path)] = path
         return {
-            name: self._observe(name, wanted.get(name), there, full=full)
+            name: self._observe(name, wanted.get(name), there.get(name, {}), full=full)
             for name in self._supervised
             if name in wanted or name not in undecided
         }
@@ -105,13 +109,14 @@ class DaemonApplier:
         return tuple(each for name, shelf in shelves for each in shelf.plan(wanted.get(name), full=full))
 
     def _observe(self, name: str, daemon: Daemon | None, there: Mapping[str, Path], *, full: bool) -> ObservedDaemon:
+        """`there`: the files that have its name, by path."""
         supervised = self._supervised[name]
         supervised.take_over()
         if supervised.has_died():
             self._died(name)
-        prefixes = (f"{name}.", f".{name}.")
-        paths = {str(path): path for file, path in there.items() if file.startswith(prefixes)}
-        paths.update((str(path), path) for path in self._files.ours(self._elsewhere[name]))
+        paths = dict(there)
+        if self._elsewhere[name]:
+            paths.update((str(path), path) for path in self._files.ours(self._elsewhere[name]))
         if daemon is not None:
             paths.update((file.path, _path(file.path)) for file in daemon.files)
         found = {path: self._files.look(paths[path], full=full) for path in sorted(paths)}

@@ -114,6 +114,10 @@ class PeerMachine:
         """Whether it has not been heard for a while."""
         return now_ns - self._heard_ns >= SILENT_NS
 
+    def turns_ns(self) -> tuple[int, int]:
+        """The times at which something of it is otherwise by itself, if it is not heard before."""
+        return self._heard_ns + SILENT_NS, self._heard_ns + _FRESH_NS + 1
+
     def is_where(self, places: tuple[Place, ...], now_ns: int) -> bool:
         """Whether a router in these places is this one, whose agent has started anew.
 

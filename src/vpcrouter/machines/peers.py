@@ -39,6 +39,7 @@ _STIRRED_NS = 3_000_000_000
 _CONTESTED_PACE_NS = 40_000_000
 _MOST_STRANGERS = 3
 """So many that have not answered yet are answered: whoever repeats old beacons takes no more room than that."""
+_NEVER_NS = 2**63
 GONE_NS = 60_000_000_000
 """A router that is silent for so long, and whose place in the set another one has taken, does not come back."""
 
@@ -61,6 +62,17 @@ class _Stranger:
     nonce: bytes
     number: int
     heard_ns: int
+
+
+@frozen
+class _Present:
+    """What is known of the others, from when until when if nothing is said or heard."""
+
+    from_ns: int
+    until_ns: int
+    heard: tuple[Peer, ...]
+    carriages: tuple[PeerCarriage, ...]
+    knows_all: bool
 
 
 def derive_key(password: str | None, network: str) -> bytes:
@@ -89,6 +101,7 @@ class PeersMachine:
         self._stirred_ns: int | None = None
         self._told: dict[int, tuple[str, ...]] = {}
         """Of each peer, the tiers that the last own beacon has acknowledged."""
+        self._present: _Present | None = None
         self.newest: PeerMachine | None = None
         """Whose beacon counted last."""
 
@@ -110,6 +123,7 @@ class PeersMachine:
 
     def beacon(self, saying: Saying, key: bytes, nonce: bytes, now_ns: int, places: tuple[Place, ...] = ()) -> bytes:
         """The next beacon, by way of these places; the nonce is eight random bytes."""
+        self._present = None
         self._number += 1
         self._said = (*self._said[1 - _ECHOES :], (nonce, saying))
         self.serves(saying.serves, now_ns)
@@ -162,6 +176,7 @@ class PeersMachine:
         beacon = unpack_beacon(datagram, key)
         if beacon is None or beacon.instance == self._instance:
             return Heard.NOTHING
+        self._present = None
         self._forget(now_ns)
         echo = next((each for each in beacon.echoes if each.instance == self._instance), None)
         answered = next((saying for nonce, saying in self._said if echo is not None and nonce == echo.nonce), None)
@@ -236,17 +251,37 @@ class PeersMachine:
 
     def heard(self, now_ns: int) -> tuple[Peer, ...]:
         """Those that are heard, the one that serves first."""
+        return self._now(now_ns).heard
+
+    def carriages(self, now_ns: int) -> tuple[PeerCarriage, ...]:
+        """What is known of the electors of each."""
+        return self._now(now_ns).carriages
+
+    def knows_all(self, now_ns: int) -> bool:
+        """Whether every router that one of the others hears is known here too."""
+        return self._now(now_ns).knows_all
+
+    def _now(self, now_ns: int) -> _Present:
+        """The agent asks for all of it several times for each beacon."""
+        present = self._present
+        if present is None or not present.from_ns <= now_ns < present.until_ns:
+            times = (at_ns for each in self._in_order for at_ns in each.turns_ns() if at_ns > now_ns)
+            present = self._present = _Present(
+                from_ns=now_ns,
+                until_ns=min(times, default=_NEVER_NS),
+                heard=self._heard(now_ns),
+                carriages=tuple(each.carriage(self._instance, now_ns) for each in self._in_order),
+                knows_all=self._knows_all(now_ns),
+            )
+        return present
+
+    def _heard(self, now_ns: int) -> tuple[Peer, ...]:
         found = [each.peer() for each in self._in_order if not each.is_silent(now_ns)]
         if len(found) > 1:
             found.sort(key=lambda each: each.saying.role is not Role.MASTER)
         return tuple(found)
 
-    def carriages(self, now_ns: int) -> tuple[PeerCarriage, ...]:
-        """What is known of the electors of each."""
-        return tuple(each.carriage(self._instance, now_ns) for each in self.known())
-
-    def knows_all(self, now_ns: int) -> bool:
-        """Whether every router that one of the others hears is known here too."""
+    def _knows_all(self, now_ns: int) -> bool:
         known = {self._instance, *self._peers}
         return all(
             each.instance in known
