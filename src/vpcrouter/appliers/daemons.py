@@ -117,6 +117,8 @@ class DaemonApplier:
         paths = dict(there)
         if self._elsewhere[name]:
             paths.update((str(path), path) for path in self._files.ours(self._elsewhere[name]))
+        if daemon is None and not paths and supervised.process is None:
+            return ObservedDaemon(name=name, can_reload=supervised.kind.can_reload)
         if daemon is not None:
             paths.update((file.path, _path(file.path)) for file in daemon.files)
         found = {path: self._files.look(paths[path], full=full) for path in sorted(paths)}
@@ -144,7 +146,9 @@ class DaemonApplier:
             observed = self.observe(desired, undecided)
             wanted = {daemon.name for daemon in desired}
             for name in reversed([name for name in observed if name not in wanted]):
-                notes.attempt(partial(self._end, observed[name], notes))
+                if observed[name].is_there or name in self._shelves:
+                    notes.attempt(partial(self._end, observed[name], notes))
+                self._deaths[name].clear()
             for daemon in desired:
                 if self._supervised[daemon.name].kind.starts_last:
                     self._await_started(notes)
@@ -165,7 +169,6 @@ class DaemonApplier:
             self._did(operation, notes)
         if observed.name in self._shelves:
             notes.operations.extend(self._shelves[observed.name].settle(None))
-        self._deaths[observed.name].clear()
 
     def _settle_one(self, daemon: Daemon, observed: ObservedDaemon, notes: _Pass) -> None:
         supervised = self._supervised[daemon.name]

@@ -166,7 +166,8 @@ class Difference(Generic[Thing]):
     def of(self, wanted: tuple[Thing, ...], actual: tuple[Thing, ...]) -> tuple[set[Thing], set[Thing]]:
         """What is missing, and what is surplus; not to be changed. Each thing is there once, or all are compared."""
         last = self._last
-        found = None if last is None else self._changed(last, wanted, actual)
+        is_worth_it = len(wanted) + len(actual) > _STEP
+        found = self._changed(last, wanted, actual) if last is not None and is_worth_it else None
         if found is None:
             in_wanted, in_actual = set(wanted), set(actual)
             found = _Comparison(wanted, actual, in_wanted, in_actual, in_wanted - in_actual, in_actual - in_wanted)
