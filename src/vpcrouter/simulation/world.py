@@ -195,10 +195,12 @@ class Thread:
 
     def do(self, work: Callable[[], object]) -> None:
         """Do this when everything before it is done."""
-        self._queue.append(work)
-        if not self._is_busy:
-            self._is_busy = True
-            self._switch()
+        if self._is_busy:
+            self._queue.append(work)
+            return
+        self._is_busy = True
+        if not self.process.is_dead:
+            self._mine().switch(work)
 
     def wait(self) -> None:
         """Let the world go on until `wake`; called in this thread."""
@@ -220,17 +222,21 @@ class Thread:
 
     def _switch(self) -> None:
         if not self.process.is_dead:
-            mine, hub = self._greenlet, self._world.hub
-            if mine.parent is not hub:
-                mine.parent = hub
-            mine.switch()
+            self._mine().switch()
 
-    def _work(self) -> None:
+    def _mine(self) -> greenlet.greenlet:
+        mine, hub = self._greenlet, self._world.hub
+        if mine.parent is not hub:
+            mine.parent = hub
+        return mine
+
+    def _work(self, work: Callable[[], object]) -> None:
         while True:
+            work()
             while self._queue:
                 self._queue.popleft()()
             self._is_busy = False
-            self._world.hub.switch()
+            work = self._world.hub.switch()
 
 
 _THREADS: dict[greenlet.greenlet, Thread] = {}
