@@ -63,8 +63,8 @@ class _Standing:
 class _Answer:
     """The carriage that was found last, and for what; it is the same until then, if nothing happens."""
 
-    tiers: Sequence[Elector]
-    peers: Sequence[PeerCarriage]
+    tiers: tuple[Elector, ...]
+    peers: tuple[PeerCarriage, ...]
     knows_all: bool
     from_ns: int
     until_ns: int
@@ -202,7 +202,8 @@ class CarriageMachine:
             or newest.knows_all is not knows_all
         ):
             carriage = self._next(tiers, peers, now_ns, knows_all=knows_all)
-            newest = self._newest = _Answer(tiers, peers, knows_all, now_ns, self._until_ns(now_ns), carriage)
+            until_ns = self._until_ns(now_ns)
+            newest = self._newest = _Answer(tuple(tiers), tuple(peers), knows_all, now_ns, until_ns, carriage)
         return newest.carriage
 
     def _until_ns(self, now_ns: int) -> int:
