@@ -59,6 +59,8 @@ class World:
         self.trace: list[str] = []
         """What happened, in order: two runs are the same if these are."""
         self._heap: list[tuple[int, int, Call]] = []
+        self._soon: deque[Call] = deque()
+        """What was asked for this moment since it began, most of all that happens: it comes after the heap's part."""
         self._number = 0
         self._free_until_ns = 0
         """Until then nobody looks how far it is but who is in the heap."""
@@ -77,8 +79,11 @@ class World:
 
     def put(self, when_ns: int, call: Call) -> None:
         """Have this call happen then, after everything that was asked for the same moment before."""
-        self._number = number = self._number + 1
-        heappush(self._heap, (when_ns if when_ns > self.now_ns else self.now_ns, number, call))
+        if when_ns <= self.now_ns:
+            self._soon.append(call)
+        else:
+            self._number = number = self._number + 1
+            heappush(self._heap, (when_ns, number, call))
 
     def run_until(self, when_ns: int, stop: Callable[[], bool] | None = None) -> None:
         """Let time pass until then, or until `stop` says so."""
@@ -95,10 +100,15 @@ class World:
             self.now_ns = max(self.now_ns, when_ns)
 
     def _run_until(self, when_ns: int, stop: Callable[[], bool] | None) -> bool:
-        heap = self._heap
-        while heap and heap[0][0] <= when_ns:
+        heap, soon = self._heap, self._soon
+        while soon or (heap and heap[0][0] <= when_ns):
             if stop is not None and stop():
                 return False
+            if soon and not (heap and heap[0][0] <= self.now_ns):
+                call = soon.popleft()
+                if call.run is not None:
+                    call.run()
+                continue
             at_ns, _, call = heappop(heap)
             if call.run is not None:
                 self.now_ns = at_ns
@@ -109,7 +119,7 @@ class World:
         """Wait, in a thread."""
         thread, heap = current_thread(), self._heap
         wakes_ns = self.now_ns + delay_ns
-        is_alone = wakes_ns <= self._free_until_ns and (not heap or wakes_ns < heap[0][0])
+        is_alone = wakes_ns <= self._free_until_ns and not self._soon and (not heap or wakes_ns < heap[0][0])
         if is_alone and delay_ns >= 0 and thread.process.is_running:
             self.now_ns = wakes_ns  # nothing happens meanwhile: this thread would be the next to go on
             return
