@@ -134,11 +134,11 @@ class CarriageMachine:
         A backup reports again after a reload, and its time begins again then: so does its wait for a master.
         """
         if role is not Role.INIT:
-            self._newest = None
             before = self._standings.get(device)
             if role is Role.MASTER and device == self._carrier and (before is None or before.role is not role):
                 self._begin_generation()
             if before is None or before.role is not role or role is Role.BACKUP:
+                self._newest = None
                 self._standings[device] = _Standing(role, now_ns)
 
     def _begin_generation(self) -> None:
@@ -163,14 +163,16 @@ class CarriageMachine:
             self._link = self._carrier
 
     def loaded(self, carriage: Carriage, tiers: Sequence[Elector]) -> None:
-        """Keepalived runs with this now."""
-        self._newest = None
+        """Keepalived runs with this now, most of the time as before."""
+        before = self._sources, self._standings, self._carrier, self._link, self._refuge
         electors = (*tiers, *carriage.held)
         self._sources = {each.device: each.source for each in electors}
         self._standings = {device: each for device, each in self._standings.items() if device in self._sources}
         self._carrier, self._link = carriage.carrier, carriage.link
         if self._refuge is not None and carriage.carrier == self._refuge:
             self._refuge = None
+        if before != (self._sources, self._standings, self._carrier, self._link, self._refuge):
+            self._newest = None
 
     def lost(self) -> None:
         """Keepalived is gone: nobody is anything. What its successor runs with stays."""
