@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from bench import samples
 from bench.row import Measurement, Reach, Row, side_by_side, timed
-from vpcrouter.materialise import materialise
+from vpcrouter.materialise import chunks, materialise
 from vpcrouter.state import State
 from vpcrouter.values import incremental
 from vpcrouter.values.role import Role
@@ -31,6 +31,7 @@ def rows(smoke: bool) -> Iterable[Row]:
 def _from_scratch(state: State) -> Measurement:
     def measure() -> float:
         incremental.forget()
+        chunks._cuts.clear()
         return timed(lambda: materialise(state, Role.MASTER, Settings()))
 
     return measure
