@@ -140,7 +140,6 @@ class Host:
         self._verified = _Verified()
         self._seen: ObservedKernel | None = None
         """The kernel as it is for as long as nothing is done to it in this pass."""
-        self._planned: tuple[Kernel, ObservedKernel, KernelPlan] | None = None
         self._known_kernel: Kernel | None = None
         """What the kernel was equal to at the end of the last pass; it need not be looked at without a doubt."""
         self._unannounced: Unannounced = (), ()
@@ -271,10 +270,10 @@ class Host:
         )
 
     def _make_device(self, kernel: Kernel, notes: _Pass, *, is_drift: bool) -> None:
-        self._apply(self._plan(kernel, self._observe(kernel)).first, notes, is_drift=is_drift)
+        self._apply(plan_kernel(kernel, self._observe(kernel)).first, notes, is_drift=is_drift)
 
     def _add_to_kernel(self, kernel: Kernel, notes: _Pass, *, is_drift: bool) -> None:
-        self._apply(self._plan(kernel, self._observe(kernel)).early, notes, is_drift=is_drift)
+        self._apply(plan_kernel(kernel, self._observe(kernel)).early, notes, is_drift=is_drift)
 
     def _look_anew(self, kernel: Kernel) -> None:
         self._seen = self._kernel.observe(kernel, full=True)
@@ -284,12 +283,6 @@ class Host:
         if self._seen is None:
             self._seen = self._kernel.observe(kernel)
         return self._seen
-
-    def _plan(self, kernel: Kernel, observed: ObservedKernel) -> KernelPlan:
-        """What is to be done; what was planned already, if nothing was looked at since."""
-        if self._planned is None or self._planned[0] is not kernel or self._planned[1] is not observed:
-            self._planned = kernel, observed, plan_kernel(kernel, observed)
-        return self._planned[2]
 
     def _apply(self, operations: Sequence[KernelOperation], notes: _Pass, *, is_drift: bool) -> None:
         if operations:
@@ -336,12 +329,12 @@ class Host:
             self._awaited = None
 
     def _take_from_kernel(self, kernel: Kernel, notes: _Pass, *, is_drift: bool) -> None:
-        self._apply(self._plan(kernel, self._observe(kernel)).late, notes, is_drift=is_drift)
+        self._apply(plan_kernel(kernel, self._observe(kernel)).late, notes, is_drift=is_drift)
 
     def _mend_virtual(self, kernel: Kernel, notes: _Pass, is_current: Callable[[], bool], *, is_drift: bool) -> None:
         """Do what keepalived has failed to do for too long, and note what differs in the end."""
         observed = self._observe(kernel)
-        plan = self._plan(kernel, observed)
+        plan = plan_kernel(kernel, observed)
         self._note_awaited(kernel, plan, is_drift=is_drift)
         has_waited = self._awaited is not None and self._surroundings.monotonic() - self._awaited.since >= GRACE_S
         if self._awaited is not None and has_waited and is_current() and self._keepalived_agrees(kernel):
@@ -349,7 +342,7 @@ class Host:
             notes.did(repair, is_drift=self._awaited.is_drift)
             self._kernel.apply(repair)
             observed = self._kernel.observe(kernel)
-            plan = self._plan(kernel, observed)
+            plan = plan_kernel(kernel, observed)
         self._unannounced = observed.unannounced
         notes.waiting.extend(_unsettled(plan))
 

@@ -128,10 +128,11 @@ class Peering:
 
     def hear(self) -> bool:
         """Take in what has come; whether a peer said something new, or is heard where it was not."""
-        is_news, before = False, self.whereabouts
+        is_news, are_copies, before = False, True, self.whereabouts
         for arrival in self._sockets.read():
             now_ns = self._surroundings.monotonic_ns()
             is_copy = arrival.datagram in self._counted.values()  # it came by another tier already
+            are_copies = are_copies and is_copy
             heard = Heard.SAME if is_copy else self._peers.hear(arrival.datagram, self._key, now_ns)
             if heard is Heard.NOTHING:
                 continue
@@ -141,7 +142,8 @@ class Peering:
                 is_news = is_news or heard is Heard.NEWS
                 self._take_in(heard, arrival.datagram, now_ns)
             self._came(arrival, now_ns)
-        self._forget()
+        if not are_copies:
+            self._forget()
         after = self.whereabouts
         self._pin(after)
         return is_news or after != before

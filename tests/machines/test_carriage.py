@@ -522,3 +522,15 @@ def test_the_serving_router_stays_and_is_the_only_one(
     assert {router.loaded.carrier for router in fleet.routers} == {f"eth{shared}"}, "all end on the lowest in common"
     assert all(router.loaded.held == () for router in fleet.routers)
     assert {router.loaded.link for router in fleet.routers} == {f"eth{shared}"}
+
+
+def test_what_was_found_last_holds_until_time_alone_changes_it() -> None:
+    """Nothing is heard or loaded meanwhile: a split counts after an advertisement, a lonely fault after two seconds."""
+    split, own = running(2, Role.MASTER, 2, 3), tuple(tiers(2, 3))
+    there = (peer(2, 2, 3, heard=(2, 3), role=Role.MASTER, eth3=Role.BACKUP),)
+    found = [split.next(own, there, LATER + ms * MS).carrier for ms in (0, 50, 99, 100)]
+    assert found == ["eth2", "eth2", "eth2", "eth3"]
+    alone = running(2, Role.FAULT, 2, 3, eth3=Role.MASTER)
+    gone = (peer(2, 2, 3, silent=True),)
+    found = [alone.next(own, gone, ms * MS).carrier for ms in (700, 1_500, 1_999, 2_000)]
+    assert found == ["eth2", "eth2", "eth2", "eth3"]

@@ -12,6 +12,7 @@ from vpcrouter.state import State
 from vpcrouter.values.carriage import Carriage
 from vpcrouter.values.desired import Desired
 from vpcrouter.values.role import Role
+from vpcrouter.values.whereabouts import Whereabouts
 
 
 class Planning:
@@ -22,6 +23,8 @@ class Planning:
         self._peering = peering
         self._handover = handover
         self._newest: tuple[State, Role, Carriage, Desired] | None = None
+        self._carriage: tuple[Carriage, bool, bool, Whereabouts, Carriage] | None = None
+        """What the carriage was made of last, and that one."""
 
     @property
     def planned(self) -> tuple[Carriage, Desired] | None:
@@ -32,12 +35,16 @@ class Planning:
         """What keepalived is to run with now."""
         carriage = self._router.carriage(self._peering.carriages, knows_all=self._peering.knows_all)
         handover = self._handover
-        return evolve(
-            carriage,
-            is_bridged=carriage.is_bridged or handover.is_bridged,
-            takes_over=handover.takes_over,
-            whereabouts=self._peering.whereabouts,
-        )
+        parts = carriage, handover.is_bridged, handover.takes_over, self._peering.whereabouts
+        if self._carriage is None or self._carriage[:4] != parts:
+            whole = evolve(
+                carriage,
+                is_bridged=carriage.is_bridged or handover.is_bridged,
+                takes_over=handover.takes_over,
+                whereabouts=parts[3],
+            )
+            self._carriage = (*parts, whole)
+        return self._carriage[4]
 
     def plan(self) -> tuple[Carriage, Desired]:
         """What everything is to be now."""

@@ -20,6 +20,8 @@ from vpcrouter.peering import Peering
 from vpcrouter.projections.effective import pending
 from vpcrouter.projections.electors import electors
 from vpcrouter.router import Router
+from vpcrouter.state import State
+from vpcrouter.values.incremental import Latest
 
 
 class Reporting:
@@ -86,7 +88,7 @@ class Reporting:
             "conflicts": self._conflicts.describe(),
             "differs": self._talk.disagreement.describe(),
             "tunnels": self._sites.describe(),
-            "pending": [str(each) for each in pending(router.state)],
+            "pending": list(_PENDING.of(router.state)),
             "unconfirmed": self._confirming.describe(),
             "faults": [
                 *([] if journal_fault is None else [f"journal: {journal_fault}"]),
@@ -105,3 +107,11 @@ class Reporting:
             "settle_seconds": settlements.durations.as_dict(),
             "pid": os.getpid(),
         }
+
+
+def _pending(state: State) -> tuple[str, ...]:
+    return tuple(map(str, pending(state)))
+
+
+_PENDING: Latest[State, tuple[str, ...]] = Latest(_pending)
+"""Whoever watches a router asks for its status again and again."""

@@ -36,6 +36,7 @@ from vpcrouter.router import Router
 from vpcrouter.standby import Standby
 from vpcrouter.values.beacon import Saying
 from vpcrouter.values.config import RouterConfig
+from vpcrouter.values.incremental import Latest
 from vpcrouter.values.role import Role
 
 LOG = logging.getLogger("vpcrouter.agent")
@@ -161,8 +162,9 @@ class Talk:
         config = router.state.router
         key = b"" if config is None or config.password is None else _pair_key(config)
         self._guests.look(key)
+        roles = router.electors.roles
         return Saying(
-            tiers=tuple(each.device for each in electors(router.state) if each.device in router.electors.roles),
+            tiers=tuple(each.device for each in electors(router.state) if each.device in roles),
             carrier=router.electors.carrier,
             target=self._follows.target(),
             link=router.electors.link,
@@ -176,7 +178,7 @@ class Talk:
             sample=self._standby.sample,
             window=self._disagreement.window,
             traces=self._disagreement.traces,
-            roles=tuple(sorted(router.electors.roles.items())),
+            roles=tuple(sorted(roles.items())),
             generation=router.electors.generation,
             waiting_passwords=self._guests.waiting(),
             fetched_passwords=self._guests.fetched(self._peering.heard),
@@ -283,4 +285,11 @@ class Talk:
 
 
 def _pair_key(config: RouterConfig) -> bytes:
+    return _KEYS.of(config)
+
+
+def _key_of(config: RouterConfig) -> bytes:
     return derive_key(None if config.password is None else config.password.reveal(), config.vpc_network)
+
+
+_KEYS: Latest[RouterConfig, bytes] = Latest(_key_of)

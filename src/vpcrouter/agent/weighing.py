@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from vpcrouter.agent.planning import Planning
 from vpcrouter.agent.settlements import Settlements
@@ -15,7 +15,7 @@ from vpcrouter.machines.role import RoleChange
 from vpcrouter.materialise.vrrp_authentication import authentication
 from vpcrouter.peering import Peering
 from vpcrouter.router import Router
-from vpcrouter.values.beacon import MULTICAST, UNICAST, Saying
+from vpcrouter.values.beacon import MULTICAST, UNICAST, Peer, Saying
 from vpcrouter.values.settings import NO_AUTHENTICATION
 
 LOG = logging.getLogger("vpcrouter.agent")
@@ -71,22 +71,15 @@ class Weighing:
         if self._planning.planned is None:
             return
         desired = self._planning.planned[1]
-        before, self.stranger = (
-            self.stranger,
-            must_not_serve(
-                Saying(role=self._router.role, vrrp=self.kind, way=self.way),
-                instance=self._peering.instance,
-                since_ns=self._peering.since_ns,
-                peers=self._peering.heard if desired.vrrp_interface is not None else (),
-            ),
-        )
+        before, peers = self.stranger, self._peering.heard
+        self.stranger = self._find_stranger(peers) if peers and desired.vrrp_interface is not None else ""
         if self.stranger and not before:
             LOG.error("%s", self.stranger)
         try:
             self._fitness.look(
                 desired.kernel,
                 self._router.role,
-                self._peering.heard,
+                peers,
                 () if self._settlements.outcome is None else self._settlements.outcome.faults,
                 self._router.journal.refusal or None,
                 is_paired=desired.vrrp_interface is not None,
@@ -101,6 +94,14 @@ class Weighing:
         if (next_ns := self._fitness.next_ns) is not None:
             wait_ns = max(MIN_PACE_NS, next_ns - self._router.surroundings.monotonic_ns())
             self._look = asyncio.get_running_loop().call_later(wait_ns / 1e9, self._look_again)
+
+    def _find_stranger(self, peers: Sequence[Peer]) -> str:
+        return must_not_serve(
+            Saying(role=self._router.role, vrrp=self.kind, way=self.way),
+            instance=self._peering.instance,
+            since_ns=self._peering.since_ns,
+            peers=peers,
+        )
 
     def obey(self) -> None:
         """Have keepalived know at once if this router must not serve."""

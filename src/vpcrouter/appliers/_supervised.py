@@ -337,6 +337,6 @@ class Supervised:
     def _words_of(self, daemon: Daemon) -> frozenset[str]:
         """All words of its files; kept, since the same files are asked for at every look."""
         if self._words is None or self._words[0] != daemon:
-            words = frozenset(word for file in daemon.files for word in _WORD.findall(file.content))
+            words = frozenset().union(*(_WORD.findall(file.content) for file in daemon.files))
             self._words = (daemon, words)
         return self._words[1]

@@ -78,9 +78,13 @@ class DaemonApplier:
         An undecided one is left alone: it is not in the answer.
         """
         wanted = {daemon.name: daemon for daemon in desired}
-        there = self._files.present(self._directory)
+        there: dict[str, dict[str, Path]] = {}
+        for file, path in self._files.present(self._directory).items():
+            name, dot, _ = file.removeprefix(".").partition(".")
+            if dot:
+                there.setdefault(name, {})[str(path)] = path
         return {
-            name: self._observe(name, wanted.get(name), there, full=full)
+            name: self._observe(name, wanted.get(name), there.get(name, {}), full=full)
             for name in self._supervised
             if name in wanted or name not in undecided
         }
@@ -105,13 +109,16 @@ class DaemonApplier:
         return tuple(each for name, shelf in shelves for each in shelf.plan(wanted.get(name), full=full))
 
     def _observe(self, name: str, daemon: Daemon | None, there: Mapping[str, Path], *, full: bool) -> ObservedDaemon:
+        """`there`: the files that have its name, by path."""
         supervised = self._supervised[name]
         supervised.take_over()
         if supervised.has_died():
             self._died(name)
-        prefixes = (f"{name}.", f".{name}.")
-        paths = {str(path): path for file, path in there.items() if file.startswith(prefixes)}
-        paths.update((str(path), path) for path in self._files.ours(self._elsewhere[name]))
+        paths = dict(there)
+        if self._elsewhere[name]:
+            paths.update((str(path), path) for path in self._files.ours(self._elsewhere[name]))
+        if daemon is None and not paths and supervised.process is None:
+            return ObservedDaemon(name=name, can_reload=supervised.kind.can_reload)
         if daemon is not None:
             paths.update((file.path, _path(file.path)) for file in daemon.files)
         found = {path: self._files.look(paths[path], full=full) for path in sorted(paths)}
@@ -139,7 +146,9 @@ class DaemonApplier:
             observed = self.observe(desired, undecided)
             wanted = {daemon.name for daemon in desired}
             for name in reversed([name for name in observed if name not in wanted]):
-                notes.attempt(partial(self._end, observed[name], notes))
+                if observed[name].is_there or name in self._shelves:
+                    notes.attempt(partial(self._end, observed[name], notes))
+                self._deaths[name].clear()
             for daemon in desired:
                 if self._supervised[daemon.name].kind.starts_last:
                     self._await_started(notes)
@@ -160,7 +169,6 @@ class DaemonApplier:
             self._did(operation, notes)
         if observed.name in self._shelves:
             notes.operations.extend(self._shelves[observed.name].settle(None))
-        self._deaths[observed.name].clear()
 
     def _settle_one(self, daemon: Daemon, observed: ObservedDaemon, notes: _Pass) -> None:
         supervised = self._supervised[daemon.name]

@@ -10,6 +10,7 @@ routers of two versions understand each other.
 from __future__ import annotations
 
 import hmac
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgpack
@@ -218,10 +219,12 @@ def _unpack_hashes(packed: Any, most: int) -> tuple[int, ...]:
     return tuple(int.from_bytes(hashes[start : start + 4]) for start in range(0, len(hashes), 4))
 
 
+@lru_cache(maxsize=256)
 def _pack_place(place: Place) -> bytes:
     return bytes(map(int, place.address.split("."))) + bytes.fromhex(place.mac.replace(":", ""))
 
 
+@lru_cache(maxsize=256)  # the same few with every beacon; what cannot be hashed is no place
 def _unpack_place(device: Any, packed: Any) -> Place:
     octets = _is(bytes, packed)
     if len(octets) != _PLACE_BYTES:

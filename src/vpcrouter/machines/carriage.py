@@ -50,10 +50,25 @@ _MANY_GENERATIONS = GENERATIONS // 2
 older of two masters would win."""
 
 
+_NEVER_NS = 2**63
+
+
 @frozen
 class _Standing:
     role: Role
     since_ns: int
+
+
+@frozen
+class _Answer:
+    """The carriage that was found last, and for what; it is the same until then, if nothing happens."""
+
+    tiers: tuple[Elector, ...]
+    peers: tuple[PeerCarriage, ...]
+    knows_all: bool
+    from_ns: int
+    until_ns: int
+    carriage: Carriage
 
 
 class CarriageMachine:
@@ -74,6 +89,7 @@ class CarriageMachine:
         self._peer_generation: int | None = None
         self._split_since_ns: dict[str, int] = {}
         self._refuge: str | None = None
+        self._newest: _Answer | None = None
 
     # What is so ---------------------------------------------------------------------------------
 
@@ -122,6 +138,7 @@ class CarriageMachine:
             if role is Role.MASTER and device == self._carrier and (before is None or before.role is not role):
                 self._begin_generation()
             if before is None or before.role is not role or role is Role.BACKUP:
+                self._newest = None
                 self._standings[device] = _Standing(role, now_ns)
 
     def _begin_generation(self) -> None:
@@ -133,6 +150,7 @@ class CarriageMachine:
         running = {each.device: each for each in found}
         if not running:
             return
+        self._newest = None
         self._standings = {device: each for device, each in self._standings.items() if device in running}
         for device, each in running.items():
             self._sources[device] = each.source or self._sources.get(device, "")
@@ -145,16 +163,20 @@ class CarriageMachine:
             self._link = self._carrier
 
     def loaded(self, carriage: Carriage, tiers: Sequence[Elector]) -> None:
-        """Keepalived runs with this now."""
+        """Keepalived runs with this now, most of the time as before."""
+        before = self._sources, self._standings, self._carrier, self._link, self._refuge
         electors = (*tiers, *carriage.held)
         self._sources = {each.device: each.source for each in electors}
         self._standings = {device: each for device, each in self._standings.items() if device in self._sources}
         self._carrier, self._link = carriage.carrier, carriage.link
         if self._refuge is not None and carriage.carrier == self._refuge:
             self._refuge = None
+        if before != (self._sources, self._standings, self._carrier, self._link, self._refuge):
+            self._newest = None
 
     def lost(self) -> None:
         """Keepalived is gone: nobody is anything. What its successor runs with stays."""
+        self._newest = None
         self._standings.clear()
         self._refuge = None
 
@@ -170,8 +192,32 @@ class CarriageMachine:
     ) -> Carriage:
         """What keepalived is to run with now.
 
-        `peers`: each router that was ever heard; `knows_all`: whether no other one is known to be there.
+        `peers`: each router that was ever heard; `knows_all`: whether no other one is known to be there. Asked again
+        and again, with every beacon: what was found last is found again as long as nothing of it is another.
         """
+        newest = self._newest
+        if (
+            newest is None
+            or not newest.from_ns <= now_ns < newest.until_ns
+            or newest.tiers != tiers
+            or newest.peers != peers
+            or newest.knows_all is not knows_all
+        ):
+            carriage = self._next(tiers, peers, now_ns, knows_all=knows_all)
+            until_ns = self._until_ns(now_ns)
+            newest = self._newest = _Answer(tuple(tiers), tuple(peers), knows_all, now_ns, until_ns, carriage)
+        return newest.carriage
+
+    def _until_ns(self, now_ns: int) -> int:
+        """When time alone makes another carriage possible."""
+        times = [since_ns + self._patience_ns for since_ns in self._split_since_ns.values()]
+        for each in self._standings.values():
+            times += (each.since_ns + self._settled_ns, each.since_ns + self._lonely_ns)
+        return min((each for each in times if each > now_ns), default=_NEVER_NS)
+
+    def _next(
+        self, tiers: Sequence[Elector], peers: Sequence[PeerCarriage], now_ns: int, *, knows_all: bool
+    ) -> Carriage:
         own = sorted((each.device for each in tiers), key=device_number)
         heard = [each for each in peers if not each.is_silent] or peers
         self._note_peers(own, peers, now_ns)

@@ -50,6 +50,7 @@ class LossMachine:
     def __init__(self, *, found_after_ms: int) -> None:
         self._found_after_ns = found_after_ms * _NS_PER_MS
         self._noted: dict[str, _Noted] = {}
+        self._counting: tuple[Loss, ...] = ()
 
     def observe(self, found: Iterable[Loss], now_ns: int) -> None:
         """Everything that is lost just now."""
@@ -60,6 +61,7 @@ class LossMachine:
             if each is not None:
                 noted[subject] = each
         self._noted = noted
+        self._counting = tuple(each.loss for _, each in sorted(noted.items()) if each.counts)
 
     def _next(self, loss: Loss | None, noted: _Noted | None, now_ns: int) -> _Noted | None:
         if loss is None:
@@ -75,7 +77,7 @@ class LossMachine:
     @property
     def counting(self) -> tuple[Loss, ...]:
         """What counts, by subject."""
-        return tuple(each.loss for _, each in sorted(self._noted.items()) if each.counts)
+        return self._counting
 
     @property
     def next_ns(self) -> int | None:

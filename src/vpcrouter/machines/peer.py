@@ -81,6 +81,9 @@ class PeerMachine:
         self._both_served: list[int] = []
         self._counted: tuple[int, int] = (0, 0)
         """When the times as master began that were counted last as times of two masters."""
+        self._peer: Peer | None = None
+        self._carriage: PeerCarriage | None = None
+        """As they were asked for last, if nothing was heard since: the agent asks several times for each beacon."""
 
     @property
     def instance(self) -> bytes:
@@ -110,6 +113,10 @@ class PeerMachine:
     def is_silent(self, now_ns: int) -> bool:
         """Whether it has not been heard for a while."""
         return now_ns - self._heard_ns >= SILENT_NS
+
+    def turns_ns(self) -> tuple[int, int]:
+        """The times at which something of it is otherwise by itself, if it is not heard before."""
+        return self._heard_ns + SILENT_NS, self._heard_ns + _FRESH_NS + 1
 
     def is_where(self, places: tuple[Place, ...], now_ns: int) -> bool:
         """Whether a router in these places is this one, whose agent has started anew.
@@ -146,6 +153,7 @@ class PeerMachine:
         self.newest = max(self.newest, beacon.number) if is_same else beacon.number
         self.nonce, self.counts = beacon.nonce, True
         self._last, self._heard_ns = beacon, now_ns
+        self._peer = self._carriage = None
         if has_heard:
             self._heard_of_us = answered.tiers
         elif not is_same:
@@ -162,30 +170,35 @@ class PeerMachine:
 
     def carriage(self, instance: bytes, now_ns: int) -> PeerCarriage:
         """What is known of its electors; `instance` is our own."""
-        saying = self._last.saying
-        return PeerCarriage(
-            tiers=saying.tiers,
-            carrier=saying.carrier,
-            target=saying.target,
-            heard=self._heard_of_us,
-            is_silent=self.is_silent(now_ns),
-            role=saying.role,
-            roles=dict(saying.roles),
-            generation=saying.generation,
-            contested_ns=self.contested_ns(now_ns),
-            is_senior=self._last.instance < instance,
-        )
+        known, is_silent, contested_ns = self._carriage, self.is_silent(now_ns), self.contested_ns(now_ns)
+        if known is None or known.is_silent is not is_silent or known.contested_ns != contested_ns:
+            saying = self._last.saying
+            known = self._carriage = PeerCarriage(
+                tiers=saying.tiers,
+                carrier=saying.carrier,
+                target=saying.target,
+                heard=self._heard_of_us,
+                is_silent=is_silent,
+                role=saying.role,
+                roles=dict(saying.roles),
+                generation=saying.generation,
+                contested_ns=contested_ns,
+                is_senior=self._last.instance < instance,
+            )
+        return known
 
     def peer(self) -> Peer:
         """The router as it has told of itself last."""
-        since = _served_by(self._last, self._heard_ns)
-        return Peer(
-            number=self.number,
-            instance=self.instance,
-            saying=self._last.saying,
-            places=self._last.places,
-            since_ns=None if since is None or since.end_ns is not None else since.start_ns,
-        )
+        if self._peer is None:
+            since = _served_by(self._last, self._heard_ns)
+            self._peer = Peer(
+                number=self.number,
+                instance=self.instance,
+                saying=self._last.saying,
+                places=self._last.places,
+                since_ns=None if since is None or since.end_ns is not None else since.start_ns,
+            )
+        return self._peer
 
     def describe(self, now_ns: int) -> dict[str, Any]:
         """What a status says of it."""

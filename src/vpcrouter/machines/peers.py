@@ -39,6 +39,7 @@ _STIRRED_NS = 3_000_000_000
 _CONTESTED_PACE_NS = 40_000_000
 _MOST_STRANGERS = 3
 """So many that have not answered yet are answered: whoever repeats old beacons takes no more room than that."""
+_NEVER_NS = 2**63
 GONE_NS = 60_000_000_000
 """A router that is silent for so long, and whose place in the set another one has taken, does not come back."""
 
@@ -63,6 +64,17 @@ class _Stranger:
     heard_ns: int
 
 
+@frozen
+class _Present:
+    """What is known of the others, from when until when if nothing is said or heard."""
+
+    from_ns: int
+    until_ns: int
+    heard: tuple[Peer, ...]
+    carriages: tuple[PeerCarriage, ...]
+    knows_all: bool
+
+
 def derive_key(password: str | None, network: str) -> bytes:
     """The key of a set. Without a password it is of public knowledge, and keeps out strangers only."""
     return hashlib.sha256(b"vpcrouter beacon\0" + (password or "").encode() + b"\0" + network.encode()).digest()
@@ -78,6 +90,8 @@ class PeersMachine:
         """The last beacons, by nonce."""
         self._peers: dict[bytes, PeerMachine] = {}
         """By instance."""
+        self._in_order: tuple[PeerMachine, ...] = ()
+        """The same, by number."""
         self._strangers: dict[bytes, _Stranger] = {}
         self._names = 0
         self._served: Served | None = None
@@ -87,6 +101,7 @@ class PeersMachine:
         self._stirred_ns: int | None = None
         self._told: dict[int, tuple[str, ...]] = {}
         """Of each peer, the tiers that the last own beacon has acknowledged."""
+        self._present: _Present | None = None
         self.newest: PeerMachine | None = None
         """Whose beacon counted last."""
 
@@ -108,6 +123,7 @@ class PeersMachine:
 
     def beacon(self, saying: Saying, key: bytes, nonce: bytes, now_ns: int, places: tuple[Place, ...] = ()) -> bytes:
         """The next beacon, by way of these places; the nonce is eight random bytes."""
+        self._present = None
         self._number += 1
         self._said = (*self._said[1 - _ECHOES :], (nonce, saying))
         self.serves(saying.serves, now_ns)
@@ -160,6 +176,7 @@ class PeersMachine:
         beacon = unpack_beacon(datagram, key)
         if beacon is None or beacon.instance == self._instance:
             return Heard.NOTHING
+        self._present = None
         self._forget(now_ns)
         echo = next((each for each in beacon.echoes if each.instance == self._instance), None)
         answered = next((saying for nonce, saying in self._said if echo is not None and nonce == echo.nonce), None)
@@ -209,6 +226,7 @@ class PeersMachine:
             self._names += 1
             peer = PeerMachine(self._names, beacon, now_ns)
         self._peers[beacon.instance] = peer
+        self._sort()
         return peer
 
     def _forget(self, now_ns: int) -> None:
@@ -217,6 +235,7 @@ class PeersMachine:
             is_gone = now_ns - each.heard_ns >= GONE_NS and bool(later)
             if is_gone or (each.is_silent(now_ns) and any(each.is_where(other.places, now_ns) for other in later)):
                 del self._peers[instance]
+                self._sort()
         for instance, stranger in list(self._strangers.items()):
             if now_ns - stranger.heard_ns >= 2 * SILENT_NS:
                 del self._strangers[instance]
@@ -225,19 +244,44 @@ class PeersMachine:
 
     def known(self) -> tuple[PeerMachine, ...]:
         """All other routers, in the order in which they were met."""
-        return tuple(sorted(self._peers.values(), key=lambda each: each.number))
+        return self._in_order
+
+    def _sort(self) -> None:
+        self._in_order = tuple(sorted(self._peers.values(), key=lambda each: each.number))
 
     def heard(self, now_ns: int) -> tuple[Peer, ...]:
         """Those that are heard, the one that serves first."""
-        found = [each.peer() for each in self.known() if not each.is_silent(now_ns)]
-        return tuple(sorted(found, key=lambda each: each.saying.role is not Role.MASTER))
+        return self._now(now_ns).heard
 
     def carriages(self, now_ns: int) -> tuple[PeerCarriage, ...]:
         """What is known of the electors of each."""
-        return tuple(each.carriage(self._instance, now_ns) for each in self.known())
+        return self._now(now_ns).carriages
 
     def knows_all(self, now_ns: int) -> bool:
         """Whether every router that one of the others hears is known here too."""
+        return self._now(now_ns).knows_all
+
+    def _now(self, now_ns: int) -> _Present:
+        """The agent asks for all of it several times for each beacon."""
+        present = self._present
+        if present is None or not present.from_ns <= now_ns < present.until_ns:
+            times = (at_ns for each in self._in_order for at_ns in each.turns_ns() if at_ns > now_ns)
+            present = self._present = _Present(
+                from_ns=now_ns,
+                until_ns=min(times, default=_NEVER_NS),
+                heard=self._heard(now_ns),
+                carriages=tuple(each.carriage(self._instance, now_ns) for each in self._in_order),
+                knows_all=self._knows_all(now_ns),
+            )
+        return present
+
+    def _heard(self, now_ns: int) -> tuple[Peer, ...]:
+        found = [each.peer() for each in self._in_order if not each.is_silent(now_ns)]
+        if len(found) > 1:
+            found.sort(key=lambda each: each.saying.role is not Role.MASTER)
+        return tuple(found)
+
+    def _knows_all(self, now_ns: int) -> bool:
         known = {self._instance, *self._peers}
         return all(
             each.instance in known

@@ -210,6 +210,7 @@ class RoleMachine:
 
     def __init__(self) -> None:
         self._standing = Standing.NO_TIER
+        self._role = ROLES[self._standing]
         self._reason = "nothing has been reported yet"
 
     @property
@@ -220,7 +221,7 @@ class RoleMachine:
     @property
     def role(self) -> Role:
         """The role that belongs to the standing."""
-        return ROLES[self._standing]
+        return self._role
 
     @property
     def reason(self) -> str:
@@ -232,6 +233,7 @@ class RoleMachine:
         previous = self.role
         if (self._standing, report) not in _STAYING:  # most reports say what is known
             _MACHINE.events[report.value].trigger(self)
+            self._role = ROLES[self._standing]
         if self.role is previous:
             return RoleChange(previous=previous, role=previous, reason=self._reason)
         self._reason = reason or _WORDS[report]

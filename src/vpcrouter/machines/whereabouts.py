@@ -31,6 +31,7 @@ from attrs import define, field
 from vpcrouter.machines.peer import SILENT_NS
 from vpcrouter.values.whereabouts import Place, Whereabouts
 
+_NEVER_NS = 2**63
 ALONE_NS = 10_000_000_000
 """A peer whose agent is dead is heard by its VRRP long before that, and then this router does not serve."""
 
@@ -58,6 +59,8 @@ class WhereaboutsMachine:
         self._recalled_peers: tuple[tuple[str, str], ...] = ()
         self._serves_since_ns: int | None = None
         self._in_order: tuple[Place, ...] = ()
+        self._known: tuple[Whereabouts, int, int] | None = None
+        """What was found last, and from when until when that is so if nobody says anything; None: look again."""
 
     def recall(self, places: Iterable[Place], remembered: Iterable[tuple[str, str]] = ()) -> None:
         """What an earlier agent had proven, and whom it spoke to by unicast, as the kernel has it."""
@@ -76,6 +79,7 @@ class WhereaboutsMachine:
         router = self._routers.setdefault(number, _Places())
         if self._remembers:
             router.remembered.update({device: place.address for device, place in now.items()})
+            self._known = None
         if now == router.by_device and not self._recalled:
             return
         router.proven = {device for device in router.proven if now.get(device) == router.by_device.get(device)}
@@ -102,13 +106,16 @@ class WhereaboutsMachine:
         if router is not None and device in router.by_device:
             router.proven.add(device)
             router.heard_ns[device] = now_ns
+            if self._known is not None and device not in self._known[0].attended:
+                self._known = None
 
     def serves(self, serves: bool, now_ns: int) -> None:
         """Whether this router does. If it has just begun to, a peer is gone, or has come to another place."""
         if not serves:
-            self._serves_since_ns = None
+            if self._serves_since_ns is not None:
+                self._serves_since_ns, self._known = None, None
         elif self._serves_since_ns is None:
-            self._serves_since_ns = now_ns
+            self._serves_since_ns, self._known = now_ns, None
             for each in self._routers.values():
                 each.heard_ns.clear()
 
@@ -119,23 +126,31 @@ class WhereaboutsMachine:
 
     def now(self, now_ns: int) -> Whereabouts:
         """What is known."""
+        if self._known is None or not self._known[1] <= now_ns < self._known[2]:
+            found, changes_ns = self._look(now_ns)
+            self._known = found, now_ns, min((each for each in changes_ns if each > now_ns), default=_NEVER_NS)
+        return self._known[0]
+
+    def _look(self, now_ns: int) -> tuple[Whereabouts, Iterable[int]]:
+        """What is known, and the times at which some of it is otherwise by itself."""
         if not self._routers and not self._recalled:
-            since_ns = self._serves_since_ns
-            is_alone = since_ns is not None and now_ns - since_ns >= ALONE_NS
-            return Whereabouts(is_alone=is_alone, remembered=self._spoken_to())
+            alone_ns = _NEVER_NS if self._serves_since_ns is None else self._serves_since_ns + ALONE_NS
+            return Whereabouts(is_alone=now_ns >= alone_ns, remembered=self._spoken_to()), (alone_ns,)
         routers = self._routers.values()
         known = {each.device for each in self._in_order}
         open_ = {device for each in routers for device in each.by_device if device not in each.proven}
         heard = {device for each in routers for device, at_ns in each.heard_ns.items() if now_ns - at_ns < SILENT_NS}
         closed = known - open_
-        return Whereabouts(
+        found = Whereabouts(
             places=self._in_order,
             closed=tuple(sorted(closed)),
             remembered=self._spoken_to(),
             attended=tuple(sorted(closed & heard)),
         )
+        return found, [at_ns + SILENT_NS for each in routers for at_ns in each.heard_ns.values()]
 
     def _sort(self) -> None:
+        self._known = None
         told = (place for each in self._routers.values() for place in each.by_device.values())
         self._in_order = tuple(sorted({*self._recalled, *told}))
 

@@ -38,6 +38,7 @@ from vpcrouter.materialise.tunnels import has_tunnels, tunnels
 from vpcrouter.projections.effective import Effective, effective
 from vpcrouter.state import State
 from vpcrouter.values.carriage import Carriage
+from vpcrouter.values.config import RouterConfig
 from vpcrouter.values.desired import Daemon, Desired, Kernel, Link
 from vpcrouter.values.incremental import Latest
 from vpcrouter.values.role import Role
@@ -74,21 +75,30 @@ def _daemons(
         return
     if election is not None and (synchronises := conntrackd(election, settings)) is not None:
         yield synchronises
-    yield dnsmasq(found, config, settings)
-    if (advertiser := radvd(found, config, settings)) is not None:
-        yield advertiser
-    if guest_pages_needed(found):
-        yield guestweb(found, settings)
-    if has_bgp(found):
-        yield bgpd(found, config, settings)
+    yield from _OF_EVERY_ROLE.of(found, config, settings)
     if role is Role.MASTER and has_tunnels(found):
         yield charon(found, settings)
         if found.remote_access is not None:
             yield xl2tpd(found, found.remote_access, settings)
     if balancer_needed(found):
-        yield haproxy(found, settings)
+        yield _BALANCER.of(found, settings)
     if election is not None:
         yield keepalived(config, placement, election, role, settings)
+
+
+def _of_every_role(found: Effective, config: RouterConfig, settings: Settings) -> tuple[Daemon, ...]:
+    advertiser = radvd(found, config, settings)
+    return (
+        dnsmasq(found, config, settings),
+        *(() if advertiser is None else (advertiser,)),
+        *((guestweb(found, settings),) if guest_pages_needed(found) else ()),
+        *((bgpd(found, config, settings),) if has_bgp(found) else ()),
+    )
+
+
+_OF_EVERY_ROLE: Latest[Effective, RouterConfig, Settings, tuple[Daemon, ...]] = Latest(_of_every_role)
+_BALANCER: Latest[Effective, Settings, Daemon] = Latest(haproxy)
+"""A change of the role must not wait for files that it does not change."""
 
 
 def _undecided(found: Effective, election: Election | None, role: Role) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from attrs import frozen
+
 from vpcrouter.materialise.acl import egress_chains, ingress_chains
 from vpcrouter.materialise.asked import asked_by_guests, asked_chains, asked_first, asked_on_links, asked_sets
 from vpcrouter.materialise.bgp import neighbours
@@ -57,6 +59,7 @@ from vpcrouter.values.beacon import BEACON_GROUP, BEACON_PORT
 from vpcrouter.values.boot_keys import control_ipv6, exposes_dns, management
 from vpcrouter.values.config import Acl, RouterConfig
 from vpcrouter.values.desired import OVERLAY, NftChain, NftSet, Ruleset
+from vpcrouter.values.incremental import Latest
 from vpcrouter.values.networks import is_ipv6, network_of, split_prefix
 
 TABLE = "vpcrouter"
@@ -69,12 +72,36 @@ def ruleset(effective: Effective, election: Election | None = None) -> Ruleset:
     config = effective.config
     if config is None:
         return Ruleset(table=TABLE)
+    lasting = _LASTING.of(effective, config)
     return Ruleset(
         table=TABLE,
-        counters=(*usage_counters(effective), *(() if election is None else (NOT_THE_PEER,))),
+        counters=(*lasting.counters, *(() if election is None else (NOT_THE_PEER,))),
+        sets=(*_changing_sets(effective, election), *asked_sets(effective, election), *lasting.sets),
+        chains=(
+            *lasting.chains,
+            *_input_chains(effective, config, election),
+            *lasting.later_chains,
+            *(() if election is None else peer_guard_chains(election)),
+        ),
+    )
+
+
+@frozen
+class _Lasting:
+    """What is the same whoever is elected, and whatever is known of the peers."""
+
+    counters: tuple[str, ...]
+    sets: tuple[NftSet, ...]
+    chains: tuple[NftChain, ...]
+    later_chains: tuple[NftChain, ...]
+    """Those that stand behind the input chains."""
+
+
+def _lasting(effective: Effective, config: RouterConfig) -> _Lasting:
+    return _Lasting(
+        counters=tuple(usage_counters(effective)),
         sets=(
-            *_device_sets(effective, election),
-            *asked_sets(effective, election),
+            *_network_sets(effective),
             *nat_sets(effective),
             *reply_sets(effective),
             *guard_sets(effective),
@@ -84,27 +111,31 @@ def ruleset(effective: Effective, election: Election | None = None) -> Ruleset:
             *tunnel_sets(effective),
             *_neighbour_sets(effective),
         ),
-        chains=(
-            *_acl_chains(effective, config),
-            *tunnel_chains(effective),
-            *_input_chains(effective, config, election),
+        chains=(*_acl_chains(effective, config), *tunnel_chains(effective)),
+        later_chains=(
             *_forward_chains(effective, config),
             *guard_chains(effective, unguarded_rules(effective)),
             *nat_chains(untranslated_rules(effective)),
             *reply_chains(),
             *usage_chains(),
-            *(() if election is None else peer_guard_chains(election)),
         ),
     )
 
 
-def _device_sets(effective: Effective, election: Election | None) -> Iterator[NftSet]:
+_LASTING: Latest[Effective, RouterConfig, _Lasting] = Latest(_lasting)
+"""A move of the carrier must not wait for ten thousand rules that it does not change."""
+
+
+def _changing_sets(effective: Effective, election: Election | None) -> Iterator[NftSet]:
     tiers = [tier.device for tier in effective.tiers]
     yield _devices("tiers", tiers)
     yield _devices("outside", public_devices(effective))
     if election is not None:
         yield _devices("held", [each.device for each in election.held])
         yield from peer_guard_sets(election)
+
+
+def _network_sets(effective: Effective) -> Iterator[NftSet]:
     yield NftSet(
         name="tier_networks",
         kind="set",

@@ -73,6 +73,7 @@ def source(name: str) -> str:
     return render(name)
 
 
+@cache
 def prepare() -> None:
     """Compile all templates, while nobody waits: a tenth of a second that the first burst or failover would pay."""
     for name in _environment().list_templates(extensions=["j2"]):

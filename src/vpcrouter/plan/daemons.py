@@ -60,6 +60,11 @@ class ObservedDaemon:
     on_disk: Mapping[str, WrittenFile] = field(factory=dict)
     """Its generated files that are there, by path: the desired ones, and those it had before."""
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is anything of it."""
+        return self.running or bool(self.on_disk)
+
 
 def loses_a_line(old: str, new: str) -> bool:
     """Whether some line of the old content is nowhere in the new one."""
@@ -99,10 +104,10 @@ def plan_stop(observed: ObservedDaemon) -> tuple[Operation, ...]:
 
 def _file_operations(daemon: Daemon, observed: ObservedDaemon) -> Iterator[Operation]:
     for file in daemon.files:
-        if observed.on_disk.get(file.path) != WrittenFile(digest=file.digest, mode=file.mode):
+        found = observed.on_disk.get(file.path)
+        if found is None or found.digest != file.digest or found.mode != file.mode:
             yield Operation(target=daemon.name, action="write", subject=file.path)
-    kept = {file.path for file in daemon.files}
-    for path in sorted(observed.on_disk.keys() - kept):
+    for path in sorted(observed.on_disk.keys() - {file.path for file in daemon.files}):
         yield Operation(target=daemon.name, action="remove", subject=path)
 
 

@@ -32,7 +32,7 @@ from attrs import evolve, field, frozen
 from vpcrouter.plan import Operation
 from vpcrouter.plan.sysctls import Sysctl, changed_sysctls, given_back_sysctls
 from vpcrouter.values.desired import OVERLAY, InterfaceAddress, Kernel, Link, Overlay, PolicyRule, Route
-from vpcrouter.values.incremental import Difference
+from vpcrouter.values.incremental import Difference, Latest
 from vpcrouter.values.networks import ROUTER_LINK_LOCAL, is_ipv6, is_link_local, network_of
 
 OUR_PROTOCOL = 77
@@ -143,6 +143,10 @@ class KernelPlan:
 
 def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
     """The operations that make `observed` equal to `desired`; none if it is."""
+    return _PLANS.of(desired, observed)
+
+
+def _plan(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
     present = {link.name: link for link in observed.links}
     up = {link.name for link in desired.links if link.up and link.name in present}
     changed, missing_sysctls = changed_sysctls(desired, observed.sysctls, observed.links, observed.addresses)
@@ -180,6 +184,8 @@ def plan_kernel(desired: Kernel, observed: ObservedKernel) -> KernelPlan:
 
 
 _AWAITED = {"add": "is not there yet", "remove": "is still there"}
+_PLANS: Latest[Kernel, ObservedKernel, KernelPlan] = Latest(_plan)
+"""A pass does the parts of a plan one by one, and plans anew only if something was done."""
 
 
 def repair_virtual(desired: Kernel, observed: ObservedKernel) -> tuple[KernelOperation, ...]:

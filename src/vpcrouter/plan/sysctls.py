@@ -16,6 +16,7 @@ from functools import lru_cache
 from attrs import frozen
 
 from vpcrouter.values.desired import InterfaceAddress, Kernel, Link
+from vpcrouter.values.incremental import Latest
 
 
 @frozen(kw_only=True, order=True)
@@ -53,11 +54,18 @@ def _wanted_sysctls(links: tuple[str, ...], sysctls: tuple[tuple[str, str], ...]
 
 def sysctl_paths(desired: Kernel) -> tuple[str, ...]:
     """The sysctls that a plan compares: those that are wanted, and those of devices that are given back."""
+    return _PATHS.of(desired)
+
+
+def _sysctl_paths(desired: Kernel) -> tuple[str, ...]:
     given_back = [link.name for link in desired.links if not link.up]
     return (
         *(sysctl.path for sysctl in wanted_sysctls(desired)),
         *(path.format(name) for name in (*given_back, "default") if given_back for path in _OF_A_DEVICE),
     )
+
+
+_PATHS: Latest[Kernel, tuple[str, ...]] = Latest(_sysctl_paths)
 
 
 def changed_sysctls(

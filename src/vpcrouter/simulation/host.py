@@ -45,7 +45,7 @@ from vpcrouter.simulation.beacons import SimulatedBeacons
 from vpcrouter.simulation.daemons import SimulatedDaemons
 from vpcrouter.simulation.loop import Loop
 from vpcrouter.simulation.machine import Machine
-from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Process, Thread
+from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Call, Process, Thread
 from vpcrouter.surroundings import Surroundings
 from vpcrouter.values.desired import Desired
 from vpcrouter.values.settings import Settings
@@ -279,6 +279,7 @@ class Client:
     _queue: list[tuple[int, str, str]] = field(factory=list)
     _is_waiting: bool = False
     _turn: int = 0
+    _patience: Call | None = None
 
     def send(self, number: int, name: str, text: str) -> None:
         """Hand a file in, after those before it."""
@@ -314,7 +315,7 @@ class Client:
             agent.loop.call_soon(lambda: agent.loop.create_task(ask()))
 
         world.after(REQUEST_NS, lambda: agent.enter(knock))
-        world.after(PATIENCE_NS, lambda: self._again(turn))
+        self._patience = world.after(PATIENCE_NS, lambda: self._again(turn))
 
     def _again(self, turn: int) -> None:
         if turn == self._turn and self._is_waiting:
@@ -324,6 +325,8 @@ class Client:
     def _take(self, turn: int, number: int, results: list[dict[str, Any]]) -> None:
         if turn != self._turn:
             return  # an answer that nobody waits for any more
+        if self._patience is not None:
+            self._patience.cancel()
         self._is_waiting = False
         self._queue.pop(0)
         self.answered(number, results)

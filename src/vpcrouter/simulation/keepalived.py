@@ -80,6 +80,8 @@ class _Running:
     timer: Call | None = None
     is_dazed: bool = False
     """Its device was not there when the file was read, or came back since: never master before the next reload."""
+    weighed: tuple[int, Instance, int] | None = None
+    """The version of the machine's files, what it is by its own file, and the priority that both come to."""
 
 
 class Keepalived(Process):
@@ -318,8 +320,11 @@ class Keepalived(Process):
         return self._machine.kernel.is_up(device) and self._machine.networks.has_carrier(self._machine, device)
 
     def _priority(self, each: _Running) -> int:
-        weight = sum(self._tracked_weight(name, weight) for name, weight in each.file.tracked_files)
-        return max(1, min(254, each.file.priority + weight))
+        version, weighed = self._machine.files.version, each.weighed
+        if weighed is None or weighed[0] != version or weighed[1] is not each.file:
+            weight = sum(self._tracked_weight(name, weight) for name, weight in each.file.tracked_files)
+            weighed = each.weighed = version, each.file, max(1, min(254, each.file.priority + weight))
+        return weighed[2]
 
     def _tracked_weight(self, name: str, weight: int | None) -> int:
         """A tracked file's number times its weight; weight 0: any other number than 0 is fault (-254)."""
@@ -398,6 +403,8 @@ class Keepalived(Process):
         if self._is_ending:
             return
         old_file, self._file = self._file, parse(self._read())
+        for running in self._running.values():
+            running.weighed = None
         self._machine.tell_unknown(self._file.unknown)
         successors = {instance.key: instance for instance in self._file.instances}
         before = self._running

@@ -65,6 +65,9 @@ class KernelModel:
         self.deleted: set[tuple[str, str]] = set()
         """Networks whose connected route somebody deleted."""
         self.sysctls: dict[str, str] = {"net/ipv4/ip_forward": "0", **_settings_of("default")}
+        self._read: tuple[tuple[object, ...], tuple[Sysctl, ...]] = (), ()
+        self._seen: tuple[tuple[object, ...], ObservedKernel] = (), ObservedKernel()
+        """What was read and seen last, and of what it was made: what is the same is not made anew."""
 
     def plug(self, name: str) -> None:
         """A new device, down and bare."""
@@ -83,15 +86,23 @@ class KernelModel:
 
     def observe(self, desired: Kernel) -> ObservedKernel:
         """What there is."""
-        return ObservedKernel(
-            links=tuple(self.links.values()),
-            addresses=tuple(self.addresses),
-            routes=tuple(self.routes),
-            connected=frozenset(self._connected()),
-            rules=tuple(self.rules),
-            sysctls=self.settings(desired),
-            overlay=self.overlay,
-        )
+        links, addresses = tuple(self.links.values()), tuple(self.addresses)
+        routes, rules = tuple(self.routes), tuple(self.rules)
+        present = links, addresses, routes, rules, self.settings(desired), self.overlay, frozenset(self.deleted)
+        if self._seen[0] != present:
+            self._seen = (
+                present,
+                ObservedKernel(
+                    links=links,
+                    addresses=addresses,
+                    routes=routes,
+                    connected=frozenset(self._connected()),
+                    rules=rules,
+                    sysctls=present[4],
+                    overlay=self.overlay,
+                ),
+            )
+        return self._seen[1]
 
     def unannounced(self, desired: Kernel) -> Unannounced:
         """What nobody is notified of."""
@@ -99,8 +110,12 @@ class KernelModel:
 
     def settings(self, desired: Kernel) -> tuple[Sysctl, ...]:
         """Of the sysctls that a desired kernel is about, those that have a file."""
-        found = ((path, self.sysctl(path)) for path in sysctl_paths(desired))
-        return tuple(Sysctl(path=path, value=value) for path, value in found if value is not None)
+        paths = sysctl_paths(desired)
+        present = paths, tuple(map(self.sysctl, paths))
+        if self._read[0] != present:
+            found = zip(*present, strict=True)
+            self._read = present, tuple(Sysctl(path=path, value=value) for path, value in found if value is not None)
+        return self._read[1]
 
     def sysctl(self, path: str) -> str | None:
         """A setting; None if it has no file."""

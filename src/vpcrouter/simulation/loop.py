@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import weakref
 from asyncio import events as asyncio_events
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
@@ -130,7 +129,6 @@ class Loop(asyncio.AbstractEventLoop):
         self._readers: dict[int, Callable[[], object]] = {}
         self.signal_handlers: dict[int, Callable[[], object]] = {}
         self._watchers: dict[int, Callable[[], object]] = {}
-        self._coroutines: weakref.WeakSet[Any] = weakref.WeakSet()
         self.failures: list[BaseException] = []
         """What nobody caught: bugs."""
 
@@ -166,12 +164,12 @@ class Loop(asyncio.AbstractEventLoop):
         return asyncio.Future(loop=self)
 
     def create_task(self, coro: Coroutine[Any, Any, Any], **_: Any) -> asyncio.Task[Any]:  # type: ignore[override]
-        self._coroutines.add(coro)
         return asyncio.Task(coro, loop=self)
 
     def abandon(self) -> None:
         """The process is dead."""
-        for coroutine in list(self._coroutines):
+        for task in asyncio.all_tasks(self):
+            coroutine: Any = task.get_coro()
             if coroutine.cr_frame is not None and not coroutine.cr_running:
                 unwind(coroutine)
 

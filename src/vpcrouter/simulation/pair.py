@@ -405,9 +405,8 @@ def _run(case: Case, settings: Settings) -> Report:
         last_ns = max((_end_ms(step) for step in case.steps), default=0) * MS
         world.run_until(last_ns)
         deadline = last_ns + PATIENCE_NS + _PATIENCE_INTERVALS * case.advertisement_ms * MS
-        while world.now_ns < deadline and not pair.is_at_rest():
+        while not (rests := pair.is_at_rest()) and world.now_ns < deadline:
             world.run_until(world.now_ns + LOOK_NS)
-        rests = pair.is_at_rest()
         rested_ns = watch.changed_ns
         if rests:
             watch.at_rest({name: pair.status(name) for name in pair.machines}, pair.verify())

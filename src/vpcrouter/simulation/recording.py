@@ -15,6 +15,7 @@ from attrs import frozen
 from vpcrouter.command_json import dumps
 from vpcrouter.errors import DamagedJournalError
 from vpcrouter.events import RoleChanged
+from vpcrouter.events.sealing import Hidden
 from vpcrouter.journal import JournalRecord, read_journal
 from vpcrouter.revert import commands_between
 from vpcrouter.simulation.case import Case, Submit
@@ -59,7 +60,7 @@ def served_last(roles: Sequence[RoleStep]) -> str | None:
 
 def _sound(directory: Path) -> Iterator[JournalRecord]:
     with suppress(DamagedJournalError):
-        yield from read_journal(directory)
+        yield from read_journal(directory, sealer=Hidden())  # no change of role holds a secret
 
 
 def recorded_case(journals: Mapping[str, Path], *, advertisement_ms: int = 100) -> Case:

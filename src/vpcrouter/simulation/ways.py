@@ -87,14 +87,15 @@ class Ways:
 
         None where a router is not one of a pair.
         """
-        states = tuple(state_of(machine) for machine in self.networks.machines)
+        states, known = tuple(map(state_of, self.networks.machines)), self._known
+        if len(states) == len(known[0]) and all(map(is_, states, known[0])):
+            return known[1]
         for machine, state in zip(self.networks.machines, states, strict=True):
             if state is not None:
                 self._states[machine.name] = state
-        if None in states:
-            return self._known[1]
-        if len(states) != len(self._known[0]) or any(one is not other for one, other in zip(states, self._known[0])):  # noqa: B905
-            self._known = states, _shared([state for state in states if state is not None])
+        found = [state for state in states if state is not None]
+        if len(found) == len(states):
+            self._known = states, _shared(found)
         return self._known[1]
 
     def is_served(self, gateway: InterfaceAddress) -> bool:

@@ -59,7 +59,11 @@ class World:
         self.trace: list[str] = []
         """What happened, in order: two runs are the same if these are."""
         self._heap: list[tuple[int, int, Call]] = []
+        self._soon: deque[Call] = deque()
+        """What was asked for this moment since it began, most of all that happens: it comes after the heap's part."""
         self._number = 0
+        self._free_until_ns = 0
+        """Until then nobody looks how far it is but who is in the heap."""
 
     def at(self, when_ns: int, run: Callable[[], object]) -> Call:
         """Have this happen then, after everything that was asked for the same moment before."""
@@ -75,26 +79,36 @@ class World:
 
     def put(self, when_ns: int, call: Call) -> None:
         """Have this call happen then, after everything that was asked for the same moment before."""
-        self._number = number = self._number + 1
-        heappush(self._heap, (when_ns if when_ns > self.now_ns else self.now_ns, number, call))
+        if when_ns <= self.now_ns:
+            self._soon.append(call)
+        else:
+            self._number = number = self._number + 1
+            heappush(self._heap, (when_ns, number, call))
 
     def run_until(self, when_ns: int, stop: Callable[[], bool] | None = None) -> None:
         """Let time pass until then, or until `stop` says so."""
         self.hub = greenlet.getcurrent()
         loop = asyncio_events._get_running_loop()
+        self._free_until_ns = when_ns if stop is None else 0
         try:
             if not self._run_until(when_ns, stop):
                 return
         finally:
+            self._free_until_ns = 0
             asyncio_events._set_running_loop(loop)
         if stop is None or not stop():
             self.now_ns = max(self.now_ns, when_ns)
 
     def _run_until(self, when_ns: int, stop: Callable[[], bool] | None) -> bool:
-        heap = self._heap
-        while heap and heap[0][0] <= when_ns:
+        heap, soon = self._heap, self._soon
+        while soon or (heap and heap[0][0] <= when_ns):
             if stop is not None and stop():
                 return False
+            if soon and not (heap and heap[0][0] <= self.now_ns):
+                call = soon.popleft()
+                if call.run is not None:
+                    call.run()
+                continue
             at_ns, _, call = heappop(heap)
             if call.run is not None:
                 self.now_ns = at_ns
@@ -103,7 +117,12 @@ class World:
 
     def sleep(self, delay_ns: int) -> None:
         """Wait, in a thread."""
-        thread = current_thread()
+        thread, heap = current_thread(), self._heap
+        wakes_ns = self.now_ns + delay_ns
+        is_alone = wakes_ns <= self._free_until_ns and not self._soon and (not heap or wakes_ns < heap[0][0])
+        if is_alone and delay_ns >= 0 and thread.process.is_running:
+            self.now_ns = wakes_ns  # nothing happens meanwhile: this thread would be the next to go on
+            return
         self.after(delay_ns, thread.wake)
         thread.wait()
 
@@ -126,6 +145,11 @@ class Process:
         self.is_stopped = False
         self.threads: list[Thread] = []
         self._held: deque[Callable[[], object]] = deque()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is neither dead nor stopped."""
+        return not (self.is_dead or self.is_stopped)
 
     def thread(self) -> Thread:
         """A new thread."""
@@ -181,10 +205,12 @@ class Thread:
 
     def do(self, work: Callable[[], object]) -> None:
         """Do this when everything before it is done."""
-        self._queue.append(work)
-        if not self._is_busy:
-            self._is_busy = True
-            self._switch()
+        if self._is_busy:
+            self._queue.append(work)
+            return
+        self._is_busy = True
+        if not self.process.is_dead:
+            self._mine().switch(work)
 
     def wait(self) -> None:
         """Let the world go on until `wake`; called in this thread."""
@@ -206,17 +232,21 @@ class Thread:
 
     def _switch(self) -> None:
         if not self.process.is_dead:
-            mine, hub = self._greenlet, self._world.hub
-            if mine.parent is not hub:
-                mine.parent = hub
-            mine.switch()
+            self._mine().switch()
 
-    def _work(self) -> None:
+    def _mine(self) -> greenlet.greenlet:
+        mine, hub = self._greenlet, self._world.hub
+        if mine.parent is not hub:
+            mine.parent = hub
+        return mine
+
+    def _work(self, work: Callable[[], object]) -> None:
         while True:
+            work()
             while self._queue:
                 self._queue.popleft()()
             self._is_busy = False
-            self._world.hub.switch()
+            work = self._world.hub.switch()
 
 
 _THREADS: dict[greenlet.greenlet, Thread] = {}

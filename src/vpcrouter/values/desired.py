@@ -23,7 +23,7 @@ class Link:
     """Bytes; None leaves it alone."""
 
 
-@frozen(kw_only=True, order=True)
+@frozen(kw_only=True, order=True, cache_hash=True)
 class InterfaceAddress:
     """An address with its prefix length on a device: `10.1.2.2/24` on `eth2`."""
 

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort_right
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from operator import is_
+from typing import Any, Generic, TypeVar, TypeVarTuple
 from weakref import WeakSet
 
 from attrs import frozen
 
 Thing = TypeVar("Thing")
 Made = TypeVar("Made")
+Things = TypeVarTuple("Things")
 
 _STEP = 512
 """Things whose equality one comparison tells."""
@@ -164,7 +166,8 @@ class Difference(Generic[Thing]):
     def of(self, wanted: tuple[Thing, ...], actual: tuple[Thing, ...]) -> tuple[set[Thing], set[Thing]]:
         """What is missing, and what is surplus; not to be changed. Each thing is there once, or all are compared."""
         last = self._last
-        found = None if last is None else self._changed(last, wanted, actual)
+        is_worth_it = len(wanted) + len(actual) > _STEP
+        found = self._changed(last, wanted, actual) if last is not None and is_worth_it else None
         if found is None:
             in_wanted, in_actual = set(wanted), set(actual)
             found = _Comparison(wanted, actual, in_wanted, in_actual, in_wanted - in_actual, in_actual - in_wanted)
@@ -190,23 +193,23 @@ class Difference(Generic[Thing]):
         )
 
 
-class Latest(Generic[Thing, Made]):
-    """What `make` makes of an immutable thing; not again for one of the last two things, which it knows by identity."""
+class Latest(Generic[*Things, Made]):
+    """What `make` makes of immutable things; not again for the last two calls' things, which it knows by identity."""
 
-    def __init__(self, make: Callable[[Thing], Made]) -> None:
+    def __init__(self, make: Callable[[*Things], Made]) -> None:
         self._make = make
-        self._last: tuple[tuple[Thing, Made], ...] = ()
+        self._last: tuple[tuple[tuple[*Things], Made], ...] = ()
         _ALL.add(self)
 
     def forget(self) -> None:
         """As if it had not been asked yet."""
         self._last = ()
 
-    def of(self, thing: Thing) -> Made:
-        """The answer for this thing."""
+    def of(self, *things: *Things) -> Made:
+        """The answer for these things."""
         for known, made in self._last:
-            if known is thing:
+            if all(map(is_, known, things)):
                 return made
-        made = self._make(thing)
-        self._last = ((thing, made), *self._last[:1])
+        made = self._make(*things)
+        self._last = ((things, made), *self._last[:1])
         return made
