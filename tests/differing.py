@@ -47,7 +47,7 @@ class Speaker:
             assert beacon is not None
             peers.append(Peer(number=number, instance=b"", saying=beacon.saying))
         state, seq = self.router.state, self.router.seq
-        self.disagreement.look(state, self.router.digest, peers)
+        self.disagreement.look(state, self.router.digest, peers, KEY)
         self.touches = find(self.router.journal.directory, self.disagreement.concerned, state, seq).touches
         self.disagreement.explain(self.touches)
 

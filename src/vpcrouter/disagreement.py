@@ -65,8 +65,11 @@ class Disagreement:
         self.traces: tuple[Trace, ...] = ()
         """What they are to be told of how it came to be so."""
 
-    def look(self, state: State, digest: str, peers: Sequence[Peer]) -> None:
-        """Take in how things are now. `peers`: those that are heard; what was known of another stays."""
+    def look(self, state: State, digest: str, peers: Sequence[Peer], key: bytes) -> None:
+        """Take in how things are now. `peers`: those that are heard; what was known of another stays.
+
+        `key`: the pair's, that the beacons have.
+        """
         now_ns = self._surroundings.monotonic_ns()
         for each in peers:
             other = self._others.setdefault(each.number, self._stranger())
@@ -82,7 +85,7 @@ class Disagreement:
                 self._logged, self._logged_commands = None, []
             self.window, self.traces = None, ()
             return
-        self._take(state)
+        self._take(state, key)
         self.window = next(iter(differing.values())).agreement.window(self._by_hash)
         for each in peers:
             if each.number in differing:
@@ -156,9 +159,9 @@ class Disagreement:
         names = sorted({thing for each in machines for thing in each.only_here(self._by_hash)})
         return names, max((len(each.only_there) for each in machines), default=0)
 
-    def _take(self, state: State) -> None:
+    def _take(self, state: State, key: bytes) -> None:
         if self._state is not state:
-            self._state, self._things = state, shared_things(state)
+            self._state, self._things = state, shared_things(state, key)
             self._by_hash = {short_hash: thing for thing, short_hash in self._things.items()}
 
     def _stranger(self) -> _Other:

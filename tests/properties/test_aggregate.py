@@ -251,8 +251,10 @@ def test_the_things_of_two_routers_differ_where_their_digests_do(
     one_stream: list[commands.Command], other_stream: list[commands.Command]
 ) -> None:
     (one, _), (other, _) = run(one_stream), run([*one_stream, *other_stream])
-    mine, theirs = shared_things(one), shared_things(other)
+    mine, theirs = shared_things(one, b"key"), shared_things(other, b"key")
     assert (mine == theirs) is (digest(one) == digest(other))
+    guessed = shared_things(one, b"another key")
+    assert all(guessed[thing] != mine[thing] for thing in mine), "who has not the key can try nothing"
     for config in (state.router for state in (one, other) if state.router is not None):
         secrets = [config.password, *(secret for _, secret in config.secret_parameters)]
         names = {each.key for each in (*mine, *theirs)}

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.differing import Clock, Speaker, open_router, talk
+from tests.differing import KEY, Clock, Speaker, open_router, talk
 from tests.strategies import any_command
 from vpcrouter.commands import Command
 from vpcrouter.errors import RejectedCommandError
@@ -48,9 +48,9 @@ def last_changes(router: Router) -> dict[Thing, Touch]:
     found: dict[Thing, Touch] = {}
     state = State()
     for record in read_journal(router.journal.directory):
-        before = shared_things(state)
+        before = shared_things(state, KEY)
         state = evolve(state, record.event)
-        after = shared_things(state)
+        after = shared_things(state, KEY)
         for thing in before.keys() | after.keys():
             if before.get(thing) != after.get(thing):
                 found[thing] = Touch(seq=record.seq)
@@ -72,7 +72,7 @@ def test_the_commands_named_are_those_that_changed_what_differs(
             for command in stream:
                 submit(router, command)
         talk(one, other, clock)
-        mine, theirs = shared_things(one.router.state), shared_things(other.router.state)
+        mine, theirs = shared_things(one.router.state, KEY), shared_things(other.router.state, KEY)
         apart = {each for each in mine.keys() | theirs.keys() if mine.get(each) != theirs.get(each)}
         assume(len(apart) <= MOST_TRACED)
         if not apart:

@@ -253,7 +253,8 @@ class Talk:
                 self._follows.in_background(host.repeat_connections)
             self._disagreement.forget(self._peering.known)
             state, seq = self._router.state, self._router.seq
-            self._disagreement.look(state, self._router.digest, self._peering.heard)
+            key = b"" if state.router is None else _pair_key(state.router)
+            self._disagreement.look(state, self._router.digest, self._peering.heard, key)
             self._disagreement.explain(self._provenance.look(self._disagreement.concerned, state, seq))
             self._follows.consider()
 

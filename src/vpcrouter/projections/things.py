@@ -20,18 +20,22 @@ from vpcrouter.values.config import Secret
 _KINDS = {each.name: each for each in (*SINGLE, *FIRST, *LATER)}
 
 
-def shared_things(view: StateView) -> dict[Thing, int]:
-    """All shared things, each with 32 bits of what it is: what another router has otherwise has others there."""
+def shared_things(view: StateView, pair_key: bytes) -> dict[Thing, int]:
+    """All shared things, each with 32 bits of what it is: what another router has otherwise has others there.
+
+    `pair_key`: up to 64 bytes. Whoever knew what a thing looks like could try passwords on it otherwise, for
+    guests can read the hashes.
+    """
     forms: dict[Thing, list[Any]] = {}
     for kind in _KINDS.values():
         for key, each in zip(kind.keys(view), kind.all(view), strict=True):
             forms.setdefault(Thing(kind.name, key), []).append(kind.form(each))
-    return {thing: _short_hash(thing.kind, found) for thing, found in forms.items()}
+    return {thing: _short_hash(thing.kind, found, pair_key) for thing, found in forms.items()}
 
 
-def _short_hash(kind: str, forms: list[Any]) -> int:
+def _short_hash(kind: str, forms: list[Any], pair_key: bytes) -> int:
     packed = msgpack.packb([kind, *forms], default=Secret.reveal)
-    return int.from_bytes(hashlib.sha256(packed).digest()[:4])
+    return int.from_bytes(hashlib.blake2b(packed, digest_size=4, key=pair_key).digest())
 
 
 def is_known(thing: Thing) -> bool:
