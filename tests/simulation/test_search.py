@@ -158,7 +158,7 @@ def test_the_roles_of_a_run_are_told() -> None:
 
 
 def test_a_case_that_breaks_a_rule_is_drawn() -> None:
-    found = loads((CASES / "no-tier-in-common.case").read_text("utf-8"))
+    found = loads((CASES / "cut-while-an-agent-is-stopped.case").read_text("utf-8"))
     report = run(found)
     assert report.both_serve
     broken = evolve(report, violations=(Violation(rule="one master", at_ms=1.0, what="both"),))

@@ -129,20 +129,14 @@ def _burst(paths: list[Path]) -> tuple[Command, ...]:
         if not files["rA"] or len({len(each) for each in files.values()}) > 1:
             raise typer.BadParameter(f"{paths[0]}: needs the folders rA and rB with equally many command files")
     else:
-        files = dict.fromkeys(ROUTERS, sorted(paths))
+        files = dict.fromkeys(ROUTERS, paths)
     try:
         return tuple(
-            Command(name, {"rA": _one_line(first), "rB": _one_line(second)})
+            Command("_".join(first.name.split()), {"rA": first.read_text("utf-8"), "rB": second.read_text("utf-8")})
             for first, second in zip(files["rA"], files["rB"], strict=True)
-            for name in [first.stem.replace(" ", "_")]
         )
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(str(error)) from None
-
-
-def _one_line(path: Path) -> str:
-    """A command file as one line: what is JSON keeps its meaning."""
-    return " ".join(path.read_text("utf-8").split())
 
 
 def _replay(path: Path, advertisement_ms: int, *, as_json: bool) -> None:
@@ -223,7 +217,10 @@ def _save(finding: Finding, path: Path) -> None:
     from vpcrouter.simulation.case import dumps
 
     head = "".join(f"# {each}\n" for each in finding.violations)
-    path.write_text(head + dumps(finding.case), "utf-8")
+    try:
+        path.write_text(head + dumps(finding.case), "utf-8")
+    except OSError as error:
+        fail(f"{path}: {error.strerror}")
 
 
 def _draw(case: Case, report: Report, path: Path) -> Path:

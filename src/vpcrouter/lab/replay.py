@@ -149,7 +149,15 @@ def _ask(laboratory: Laboratory, step: Submit) -> Sequence[dict[str, Any]]:
     while True:
         try:
             with laboratory.connect(step.router) as client:
-                return client.submit(step.name, step.text)
+                if not step.within_ms:
+                    return client.submit(step.name, step.text)
+                conditions = [step.condition] if step.condition else []
+                return client.submit_files(
+                    [(step.name, step.text)],
+                    confirm_within_ms=step.within_ms,
+                    confirm_if=conditions,
+                    confirmation=step.name,
+                )
         except HostError:
             if time.monotonic() > deadline:
                 raise
@@ -186,6 +194,8 @@ def _make(laboratory: Laboratory, step: Step, start: Callable[[str], None]) -> I
             for device in devices if step.device == EVERY_DEVICE else (step.device,):
                 yield step.at_ms, partial(_cut, laboratory, step, device)
                 yield step.at_ms + step.for_ms, partial(laboratory.heal, step.router, device)
+        case Crash(process="guestweb") | Pause(process="guestweb"):
+            return  # nothing but its files tells it from the load balancer
         case Crash():
             yield step.at_ms, partial(_signal, laboratory, step.router, step.process, signal.SIGKILL)
             if step.process == "agent":

@@ -8,9 +8,8 @@ time that was measured of the real thing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vpcrouter.appliers.arp import ArpSpeaker
 from vpcrouter.appliers.claims import ClaimListener
@@ -20,15 +19,14 @@ from vpcrouter.appliers.links import LinkObserver
 from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.nftables import NftablesApplier, _Known
 from vpcrouter.appliers.notify import NotifyFifo, RoleReport, parse_notification
+from vpcrouter.appliers.tunnels import SiteReport, TunnelApplier
 from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Sysctl, Unannounced
 from vpcrouter.plan.nftables import NO_TABLE, Damage
 from vpcrouter.simulation.machine import Machine
 from vpcrouter.simulation.world import MS, die_if_dead
 from vpcrouter.values.claim import Claim
-from vpcrouter.values.desired import InterfaceAddress, Kernel, Ruleset
-
-if TYPE_CHECKING:
-    pass
+from vpcrouter.values.desired import InterfaceAddress, Kernel, Ruleset, Tunnels
+from vpcrouter.values.traffic import Traffic
 
 _LOOK_NS = MS
 _CHANGE_NS = 300_000
@@ -79,6 +77,10 @@ class SimulatedNftables(NftablesApplier):
 
     def close(self) -> None:
         pass
+
+    def traffic(self, table: str) -> Mapping[str, Traffic]:
+        ruleset = self._machine.ruleset
+        return {} if ruleset is None else {each: Traffic(packets=0, bytes=0) for each in ruleset.counters}
 
     def elements(self, table: str, name: str) -> tuple[tuple[str, ...], ...]:
         sets = () if self._machine.ruleset is None else self._machine.ruleset.sets
@@ -133,6 +135,23 @@ class SimulatedConnections(ConnectionTable):
 
     def close(self) -> None:
         pass
+
+
+class SimulatedTunnels(TunnelApplier):
+    """Tunnels of a simulated machine: no other site is simulated, so none ever stands."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def reports(self, desired: Tunnels) -> tuple[SiteReport, ...]:
+        self._machine.world.sleep(_LOOK_NS)
+        die_if_dead()
+        return tuple(
+            SiteReport(peer=each.peer, is_connected=False, standing=(), missing=each.children) for each in desired.sites
+        )
+
+    def tend(self, desired: Tunnels) -> tuple[SiteReport, ...]:
+        return self.reports(desired)
 
 
 class SimulatedFifo(NotifyFifo):

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from attrs import define, field, frozen
 
-from vpcrouter.simulation.case import Crash, CutCable, DiskFault, Drift, Network, Pause, PowerOff, Step
+from vpcrouter.simulation.case import Ask, Crash, CutCable, DiskFault, Drift, Network, Pause, PowerOff, Step
 from vpcrouter.simulation.world import MS
 
 _EFFECT_NS = 1_000 * MS
@@ -21,6 +21,19 @@ _CALM_NS = 2_000 * MS
 _AT_ONCE_NS = 30 * MS
 _TOUCHED_NS = 3_000 * MS
 """What a command touches may be without service for so long."""
+
+
+_HARMLESS = frozenset({
+    "replace-acl", "put-reservation", "remove-reservation", "change-port-forwards", "change-static-nats",
+    "change-static-routes", "change-firewall-rules", "change-ipv6-firewall-rules", "change-monitoring",
+    "replace-balancer", "put-guest-pages", "remove-guest-pages", "put-guest-password", "confirm-guest-password",
+    "remove-guest-password", "put-site-vpn", "remove-site-vpn", "put-remote-access", "remove-remote-access",
+    "change-vpn-users", "replace-bgp-peerings",
+    "networkacl", "dhcpentry", "forwardrules", "staticnatrules", "staticroutes", "firewallrules", "ipv6firewallrules",
+    "monitorservice", "loadbalancer", "vmdata", "vmpassword", "site2sitevpn", "remoteaccessvpn", "vpnuserlist",
+    "bgppeers",
+})  # fmt: skip
+"""Commands that interrupt no tier's traffic, by their names and CloudStack's types."""
 
 
 @frozen(kw_only=True)
@@ -42,6 +55,8 @@ def _cost_ms(step: Step) -> int | None:
         case PowerOff() | CutCable() | Network():
             return 2_500
         case Drift(what="own-address" | "virtual-address"):
+            return 2_500
+        case Ask(what="forced-handover"):
             return 2_500
         case _:
             return None
@@ -132,7 +147,10 @@ def touched_by(text: str) -> tuple[str, ...]:
     try:
         document = json.loads(text)
     except ValueError:
-        return ()
+        lines = [line for line in text.splitlines() if line.strip()]
+        if text.lstrip()[:1] in ("<", "#"):
+            return ("all",)  # an aggregated file
+        return tuple(device for line in lines for device in touched_by(line)) if len(lines) > 1 else ()
     if not isinstance(document, dict):
         return ("all",)
     match document.get("command", document.get("type")):
@@ -140,11 +158,7 @@ def touched_by(text: str) -> tuple[str, ...]:
             return (str(document.get("tier", {}).get("device")),)
         case "remove-tier" | "guestnetwork":
             return (str(document.get("device")),)
-        case "replace-acl" | "put-reservation" | "remove-reservation" | "networkacl" | "dhcpentry":
-            return ()
-        case "change-port-forwards" | "change-static-nats" | "change-static-routes":
-            return ()
-        case "forwardrules" | "staticnatrules" | "staticroutes":
+        case name if name in _HARMLESS:
             return ()
         case _:
             return ("all",)

@@ -22,10 +22,13 @@ from vpcrouter.simulation.case import (
     DISK_FAULTS,
     DRIFTS,
     EVERY_DEVICE,
+    EVERYWHERE,
     MORTALS,
     PROCESSES,
+    QUESTIONS,
     ROLES,
     ROUTERS,
+    Ask,
     Crash,
     CutCable,
     DiskFault,
@@ -38,14 +41,19 @@ from vpcrouter.simulation.case import (
     Step,
 )
 
+_MORTALS = st.sampled_from(MORTALS) | st.sampled_from((*MORTALS[-2:], *EVERYWHERE))
+"""All, and half of the time those that every router has."""
+_STOPPABLE = st.sampled_from((*PROCESSES, "all")) | st.sampled_from((*EVERYWHERE, "all"))
 _LENGTHS = st.sampled_from((50, 400, 1_500))
 _Values = Mapping[str, st.SearchStrategy[object]]
 
+_QUESTION = st.sampled_from((*QUESTIONS, *["handover"] * 3))
+
 _KINDS: Mapping[str, tuple[Callable[..., Step], _Values]] = {
-    "crash": (Crash, {"process": st.sampled_from(MORTALS)}),
+    "crash": (Crash, {"process": _MORTALS}),
     "agent": (Crash, {"process": st.just("agent")}),
     "power": (PowerOff, {"for_ms": _LENGTHS}),
-    "pause": (Pause, {"process": st.sampled_from((*PROCESSES, "all")), "for_ms": _LENGTHS}),
+    "pause": (Pause, {"process": _STOPPABLE, "for_ms": _LENGTHS}),
     "cut": (
         CutCable,
         {
@@ -58,6 +66,7 @@ _KINDS: Mapping[str, tuple[Callable[..., Step], _Values]] = {
     "clock": (SetClock, {"by_s": st.sampled_from((-86_400, -1, 1, 86_400))}),
     "drift": (Drift, {"what": st.sampled_from(DRIFTS)}),
     "snapshot": (Snapshot, {}),
+    "operator": (Ask, {"what": _QUESTION}),
     "network": (
         Network,
         {
@@ -157,7 +166,12 @@ def fault_steps(name: str, moments: st.SearchStrategy[int], routers: Sequence[st
     """Faults of one kind, at these moments, on these routers."""
     kind, values = _KINDS[name]
     who = st.just("-") if kind is Network else st.sampled_from(tuple(routers))
-    return st.builds(kind, at_ms=moments, router=who, **values)
+    found = st.builds(kind, at_ms=moments, router=who, **values)
+    return found.map(_about_something) if kind is Ask else found
+
+
+def _about_something(step: Step) -> Step:
+    return evolve(step, about="2") if isinstance(step, Ask) and step.what == "revert" else step
 
 
 @frozen

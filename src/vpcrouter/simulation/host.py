@@ -25,6 +25,7 @@ from vpcrouter.appliers.machine_facts import MachineFacts
 from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.nftables import NftablesApplier
 from vpcrouter.appliers.notify import NotifyFifo
+from vpcrouter.appliers.tunnels import TunnelApplier
 from vpcrouter.errors import JournalError, VpcRouterError
 from vpcrouter.guest_door import GuestDoor
 from vpcrouter.host import Outcome
@@ -39,13 +40,14 @@ from vpcrouter.simulation.appliers import (
     SimulatedLinks,
     SimulatedMonitor,
     SimulatedNftables,
+    SimulatedTunnels,
     write_penalty,
 )
 from vpcrouter.simulation.beacons import SimulatedBeacons
 from vpcrouter.simulation.daemons import SimulatedDaemons
 from vpcrouter.simulation.loop import Loop
 from vpcrouter.simulation.machine import Machine
-from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Process, Thread
+from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Process, Thread, die_if_dead
 from vpcrouter.surroundings import Surroundings
 from vpcrouter.values.desired import Desired
 from vpcrouter.values.settings import Settings
@@ -106,6 +108,15 @@ class SimulatedSurroundings(Surroundings):
 
     def connections(self) -> ConnectionTable:
         return SimulatedConnections(self._machine)
+
+    def tunnels(self, settings: Settings) -> TunnelApplier:
+        return SimulatedTunnels(self._machine)
+
+    def answers(self, condition: str) -> bool:
+        """Whoever is asked is outside, and answers as long as the way out serves."""
+        self._machine.world.sleep(MS)
+        die_if_dead()
+        return self._machine.networks.is_linked(self._machine, "eth1")
 
     def notifications(self, fifo: PurePath) -> NotifyFifo:
         return SimulatedFifo(self._machine)
@@ -207,6 +218,7 @@ class AgentProcess(Process):
         self.answer: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]] | None = None
         self.surroundings = SimulatedSurroundings(machine, self)
         self.loop = Loop(machine.world, self, machine.descriptors)  # type: ignore[abstract]
+        self.loop.default_executor = self.surroundings.worker()
         self.started_ns = machine.world.now_ns
         self.error: BaseException | None = None
         """Why it ended by itself."""
@@ -247,6 +259,21 @@ class AgentProcess(Process):
         self.world.after(0, self.kill)
         self.on_end(self)
 
+    def ask(self, request: dict[str, Any], told: Callable[[str], object]) -> None:
+        """Have an operator ask something; `told` of the answer, in a word or two, if there is one."""
+        if (answer := self.answer) is None:
+            return
+
+        async def work() -> None:
+            try:
+                found = await answer(request)
+            except VpcRouterError as error:
+                told(f"no: {type(error).__name__}")
+            else:
+                told(", ".join(key if found[key] is not False else f"not {key}" for key in sorted(found)))
+
+        self.enter(lambda: self.loop.call_soon(lambda: self.loop.create_task(work())))
+
     def kill(self) -> None:
         """It is gone; the kernel closes its files, which drops the journal's lock."""
         if self.is_dead:
@@ -276,13 +303,13 @@ class Client:
     machine: Machine
     answered: Callable[[int, list[dict[str, Any]]], None]
     """Told of each file that was answered, by its number."""
-    _queue: list[tuple[int, str, str]] = field(factory=list)
+    _queue: list[tuple[int, dict[str, Any]]] = field(factory=list)
     _is_waiting: bool = False
     _turn: int = 0
 
-    def send(self, number: int, name: str, text: str) -> None:
+    def send(self, number: int, request: dict[str, Any]) -> None:
         """Hand a file in, after those before it."""
-        self._queue.append((number, name, text))
+        self._queue.append((number, request))
         self._next()
 
     @property
@@ -300,12 +327,12 @@ class Client:
         if agent is None or agent.answer is None:
             world.after(100 * MS, lambda: self._again(turn))
             return
-        number, name, text = self._queue[0]
+        number, request = self._queue[0]
         answer = agent.answer
 
         async def ask() -> None:
             try:
-                result = await answer({"op": "submit", "name": name, "data": text})
+                result = await answer(request)
             except VpcRouterError:
                 return  # as if the connection broke: asked again
             world.after(REQUEST_NS, lambda: self._take(turn, number, result["results"]))

@@ -15,11 +15,12 @@ from vpcrouter.errors import DamagedJournalError, JournalError
 from vpcrouter.journal import read_journal
 from vpcrouter.journal.snapshots import chain_at
 from vpcrouter.projections.digest import digest
-from vpcrouter.simulation.case import Submit
+from vpcrouter.simulation.case import Ask, Submit
 from vpcrouter.simulation.findings import Findings
 from vpcrouter.state import Draft, State
 
 if TYPE_CHECKING:
+    from vpcrouter.router import Router
     from vpcrouter.simulation.machine import Machine
 
 
@@ -31,7 +32,10 @@ class Ledger:
     order: dict[str, list[str]] = field(factory=dict)
     """The commands that were answered, in their order."""
     _durable: dict[str, tuple[int, bytes]] = field(factory=dict)
-    _state_then: dict[str, State | None] = field(factory=dict)
+    _state_then: dict[str, tuple[int, State]] = field(factory=dict)
+    """At the last answer: the number of the last record, and the state."""
+    _is_timed: bool = False
+    """What was configured depends on when: of a change that was not confirmed, others may have come before its end."""
 
     def answered(self, machine: Machine, step: Submit, results: Sequence[Mapping[str, Any]]) -> None:
         """A router has answered."""
@@ -43,12 +47,26 @@ class Ledger:
         if agent is None or agent.router is None:
             return
         router = agent.router
+        self._is_timed = self._is_timed or step.within_ms > 0
         if all(line["status"] == "rejected" for line in results):
-            if name in self._state_then and self._state_then[name] is not router.state:
+            if name in self._state_then and self._has_changed_by_itself(machine, router):
                 self.findings.violate("rejection", f"{name}: {step.name} was rejected, and the state is another one")
         elif any(line["status"] == "accepted" for line in results):
             self._durable[name] = (router.journal.seq, router.journal.chain)
-        self._state_then[name] = router.state
+        self._state_then[name] = router.journal.seq, router.state
+
+    def _has_changed_by_itself(self, machine: Machine, router: Router) -> bool:
+        """Whether the state is another than at the last answer, and nothing but commands can have made it so."""
+        seq, state = self._state_then[machine.name]
+        if state is router.state:
+            return False
+        return all(record.origin in ("role", "socket") for record in read_journal(machine.directory, seq))
+
+    def asked(self, machine: Machine, step: Ask) -> None:
+        """An operator got an answer to something else than a command."""
+        if step.what in ("confirm", "take-back", "revert"):
+            self._is_timed = True
+            self._state_then.pop(machine.name, None)
 
     def opened(self, machine: Machine) -> None:
         """An agent has opened its journal."""
@@ -99,6 +117,6 @@ class Ledger:
                 self.findings.violate("converged", f"the carriers are different: {sorted(map(str, carriers))}")
 
     def gave_both_the_same(self) -> bool:
-        """Whether all routers got the same commands in the same order."""
+        """Whether all routers got the same commands in the same order, and nothing else changed what they came to."""
         first, *others = self.order.values()
-        return all(other == first for other in others)
+        return not self._is_timed and all(other == first for other in others)

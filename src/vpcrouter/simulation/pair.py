@@ -30,6 +30,7 @@ from vpcrouter.simulation.case import (
     PROCESSES,
     ROLES,
     ROUTERS,
+    Ask,
     Case,
     Crash,
     CutCable,
@@ -229,7 +230,12 @@ class Pair:
         self._submitted.append(step)
         self._answers.append(answered)
         self.watch.submitted(step)
-        self.clients[step.router].send(len(self._submitted) - 1, step.name, step.text)
+        number = len(self._submitted) - 1
+        request: dict[str, Any] = {"op": "submit", "name": step.name, "data": step.text}
+        if step.within_ms:  # that is done once, though it may be sent again
+            request |= {"confirm_within_ms": step.within_ms, "confirmation": step.name, "command_id": f"case-{number}"}
+            request |= {"confirm_if": [step.condition]} if step.condition else {}
+        self.clients[step.router].send(number, request)
 
     def _answered(self, name: str, number: int, results: list[dict[str, Any]]) -> None:
         step = self._submitted[number]
@@ -265,9 +271,39 @@ class Pair:
             case Drift():
                 self._disturb(step, 0)
                 drift(machine, step.what)
+            case Ask():
+                self._disturb(step, 0)
+                self._ask(machine, step)
             case Snapshot() if machine.agent is not None and machine.agent.router is not None:
                 router = machine.agent.router
                 write_snapshot(router.journal.directory, router.snapshot())
+
+    def _ask(self, machine: Machine, step: Ask) -> None:
+        agent = machine.agent
+        if agent is None or agent.answer is None or agent.router is None:
+            return
+        request: dict[str, Any] = {"op": step.what}
+        match step.what:
+            case "handover" | "forced-handover":
+                request = {"op": "handover", "force": step.what.startswith("forced")}
+            case "confirm" | "take-back":
+                waiting = list(agent.router.state.confirmations)
+                if not step.about and not waiting:
+                    return
+                request["name"] = step.about or waiting[-1]
+            case "revert":
+                request["seq"] = max(0, agent.router.seq - int(step.about))
+            case "settle":
+                request["timeout"] = 2.0
+            case "plan":
+                request["role"] = None
+            case "checkup":
+                request["now"] = True
+        agent.ask(request, lambda words: self._was_told(machine, step, words))
+
+    def _was_told(self, machine: Machine, step: Ask, words: str) -> None:
+        self.world.note(machine.name, f"answers {step.what}: {words}")
+        self.watch.asked(machine, step)
 
     def _later(self, delay_ms: int, run: Callable[[], object]) -> None:
         self.world.after(delay_ms * MS, run)
@@ -323,7 +359,8 @@ class Pair:
         def judge() -> None:
             hows, disk = {each.how for each in held}, machine.disk
             disk.slow_ns = 200 * MS if "slow" in hows else 0
-            disk.fails_writes, disk.fails_syncs = "full" in hows, "refuses-syncs" in hows
+            disk.is_full = "full" in hows
+            disk.fails_writes, disk.fails_syncs = "refuses-writes" in hows, "refuses-syncs" in hows
 
         self._hold(held, step, judge)
 
@@ -365,6 +402,8 @@ class Pair:
             status = self.status(name)
             if status is None or not status["settled"]:
                 return False
+            if (router := self.router(name)) is not None and router.state.confirmations:
+                return False  # a change waits for its confirmation or its end
             if status["lost"]:
                 return False  # what was lost counts for a while after it is back
             if status["held"] and self.watch.ledger.gave_both_the_same():
@@ -446,7 +485,7 @@ def pair_counters(pair: Pair) -> tuple[int, int]:
 
 
 def _end_ms(step: Step) -> int:
-    return step.at_ms + int(getattr(step, "for_ms", 0))
+    return step.at_ms + int(getattr(step, "for_ms", 0)) + int(getattr(step, "within_ms", 0))
 
 
 def _memory() -> str | None:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from vpcrouter.errors import DamagedJournalError
 from vpcrouter.host import Outcome
-from vpcrouter.simulation.case import Submit
+from vpcrouter.simulation.case import Ask, Submit
 from vpcrouter.simulation.equality import Equality
 from vpcrouter.simulation.excuses import Disturbance, Excuses
 from vpcrouter.simulation.findings import Findings, Outage, Violation
@@ -109,6 +109,16 @@ class Watch:
         """A router has answered."""
         self.submitted(step)
         self.ledger.answered(machine, step, results)
+
+        if step.within_ms:
+            self._world.after(step.within_ms * MS, lambda: self.excuses.touch(step.text, self._world.now_ns))
+
+    def asked(self, machine: Machine, step: Ask) -> None:
+        """An operator got an answer."""
+        self.changed_ns = self.equality.calm_since_ns = self._world.now_ns
+        self.ledger.asked(machine, step)
+        if step.what in ("take-back", "revert"):
+            self.excuses.touch("{}", self._world.now_ns)
 
     def opened(self, agent: AgentProcess) -> None:
         """An agent has opened its journal."""

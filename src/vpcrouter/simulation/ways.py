@@ -174,6 +174,6 @@ def _shared(states: list[State]) -> dict[str, InterfaceAddress]:
 
 
 def _has(state: State, device: str, network: str) -> bool:
-    """The same tier: two that were told of different ones on one device have none in common there."""
+    """The same tier, as its gateway: two that were told of different ones on one device have none in common there."""
     tier = state.tiers.get(device)
-    return tier is not None and tier.network == network
+    return tier is not None and tier.network == network and tier.is_gateway
