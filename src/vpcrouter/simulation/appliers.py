@@ -22,6 +22,7 @@ from vpcrouter.appliers.notify import NotifyFifo, RoleReport, parse_notification
 from vpcrouter.appliers.tunnels import SiteReport, TunnelApplier
 from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Sysctl, Unannounced
 from vpcrouter.plan.nftables import NO_TABLE, Damage
+from vpcrouter.simulation import nft
 from vpcrouter.simulation.machine import Machine
 from vpcrouter.simulation.world import MS, die_if_dead
 from vpcrouter.values.claim import Claim
@@ -92,14 +93,21 @@ class SimulatedNftables(NftablesApplier):
         return self._machine.generation
 
     def _load(self, known: _Known, damage: Damage, desired: Ruleset) -> int:
-        if damage:
-            self._known = None
-        if self._machine.ruleset == desired:
-            return 0
+        size = super()._load(known, damage, desired)
+        found = self._machine.ruleset
+        if size and found is not None and nft.same(found, desired):
+            self._machine.settle_ruleset(desired)  # in the order in which it is compared from here on
+        return size
+
+    def _change(self, script: str) -> None:
+        self._run_script(script)
+
+    def _run_script(self, script: str) -> None:
+        if not script:
+            return
         self._machine.world.sleep(_LOAD_NS)
         die_if_dead()
-        self._machine.load_ruleset(desired)
-        return 1
+        self._machine.load_ruleset(nft.load(script, self._machine.ruleset))
 
     def _damage(self, believed: Ruleset) -> Damage:
         self._machine.world.sleep(_COMPARE_NS)

@@ -442,6 +442,10 @@ class Machine:
             watcher("nftables")
         self.on_change()
 
+    def settle_ruleset(self, ruleset: Ruleset) -> None:
+        """The loaded one by another name: no transaction."""
+        self.ruleset = ruleset
+
     def fingerprint(self) -> tuple[object, ...]:
         """Objects that are others as soon as something of this machine is that an agent has to keep equal."""
         kernel, keepalived = self.kernel, self.daemons.get("keepalived")

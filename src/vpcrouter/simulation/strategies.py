@@ -71,13 +71,14 @@ class Command:
 # The VPC ------------------------------------------------------------------------------------------
 
 
-def _for_both(name: str, make: Callable[[int], commands.Command]) -> Command:
+def for_both(name: str, make: Callable[[int], commands.Command]) -> Command:
+    """The command that `make` gives for a router whose own addresses end in 2 (rA) or 3 (rB)."""
     return Command(name, {router: dumps(make(own)) for router, own in _OWN.items()})
 
 
 def boot(*, redundant: bool = True) -> Command:
     """The boot parameters; rA is preferred."""
-    return _for_both("boot", lambda own: commands.ConfigureRouter(config=evolve(_config(own), redundant=redundant)))
+    return for_both("boot", lambda own: commands.ConfigureRouter(config=evolve(_config(own), redundant=redundant)))
 
 
 def _config(own: int) -> RouterConfig:
@@ -101,12 +102,12 @@ def public(last: int) -> Command:
             address=f"203.0.113.{last}", network="203.0.113.0/24", gateway="203.0.113.1", device="eth1", mac=None
         ),
     )
-    return _for_both(f"public-{last}", lambda _: commands.ChangePublicAddresses(put=put))
+    return for_both(f"public-{last}", lambda _: commands.ChangePublicAddresses(put=put))
 
 
 def add_tier(number: int, *, ipv6: bool = False) -> Command:
     """The tier on ethN; with `ipv6` it has that too, and a way out for it."""
-    return _for_both(
+    return for_both(
         f"add-eth{number}-with-ipv6" if ipv6 else f"add-eth{number}",
         lambda own: commands.PutTier(tier=evolve(_tier(number, own), ipv6=_ipv6(number, own) if ipv6 else None)),
     )
@@ -141,7 +142,7 @@ def _ipv6(number: int, own: int) -> TierIpv6:
 def remove_tier(number: int) -> Command:
     """The tier on ethN goes."""
     command = commands.RemoveTier(device=f"eth{number}", network=f"10.1.{number}.0/24")
-    return _for_both(f"remove-eth{number}", lambda _: command)
+    return for_both(f"remove-eth{number}", lambda _: command)
 
 
 def replace_acl(number: int, kind: int) -> Command:
@@ -150,7 +151,7 @@ def replace_acl(number: int, kind: int) -> Command:
         AclRule(protocol="tcp", first_port=80 + each, last_port=80 + each, networks=("0.0.0.0/0",))
         for each in range(kind)
     )
-    return _for_both(
+    return for_both(
         f"acl-eth{number}-{kind}", lambda _: commands.ReplaceAcl(acl=Acl(device=f"eth{number}", ingress=rules))
     )
 
@@ -162,7 +163,7 @@ def add_lease(number: int, kind: int) -> Command:
         mac=f"02:02:00:00:{number:02x}:{kind:02x}",
         host_name=f"vm-{number}-{kind}",
     )
-    return _for_both(f"lease-{number}-{kind}", lambda _: commands.PutReservation(reservation=lease))
+    return for_both(f"lease-{number}-{kind}", lambda _: commands.PutReservation(reservation=lease))
 
 
 def add_forward(number: int, kind: int) -> Command:
@@ -176,30 +177,30 @@ def add_forward(number: int, kind: int) -> Command:
         target=f"10.1.{number}.10",
         target_port=22,
     )
-    return _for_both(f"forward-{number}-{kind}", lambda _: commands.ChangePortForwards(put=(forward,)))
+    return for_both(f"forward-{number}-{kind}", lambda _: commands.ChangePortForwards(put=(forward,)))
 
 
 def add_static_nat(number: int, kind: int) -> Command:
     """A public address is a guest's on ethN."""
     nat = StaticNat(address=f"203.0.113.{12 + kind}", target=f"10.1.{number}.{10 + kind}")
-    return _for_both(f"nat-{number}-{kind}", lambda _: commands.ChangeStaticNats(put=(nat,)))
+    return for_both(f"nat-{number}-{kind}", lambda _: commands.ChangeStaticNats(put=(nat,)))
 
 
 def add_route(number: int, kind: int) -> Command:
     """A network behind a guest on ethN."""
     route = StaticRoute(network=f"192.0.2.{64 * kind}/26", gateway=f"10.1.{number}.14")
-    return _for_both(f"route-{number}-{kind}", lambda _: commands.ChangeStaticRoutes(put=(route,)))
+    return for_both(f"route-{number}-{kind}", lambda _: commands.ChangeStaticRoutes(put=(route,)))
 
 
 def _service(make: Make) -> Callable[[int, int], Command]:
     name = make.__name__.replace("_", "-")
-    return lambda number, variant: _for_both(f"{name}-{number}-{variant}", lambda own: make(number, variant, own))
+    return lambda number, variant: for_both(f"{name}-{number}-{variant}", lambda own: make(number, variant, own))
 
 
 def _parameters(number: int, kind: int) -> Command:
     """The boot parameters change: something that both routers share, but neither their names nor what they are."""
     changes = _CHANGED[((number - 2) * 4 + kind) % len(_CHANGED)]
-    return _for_both(
+    return for_both(
         f"parameters-{number}-{kind}", lambda own: commands.ConfigureRouter(config=evolve(_config(own), **changes))
     )
 
@@ -235,7 +236,7 @@ def _other_tier(number: int, kind: int) -> Command:
         changes = ({"mtu": 1400}, {"is_gateway": False}, {"domain": None, "resolvers": ()})
         return commands.PutTier(tier=evolve(tier, **changes[kind]))
 
-    return _for_both(f"other-eth{number}-{kind}", make)
+    return for_both(f"other-eth{number}-{kind}", make)
 
 
 _MALFORMED = (
@@ -253,7 +254,7 @@ def _malformed(_: int, kind: int) -> Command:
 def _conflicting(number: int, kind: int) -> Command:
     """A tier whose network another device may have already."""
     device = 6 + kind % 2
-    return _for_both(
+    return for_both(
         f"conflicting-{number}-on-eth{device}",
         lambda own: commands.PutTier(
             tier=Tier(
