@@ -7,7 +7,8 @@ from attrs import evolve
 from tests.simulation.test_pair import ROUTERS, case, sound
 from vpcrouter.simulation.case import Ask, Step, Submit
 from vpcrouter.simulation.pair import Pair, Report, run
-from vpcrouter.simulation.strategies import add_tier, boot, public
+from vpcrouter.simulation.services import password
+from vpcrouter.simulation.strategies import add_tier, boot, for_both, public
 
 
 def answers(report: Report, what: str) -> list[str]:
@@ -71,3 +72,10 @@ def test_the_newest_events_are_reverted() -> None:
         pair.do(Ask(at_ms=0, router="rA", what="revert", about="1"))
         pair.run_for(0.3)
         assert "eth3" not in router.state.tiers
+
+
+def test_a_guest_fetches_its_password_once_whichever_router_it_asks() -> None:
+    waits = for_both("password", lambda own: password(2, 0, own))
+    asked = [Ask(at_ms=at_ms, router=name, what="guest-password") for at_ms, name in ((3_000, "rA"), (4_500, "rB"))]
+    report = sound(run(case(*(waits.to(router, 2_000) for router in ROUTERS), *asked)))
+    assert answers(report, "guest-password") == ["saved_password"]  # the other one heard of it

@@ -30,6 +30,9 @@ def register(app: typer.Typer) -> None:
 
 def simulate(
     ctx: typer.Context,
+    more: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]…", help="What comes after the first --commands FILE.")
+    ] = None,
     bursts: Annotated[int, typer.Option("--bursts", min=1, help="How many to try.")] = 200,
     seed: Annotated[int, typer.Option("--seed", help="The same seed tries the same bursts.")] = 1,
     faults: Annotated[
@@ -38,7 +41,9 @@ def simulate(
     commands: Annotated[
         list[Path] | None,
         typer.Option(
-            "--commands", metavar="FILE…", help="Your command files, in order; or a folder with the folders rA and rB."
+            "--commands",
+            metavar="FILE [FILE]…",
+            help="Your command files, in order; or a folder with the folders rA and rB.",
         ),
     ] = None,
     replay: Annotated[
@@ -67,6 +72,10 @@ def simulate(
         from vpcrouter.simulation import strategies
     except ImportError as error:
         fail(f"{error}; pip install 'vpcrouter[simulation]'")
+    if more and not commands:
+        raise typer.BadParameter(f"{more[0]}: command files stand after --commands")
+    if replay is not None and commands:
+        raise typer.BadParameter("a case has commands of its own: --replay or --commands, not both")
     if replay is not None:
         _replay(replay, advertisement_ms, as_json=options(ctx).json)
         return
@@ -79,7 +88,7 @@ def simulate(
         bursts=bursts,
         seed=seed,
         faults=chosen,
-        burst=_burst(commands) if commands else None,
+        burst=_burst([*commands, *(more or ())]) if commands else None,
         advertisement_ms=advertisement_ms,
     )
     figures, finding, seconds = _search(plan, jobs or os.cpu_count() or 1, quiet=options(ctx).json)

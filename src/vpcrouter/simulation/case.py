@@ -46,6 +46,7 @@ QUESTIONS: Final = (
     "plan",
     "usage",
     "checkup",
+    "guest-password",
 )
 """What an operator asks an agent for."""
 
@@ -144,8 +145,9 @@ class Snapshot:
 
 @frozen(kw_only=True)
 class Ask:
-    """An operator asks the agent for something, once: `ask WHAT [ABOUT]`.
+    """An operator, or a guest, asks the agent for something, once: `ask WHAT [ABOUT]`.
 
+    `guest-password` is what a guest does whose password waits: it fetches it and says that it has it.
     `confirm` and `take-back` are about the change of that name, or the newest one; `revert N` about the last N events.
     """
 

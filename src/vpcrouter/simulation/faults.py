@@ -80,8 +80,8 @@ _KINDS: Mapping[str, tuple[Callable[..., Step], _Values]] = {
 }
 FAULTS = tuple(_KINDS)
 """Their names: what `--faults` takes."""
-_TOGETHER = (("agent", "power"), ("agent", "crash"), ("agent", "cut"))
-"""An agent that is not there, and a router that is lost: drawn more often than other pairs of kinds."""
+_TOGETHER = (("agent", "power"), ("agent", "crash"), ("agent", "cut"), ("disk", "power"), ("disk", "agent"))
+"""An agent that is not there, and a router that is lost; a bad disk, and who wrote to it is gone: drawn more often."""
 _WHO = st.sampled_from((("rA",), ("rB",), ROUTERS, ROLES))
 
 # When ---------------------------------------------------------------------------------------------
@@ -218,11 +218,13 @@ def _crowd(kinds: tuple[str, ...], who: tuple[str, ...], most: int) -> st.Search
 @lru_cache(maxsize=256)
 def _tale(first: str, second: str) -> st.SearchStrategy[list[PlannedFault]]:
     step = st.none() if first == second else _step(second, ROUTERS)
+    # A bad disk matters where something is stored, and to whoever stores it.
+    is_of_disk = first == "disk"
     one = st.builds(
         PlannedFault,
-        step=_step(first, ROLES),
-        moment=_CALM | _MOMENTS,
-        sequel=st.one_of(*_sequels(step, st.just(True))),
+        step=_step(first, ROUTERS if is_of_disk else ROLES),
+        moment=_AT_A_COMMAND if is_of_disk else _CALM | _MOMENTS,
+        sequel=st.one_of(*_sequels(step, st.just(not is_of_disk))),
     )
     return one.map(lambda each: [each])
 

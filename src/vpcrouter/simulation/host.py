@@ -6,7 +6,7 @@ that refuses) the machine's init starts another one a second later, as systemd w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path, PurePath
 from typing import Any
@@ -27,6 +27,7 @@ from vpcrouter.appliers.nftables import NftablesApplier
 from vpcrouter.appliers.notify import NotifyFifo
 from vpcrouter.appliers.tunnels import TunnelApplier
 from vpcrouter.errors import JournalError, VpcRouterError
+from vpcrouter.guest_door import Answer as GuestAnswer
 from vpcrouter.guest_door import GuestDoor
 from vpcrouter.host import Outcome
 from vpcrouter.journal.disk import Disk
@@ -200,10 +201,19 @@ class _Door:
 
 
 class _GuestDoor(GuestDoor):
-    """Where the web server for guests would ask: nobody does."""
+    """Where the web server for guests asks."""
+
+    def __init__(self, agent: AgentProcess, answer: GuestAnswer) -> None:
+        self._agent = agent
+        self._take = answer
 
     async def open(self, group: str) -> None:
-        """There is no socket in a simulation."""
+        """Let them ask."""
+        self._agent.guest_answer = self._take
+
+    def close(self) -> None:
+        """No more."""
+        self._agent.guest_answer = None
 
 
 class AgentProcess(Process):
@@ -216,6 +226,7 @@ class AgentProcess(Process):
         self.router: Router | None = None
         self.agent: Agent | None = None
         self.answer: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]] | None = None
+        self.guest_answer: GuestAnswer | None = None
         self.surroundings = SimulatedSurroundings(machine, self)
         self.loop = Loop(machine.world, self, machine.descriptors)  # type: ignore[abstract]
         self.loop.default_executor = self.surroundings.worker()
@@ -241,7 +252,11 @@ class AgentProcess(Process):
                 self.machine.directory, settings=self.settings, surroundings=self.surroundings, owner={}
             )
             self.on_open(self)
-            self.agent = Agent(self.router, open_door=lambda _, answer: _Door(self, answer), open_guest_door=_GuestDoor)
+            self.agent = Agent(
+                self.router,
+                open_door=lambda _, answer: _Door(self, answer),
+                open_guest_door=lambda _, answer: _GuestDoor(self, answer),
+            )
         except VpcRouterError as error:
             self._ended(error)
             return
@@ -272,6 +287,20 @@ class AgentProcess(Process):
             else:
                 told(", ".join(key if found[key] is not False else f"not {key}" for key in sorted(found)))
 
+        self._do(work)
+
+    def let_fetch(self, address: str, told: Callable[[str], object]) -> None:
+        """Have a guest fetch its password; `told` of what it was told when it said that it has it."""
+        if (answer := self.guest_answer) is None:
+            return
+
+        async def work() -> None:
+            await answer("send", address)
+            told(await answer("saved", address))
+
+        self._do(work)
+
+    def _do(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self.enter(lambda: self.loop.call_soon(lambda: self.loop.create_task(work())))
 
     def kill(self) -> None:

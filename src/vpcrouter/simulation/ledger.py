@@ -31,7 +31,7 @@ class Ledger:
     findings: Findings
     order: dict[str, list[str]] = field(factory=dict)
     """The commands that were answered, in their order."""
-    _durable: dict[str, tuple[int, bytes]] = field(factory=dict)
+    _durable: dict[str, tuple[int, bytes | None]] = field(factory=dict)
     _state_then: dict[str, tuple[int, State]] = field(factory=dict)
     """At the last answer: the number of the last record, and the state."""
     _is_timed: bool = False
@@ -43,17 +43,22 @@ class Ledger:
         order = self.order.setdefault(name, [])
         if not order or order[-1] != step.name:
             order.append(step.name)
-        agent = machine.agent
-        if agent is None or agent.router is None:
-            return
-        router = agent.router
         self._is_timed = self._is_timed or step.within_ms > 0
-        if all(line["status"] == "rejected" for line in results):
-            if name in self._state_then and self._has_changed_by_itself(machine, router):
-                self.findings.violate("rejection", f"{name}: {step.name} was rejected, and the state is another one")
-        elif any(line["status"] == "accepted" for line in results):
-            self._durable[name] = (router.journal.seq, router.journal.chain)
+        router = None if machine.agent is None else machine.agent.router
+        stored = [int(line["seq"]) for line in results if line["status"] == "accepted"]
+        if stored:
+            self._acknowledged(name, max(stored), router)
+        if router is None:
+            return
+        is_rejected = all(line["status"] == "rejected" for line in results)
+        if is_rejected and name in self._state_then and self._has_changed_by_itself(machine, router):
+            self.findings.violate("rejection", f"{name}: {step.name} was rejected, and the state is another one")
         self._state_then[name] = router.journal.seq, router.state
+
+    def _acknowledged(self, name: str, seq: int, router: Router | None) -> None:
+        """Everything up to this record is promised; where who promised it is dead by now, what it is is not known."""
+        is_there = router is not None and router.journal.seq >= seq
+        self._durable[name] = (router.journal.seq, router.journal.chain) if router and is_there else (seq, None)
 
     def _has_changed_by_itself(self, machine: Machine, router: Router) -> bool:
         """Whether the state is another than at the last answer, and nothing but commands can have made it so."""
@@ -64,9 +69,12 @@ class Ledger:
 
     def asked(self, machine: Machine, step: Ask) -> None:
         """An operator got an answer to something else than a command."""
-        if step.what in ("confirm", "take-back", "revert"):
+        if step.what in ("confirm", "take-back", "revert", "guest-password"):
             self._is_timed = True
             self._state_then.pop(machine.name, None)
+            router = None if machine.agent is None else machine.agent.router
+            if router is not None and machine.name in self._durable:
+                self._acknowledged(machine.name, max(router.journal.seq, self._durable[machine.name][0]), router)
 
     def opened(self, machine: Machine) -> None:
         """An agent has opened its journal."""
@@ -85,7 +93,7 @@ class Ledger:
             return
         if found is None:
             self.findings.violate("durable", f"{machine.name}: record {seq} was acknowledged, and is gone")
-        elif found != chain:
+        elif chain is not None and found != chain:
             self.findings.violate("durable", f"{machine.name}: record {seq} is another one than was acknowledged")
 
     def check_replay(self, machine: Machine) -> None:

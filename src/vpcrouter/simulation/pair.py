@@ -282,15 +282,20 @@ class Pair:
         agent = machine.agent
         if agent is None or agent.answer is None or agent.router is None:
             return
+        if step.what == "guest-password":
+            waiting = [each for each, found in agent.router.state.guest_passwords.items() if not found.fetched]
+            if address := step.about or next(iter(waiting), ""):
+                agent.let_fetch(address, lambda words: self._was_told(machine, step, words))
+            return
         request: dict[str, Any] = {"op": step.what}
         match step.what:
             case "handover" | "forced-handover":
                 request = {"op": "handover", "force": step.what.startswith("forced")}
             case "confirm" | "take-back":
-                waiting = list(agent.router.state.confirmations)
-                if not step.about and not waiting:
+                unconfirmed = list(agent.router.state.confirmations)
+                if not step.about and not unconfirmed:
                     return
-                request["name"] = step.about or waiting[-1]
+                request["name"] = step.about or unconfirmed[-1]
             case "revert":
                 request["seq"] = max(0, agent.router.seq - int(step.about))
             case "settle":

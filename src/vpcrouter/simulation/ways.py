@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from vpcrouter.plan.kernel import MAIN_TABLE
 from vpcrouter.simulation.network import Networks
 from vpcrouter.state import State
 from vpcrouter.values.desired import InterfaceAddress
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from vpcrouter.simulation.machine import Machine
 
 
-PUBLIC = "eth1"
-"""The device by which a packet gets out."""
+IPV6_DEVICE = "eth1"
+"""The public device that has IPv6."""
 
 
 @define
@@ -107,18 +108,23 @@ class Ways:
         state = self._states.get(owner.name)
         if state is None:
             return True
+        devices = {each.device for each in state.public_addresses.values() if not each.private_gateway}
         if is_ipv6(gateway.address):
-            is_public = any(tier.ipv6 is not None and tier.ipv6.public_gateway for tier in state.tiers.values())
-            everything = ("::/0",), ("::/1", "8000::/1")
+            is_led = any(tier.ipv6 is not None and tier.ipv6.public_gateway for tier in state.tiers.values())
+            leads_out, everything = IPV6_DEVICE in devices and is_led, (("::/0",), ("::/1", "8000::/1"))
         else:
-            is_public, everything = True, (("0.0.0.0/0",), ("0.0.0.0/1", "128.0.0.0/1"))
-        if not (state.public_addresses and is_public):
-            return True
-        led = {each.route.network for each in owner.kernel.routes if each.route.device.startswith("eth")}
-        return (
-            any(led.issuperset(each) for each in everything)
-            and self.networks.is_linked(owner, PUBLIC)
-            and owner.lets_out(gateway.device, PUBLIC)
+            leads_out, everything = bool(devices), (("0.0.0.0/0",), ("0.0.0.0/1", "128.0.0.0/1"))
+        if not leads_out:
+            return True  # no further than to other tiers
+        led: dict[str, set[str]] = {}
+        for each in owner.kernel.routes:
+            if each.route.table == MAIN_TABLE and each.route.device.startswith("eth"):
+                led.setdefault(each.route.device, set()).add(each.route.network)
+        return any(
+            any(networks.issuperset(each) for each in everything)
+            and self.networks.is_linked(owner, device)
+            and owner.lets_out(gateway.device, device)
+            for device, networks in led.items()
         )
 
     def hear_each_other(self) -> bool:
