@@ -51,8 +51,8 @@ class Ledger:
         if router is None:
             return
         is_rejected = all(line["status"] == "rejected" for line in results)
-        if is_rejected and name in self._state_then and self._has_changed_by_itself(machine, router):
-            self.findings.violate("rejection", f"{name}: {step.name} was rejected, and the state is another one")
+        if is_rejected and name in self._state_then and self._has_changed(machine, router):
+            self.findings.violate("rejection", f"{name}: {step.name} was rejected, and changed something")
         self._state_then[name] = router.journal.seq, router.state
 
     def _acknowledged(self, name: str, seq: int, router: Router | None) -> None:
@@ -60,12 +60,11 @@ class Ledger:
         is_there = router is not None and router.journal.seq >= seq
         self._durable[name] = (router.journal.seq, router.journal.chain) if router and is_there else (seq, None)
 
-    def _has_changed_by_itself(self, machine: Machine, router: Router) -> bool:
-        """Whether the state is another than at the last answer, and nothing but commands can have made it so."""
+    def _has_changed(self, machine: Machine, router: Router) -> bool:
+        """Whether a command has left something since the last answer; deadlines, peers and guests change things too."""
         seq, state = self._state_then[machine.name]
-        if state is router.state:
-            return False
-        return all(record.origin in ("role", "socket") for record in read_journal(machine.directory, seq))
+        since = {record.origin for record in read_journal(machine.directory, seq)}
+        return "socket" in since or (state is not router.state and since <= {"role"})
 
     def asked(self, machine: Machine, step: Ask) -> None:
         """An operator got an answer to something else than a command."""

@@ -53,7 +53,7 @@ from vpcrouter.simulation.machine import DEVICES, Machine
 from vpcrouter.simulation.network import Cut, Networks
 from vpcrouter.simulation.recording import RoleStep, role_steps
 from vpcrouter.simulation.watch import Watch
-from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Process, SimulationError, World
+from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Process, SimulationError, World, virtual_clocks
 from vpcrouter.values.settings import Settings
 
 Result = TypeVar("Result")
@@ -176,10 +176,14 @@ class Pair:
     def run_script(self, name: str, script: Callable[[Router], Result], *, limit_s: float = 120.0) -> Result:
         """Run a control script that is written against `Router` on one machine, in virtual time; returns its result.
 
-        The script is the router's only process there: its agent, if it has one, is ended first. What the script raises
-        is raised here; SimulationError if it has not ended after `limit_s` seconds of virtual time.
+        The script is the router's only process there: its agent, if it has one, is ended first, and started again when
+        the script has ended. `time.sleep` and the clocks of `time` are virtual for it. What it raises is raised here;
+        SimulationError if it has not ended after `limit_s` seconds of virtual time.
         """
+        if name not in self.machines:
+            raise SimulationError(f"is none of {', '.join(self.machines)}", where=name)
         machine = self.machines[name]
+        had_agent = machine.agent is not None
         if machine.agent is not None:
             machine.agent.kill()
         process = Process(self.world, f"{name}/script")
@@ -195,10 +199,13 @@ class Pair:
 
         thread = process.thread()
         self.world.after(0, lambda: thread.do(work))
-        self.world.run_until(
-            self.world.now_ns + round(limit_s * SECOND), stop=lambda: done.done() and not thread.is_busy
-        )
-        process.kill()
+        with virtual_clocks(process, surroundings.time_ns):
+            self.world.run_until(
+                self.world.now_ns + round(limit_s * SECOND), stop=lambda: done.done() and not thread.is_busy
+            )
+            process.kill()
+        if had_agent:
+            self.start_agent(machine)
         if not done.done():
             raise SimulationError(f"the script has not ended after {limit_s:g} s", where=name)
         return done.result()
