@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from attrs import field, frozen
 
@@ -234,6 +234,27 @@ def words(step: Step) -> str:
             return f"ask {step.what} {step.about}".rstrip()
         case Network():
             return f"network loss={step.loss} copies={step.copies} delay-ms={step.delay_ms} for {step.for_ms}"
+
+
+def question(step: Ask, *, seq: int, waiting: Sequence[str]) -> dict[str, Any] | None:
+    """What is sent to an agent with this newest event and these unconfirmed changes; None if it is about nothing."""
+    request: dict[str, Any] = {"op": step.what}
+    match step.what:
+        case "handover" | "forced-handover":
+            request = {"op": "handover", "force": step.what.startswith("forced")}
+        case "confirm" | "take-back":
+            if not step.about and not waiting:
+                return None
+            request["name"] = step.about or waiting[-1]
+        case "revert":
+            request["seq"] = max(0, seq - int(step.about or 1))
+        case "settle":
+            request["timeout"] = 2.0
+        case "plan":
+            request["role"] = None
+        case "checkup":
+            request["now"] = True
+    return request
 
 
 def _text(text: str) -> str:

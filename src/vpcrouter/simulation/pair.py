@@ -43,6 +43,7 @@ from vpcrouter.simulation.case import (
     Snapshot,
     Step,
     Submit,
+    question,
 )
 from vpcrouter.simulation.drift import drift
 from vpcrouter.simulation.excuses import Disturbance
@@ -294,23 +295,9 @@ class Pair:
             if address := step.about or next(iter(waiting), ""):
                 agent.let_fetch(address, lambda words: self._was_told(machine, step, words))
             return
-        request: dict[str, Any] = {"op": step.what}
-        match step.what:
-            case "handover" | "forced-handover":
-                request = {"op": "handover", "force": step.what.startswith("forced")}
-            case "confirm" | "take-back":
-                unconfirmed = list(agent.router.state.confirmations)
-                if not step.about and not unconfirmed:
-                    return
-                request["name"] = step.about or unconfirmed[-1]
-            case "revert":
-                request["seq"] = max(0, agent.router.seq - int(step.about))
-            case "settle":
-                request["timeout"] = 2.0
-            case "plan":
-                request["role"] = None
-            case "checkup":
-                request["now"] = True
+        request = question(step, seq=agent.router.seq, waiting=list(agent.router.state.confirmations))
+        if request is None:
+            return
         agent.ask(request, lambda words: self._was_told(machine, step, words))
 
     def _was_told(self, machine: Machine, step: Ask, words: str) -> None:
