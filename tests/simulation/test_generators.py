@@ -34,6 +34,7 @@ from vpcrouter.simulation.case import (
     SetClock,
     Snapshot,
     Submit,
+    Unplug,
 )
 from vpcrouter.simulation.excuses import touched_by
 from vpcrouter.simulation.faults import planned_faults
@@ -135,7 +136,7 @@ def test_every_kind_of_fault_is_drawn() -> None:
     plans = drawn(planned_faults(FAULTS, 3), 2_500)
     steps = [step for plan in plans for each in plan for step in each.steps([2_000])]
     kinds = Counter(type(step) for step in steps)
-    wanted = {Ask, Crash, CutCable, DiskFault, Drift, Network, Pause, PowerOff, SetClock, Snapshot}
+    wanted = {Ask, Crash, CutCable, DiskFault, Drift, Network, Pause, PowerOff, SetClock, Snapshot, Unplug}
     assert set(kinds) == wanted
     assert {step.process for step in steps if isinstance(step, Crash)} == set(MORTALS)
     assert {step.process for step in steps if isinstance(step, Pause)} == {*PROCESSES, "all"}

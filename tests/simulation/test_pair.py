@@ -24,6 +24,7 @@ from vpcrouter.simulation.case import (
     SetClock,
     Snapshot,
     Step,
+    Unplug,
     dumps,
 )
 from vpcrouter.simulation.pair import Pair, Report, run
@@ -76,6 +77,7 @@ def test_the_lowest_tier_goes_and_comes_and_nobody_notices(late: str, skew_ms: i
         *(Drift(at_ms=2000, router="", what=what) for what in DRIFTS),
         *(CutCable(at_ms=2000, router="", device=device, how=how, for_ms=900) for device, how in
           (("all", "silent"), ("eth1", "carrier"), ("eth2", "carrier"), ("eth3", "silent"))),
+        *(Unplug(at_ms=2000, router="", device=device, for_ms=900) for device in ("eth1", "eth2", "eth3")),
         PowerOff(at_ms=2000, router="", for_ms=500),
         SetClock(at_ms=2000, router="", by_s=-3600),
         Snapshot(at_ms=2000, router=""),

@@ -32,7 +32,10 @@ EVERYWHERE: Final = ("agent", "keepalived", "conntrackd", "dnsmasq")
 PROCESSES: Final = (*EVERYWHERE, "radvd", "guestweb", "haproxy", "charon-systemd", "bgpd", "xl2tpd")
 MORTALS: Final = (*PROCESSES, "keepalived-parent", "keepalived-child")
 """What can be killed: of keepalived both processes at once, or one of the two."""
-DRIFTS: Final = ("own-address", "virtual-address", "stray-address", "stray-route", "ruleset", "file", "sysctl")
+DRIFTS: Final = (
+    "own-address", "virtual-address", "stray-address", "stray-route", "connected-route", "rule", "link-down", "ruleset",
+    "table", "file", "stray-file", "sysctl",
+)  # fmt: skip
 DISK_FAULTS: Final = ("slow", "full", "refuses-writes", "refuses-syncs")
 CUTS: Final = ("silent", "carrier")
 EVERY_DEVICE: Final = "all"
@@ -108,6 +111,16 @@ class CutCable:
 
 
 @frozen(kw_only=True)
+class Unplug:
+    """A network device is taken out of the machine, and put in again, bare and another one: `unplug DEVICE MS`."""
+
+    at_ms: int
+    router: str
+    device: str
+    for_ms: int
+
+
+@frozen(kw_only=True)
 class DiskFault:
     """The journal's disk is bad in one way: `disk slow|full|refuses-writes|refuses-syncs MS`."""
 
@@ -169,7 +182,7 @@ class Network:
     for_ms: int = 0
 
 
-Step = Submit | Crash | PowerOff | Pause | CutCable | DiskFault | SetClock | Drift | Snapshot | Ask | Network
+Step = Submit | Crash | PowerOff | Pause | CutCable | Unplug | DiskFault | SetClock | Drift | Snapshot | Ask | Network
 
 
 def _in_order(steps: Sequence[Step]) -> tuple[Step, ...]:
@@ -222,6 +235,8 @@ def words(step: Step) -> str:
             return f"pause {step.process} {step.for_ms}"
         case CutCable():
             return f"cut {step.device} {step.how} {step.for_ms}"
+        case Unplug():
+            return f"unplug {step.device} {step.for_ms}"
         case DiskFault():
             return f"disk {step.how} {step.for_ms}"
         case SetClock():
@@ -366,6 +381,7 @@ _READ: Mapping[str, Callable[[int, str, list[str], str], Step]] = {
     "cut": lambda at, router, rest, _: CutCable(
         at_ms=at, router=router, device=rest[0], how=_one_of(rest[1], CUTS), for_ms=_count(rest[2])
     ),
+    "unplug": lambda at, router, rest, _: Unplug(at_ms=at, router=router, device=rest[0], for_ms=_count(rest[1])),
     "disk": lambda at, router, rest, _: DiskFault(
         at_ms=at, router=router, how=_one_of(rest[0], DISK_FAULTS), for_ms=_count(rest[1])
     ),

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from attrs import define, field, frozen
 
-from vpcrouter.simulation.case import Ask, Crash, CutCable, DiskFault, Drift, Network, Pause, PowerOff, Step
+from vpcrouter.simulation.case import Ask, Crash, CutCable, DiskFault, Drift, Network, Pause, PowerOff, Step, Unplug
 from vpcrouter.simulation.world import MS
 
 _EFFECT_NS = 1_000 * MS
@@ -52,10 +52,12 @@ def _cost_ms(step: Step) -> int | None:
             return 1_500
         case Pause(process="keepalived" | "all"):
             return 1_500
-        case PowerOff() | CutCable() | Network():
+        case PowerOff() | CutCable() | Unplug() | Network():
             return 2_500
-        case Drift(what="own-address" | "virtual-address"):
+        case Drift(what="own-address" | "virtual-address" | "link-down" | "connected-route"):
             return 2_500
+        case Drift(what="table"):
+            return 500
         case Ask(what="forced-handover"):
             return 2_500
         case _:

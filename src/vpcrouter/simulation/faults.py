@@ -39,6 +39,7 @@ from vpcrouter.simulation.case import (
     SetClock,
     Snapshot,
     Step,
+    Unplug,
 )
 
 _MORTALS = st.sampled_from(MORTALS) | st.sampled_from((*MORTALS[-2:], *EVERYWHERE))
@@ -62,6 +63,7 @@ _KINDS: Mapping[str, tuple[Callable[..., Step], _Values]] = {
             "for_ms": _LENGTHS,
         },
     ),
+    "unplug": (Unplug, {"device": st.sampled_from(("eth1", "eth2", "eth3")), "for_ms": _LENGTHS}),
     "disk": (DiskFault, {"how": st.sampled_from(DISK_FAULTS), "for_ms": _LENGTHS}),
     "clock": (SetClock, {"by_s": st.sampled_from((-86_400, -1, 1, 86_400))}),
     "drift": (Drift, {"what": st.sampled_from(DRIFTS)}),

@@ -13,11 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from vpcrouter.appliers._loaded import LoadedRecord
 from vpcrouter.plan.daemons import WrittenFile
-from vpcrouter.plan.kernel import RouteEntry
+from vpcrouter.plan.kernel import RouteEntry, RuleEntry
 from vpcrouter.simulation.conntrackd import Conntrackd
 from vpcrouter.simulation.disk import SimulatedDisk
 from vpcrouter.simulation.keepalived import Advertisement, Keepalived
@@ -90,6 +90,22 @@ class MachineKernel(KernelModel):
         super()._set_link(link)
         if self.links.get(link.name) != before:
             self._touch(link.name)
+
+    def set_down(self, name: str) -> None:
+        """`ip link set … down`."""
+        self._set_link(evolve(self.links[name], up=False))
+
+    def put_rule(self, entry: RuleEntry) -> None:
+        super().put_rule(entry)
+        self._touch("")
+
+    def remove_rule(self, entry: RuleEntry) -> None:
+        super().remove_rule(entry)
+        self._touch("")
+
+    def remove_connected(self, network: str, device: str) -> None:
+        super().remove_connected(network, device)
+        self._touch("")
 
     def add_address(self, address: InterfaceAddress) -> None:
         if address not in self.addresses:

@@ -43,6 +43,7 @@ from vpcrouter.simulation.case import (
     Snapshot,
     Step,
     Submit,
+    Unplug,
     question,
 )
 from vpcrouter.simulation.drift import drift
@@ -271,6 +272,10 @@ class Pair:
                 for device in devices:
                     self.networks.cut(machine, device, Cut(step.how))
                 self._later(step.for_ms, lambda: self._mend(machine, devices))
+            case Unplug() if step.device in machine.kernel.links:
+                self._disturb(step, step.for_ms)
+                machine.kernel.unplug(step.device)
+                self._later(step.for_ms, lambda: self._plug(machine, step.device))
             case DiskFault():
                 self._disturb(step, step.for_ms)
                 self._spoil(machine, step)
@@ -350,6 +355,10 @@ class Pair:
     def _mend(self, machine: Machine, devices: tuple[str, ...]) -> None:
         for device in devices:
             self.networks.mend(machine, device)
+
+    def _plug(self, machine: Machine, device: str) -> None:
+        if machine.is_on and device not in machine.kernel.links:
+            machine.kernel.plug(device)
 
     def _spoil(self, machine: Machine, step: DiskFault) -> None:
         """Of faults that overlap, each lasts for its own time, and what any of them does is done."""

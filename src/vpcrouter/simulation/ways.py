@@ -140,8 +140,16 @@ class Ways:
         return any(all(networks.is_linked(machine, device) for machine in machines) for device in devices)
 
     def can_agree(self) -> bool:
-        """Whether no cable is cut, or an agent on each of the two can see to it that they carry on another tier."""
-        return not self.networks.cuts or all(_is_led(machine) for machine in self.networks.machines)
+        """Whether all tiers are whole, or agents that understand each other see to it that both carry on one that is."""
+        machines = self.networks.machines
+        devices = {gateway.device for gateway in self.gateways().values()}
+        if not self.networks.cuts and all(each.kernel.is_up(device) for each in machines for device in devices):
+            return True
+        configs = [state.router for machine in machines if (state := state_of(machine)) is not None]
+        secrets = {
+            None if config is None or config.password is None else config.password.reveal() for config in configs
+        }
+        return all(_is_led(machine) for machine in machines) and len(secrets) == 1
 
 
 def _is_led(machine: Machine) -> bool:
