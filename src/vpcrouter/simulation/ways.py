@@ -140,7 +140,7 @@ class Ways:
         return any(all(networks.is_linked(machine, device) for machine in machines) for device in devices)
 
     def can_agree(self) -> bool:
-        """Whether all tiers are whole, or agents that understand each other see to it that both carry on one that is."""
+        """Whether all tiers are whole, or agents that understand each other see to it that both carry on such a one."""
         machines = self.networks.machines
         devices = {gateway.device for gateway in self.gateways().values()}
         if not self.networks.cuts and all(each.kernel.is_up(device) for each in machines for device in devices):
