@@ -36,6 +36,9 @@ _HARMLESS = frozenset({
 """Commands that interrupt no tier's traffic, by their names and CloudStack's types."""
 
 
+OUTSIDE = "outside"
+
+
 @frozen(kw_only=True)
 class Disturbance:
     """A fault, from its beginning to its end."""
@@ -84,9 +87,10 @@ class Excuses:
     disturbances: list[Disturbance] = field(factory=list)
     _touched: list[tuple[int, str]] = field(factory=list)
 
-    def touch(self, text: str, now_ns: int) -> None:
-        """A command was handed in or answered now."""
-        self._touched += [(now_ns, device) for device in touched_by(text)]
+    def touch(self, text: str, now_ns: int, *, has_way_out: bool = False) -> None:
+        """A command was handed in or answered now; with a way out there are public addresses that matter no more."""
+        found = touched_by(text)
+        self._touched += [(now_ns, device) for device in found if not (device == OUTSIDE and has_way_out)]
 
     def excused_ns(self, device: str, since_ns: int, fit: frozenset[str] = frozenset()) -> int:
         """How long an outage that began then may be, when these machines were fit to serve."""
@@ -106,7 +110,7 @@ class Excuses:
             if since_ns <= end:
                 allowed = max(allowed, end - each.from_ns)
         for at_ns, touched in self._touched:
-            if touched in (device, "all") and at_ns - MS <= since_ns <= at_ns + _EFFECT_NS + hindered_ns:
+            if touched in (device, "all", OUTSIDE) and at_ns - MS <= since_ns <= at_ns + _EFFECT_NS + hindered_ns:
                 allowed = max(allowed, _TOUCHED_NS)
         return allowed
 
@@ -145,7 +149,10 @@ def _is_crash(step: Step) -> bool:
 
 @lru_cache(maxsize=1024)
 def touched_by(text: str) -> tuple[str, ...]:
-    """The devices of the tiers whose traffic a command may interrupt; "all" if it may be any."""
+    """The devices of the tiers whose traffic a command may interrupt; "all" if it may be any.
+
+    OUTSIDE: any, unless there is a way out already, since public addresses are but added.
+    """
     try:
         document = json.loads(text)
     except ValueError:
@@ -160,6 +167,10 @@ def touched_by(text: str) -> tuple[str, ...]:
             return (str(document.get("tier", {}).get("device")),)
         case "remove-tier" | "guestnetwork":
             return (str(document.get("device")),)
+        case "change-public-addresses" if not document.get("remove"):
+            return (OUTSIDE,)
+        case "ips" if all(each.get("add") is True for each in document.get("ip_address", ())):
+            return (OUTSIDE,)
         case name if name in _HARMLESS:
             return ()
         case _:

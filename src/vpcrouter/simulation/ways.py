@@ -127,6 +127,14 @@ class Ways:
             for device, networks in led.items()
         )
 
+    def lead_out(self) -> bool:
+        """Whether all machines have the public address by whose gateway everything goes out."""
+        states = [state_of(machine) for machine in self.networks.machines]
+        return all(
+            state is not None and state.router is not None and state.router.source_nat_address in state.public_addresses
+            for state in states
+        )
+
     def hear_each_other(self) -> bool:
         """Whether both keepaliveds run, and nothing keeps them from hearing each other on some tier of both."""
         machines, networks = self.networks.machines, self.networks
