@@ -132,6 +132,7 @@ def many() -> list[Case]:
     return drawn(cases(faults=()), 300)
 
 
+@pytest.mark.slow
 def test_every_kind_of_fault_is_drawn() -> None:
     plans = drawn(planned_faults(FAULTS, 3), 2_500)
     steps = [step for plan in plans for each in plan for step in each.steps([2_000])]
