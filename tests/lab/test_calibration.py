@@ -13,7 +13,7 @@ from attrs import evolve
 from tests.lab.conftest import new_laboratory
 from vpcrouter.lab.laboratory import Laboratory
 from vpcrouter.lab.replay import Replayed, replay
-from vpcrouter.simulation.case import PROCESSES, ROUTERS, Case, Crash, CutCable, Step
+from vpcrouter.simulation.case import EVERYWHERE, ROUTERS, Ask, Case, Crash, CutCable, Step
 from vpcrouter.simulation.host import START_NS
 from vpcrouter.simulation.pair import run
 from vpcrouter.simulation.recording import RoleStep
@@ -65,7 +65,9 @@ SCENARIOS = {
     "keepalived-parent-killed": scenario(Crash(at_ms=FAULT_MS, router="rA", process="keepalived-parent")),
     "keepalived-child-killed": scenario(Crash(at_ms=FAULT_MS, router="rA", process="keepalived-child")),
     # The machine lives on, with the addresses of a keepalived that has not said good-bye, until its agent is back.
-    "master-crashed": scenario(*(Crash(at_ms=FAULT_MS, router="rA", process=each) for each in PROCESSES)),
+    "master-crashed": scenario(*(Crash(at_ms=FAULT_MS, router="rA", process=each) for each in EVERYWHERE)),
+    # When both know all connections of each other, which takes some seconds.
+    "service-handed-over": scenario(Ask(at_ms=2 * FAULT_MS, router="rA", what="handover")),
     "both-booting-at-once": Case(
         steps=tuple(
             command.to(router, BASE_MS)

@@ -12,7 +12,7 @@ import pytest
 from vpcrouter.simulation.case import (
     DISK_FAULTS,
     DRIFTS,
-    PROCESSES,
+    EVERYWHERE,
     Case,
     Crash,
     CutCable,
@@ -24,6 +24,7 @@ from vpcrouter.simulation.case import (
     SetClock,
     Snapshot,
     Step,
+    Unplug,
     dumps,
 )
 from vpcrouter.simulation.pair import Pair, Report, run
@@ -70,12 +71,13 @@ def test_the_lowest_tier_goes_and_comes_and_nobody_notices(late: str, skew_ms: i
 @pytest.mark.parametrize(
     "fault",
     [
-        *(Crash(at_ms=2000, router="", process=process) for process in PROCESSES),
-        *(Pause(at_ms=2000, router="", process=process, for_ms=900) for process in (*PROCESSES, "all")),
+        *(Crash(at_ms=2000, router="", process=process) for process in EVERYWHERE),
+        *(Pause(at_ms=2000, router="", process=process, for_ms=900) for process in (*EVERYWHERE, "all")),
         *(DiskFault(at_ms=2000, router="", how=how, for_ms=900) for how in DISK_FAULTS),
         *(Drift(at_ms=2000, router="", what=what) for what in DRIFTS),
         *(CutCable(at_ms=2000, router="", device=device, how=how, for_ms=900) for device, how in
           (("all", "silent"), ("eth1", "carrier"), ("eth2", "carrier"), ("eth3", "silent"))),
+        *(Unplug(at_ms=2000, router="", device=device, for_ms=900) for device in ("eth1", "eth2", "eth3")),
         PowerOff(at_ms=2000, router="", for_ms=500),
         SetClock(at_ms=2000, router="", by_s=-3600),
         Snapshot(at_ms=2000, router=""),
@@ -156,5 +158,5 @@ def test_disks_that_are_bad_in_two_ways_get_well_one_after_the_other() -> None:
         seen = []
         for at_ms in (40, 90, 140, 160):
             pair.world.run_until(at_ms * MS)
-            seen.append((disk.slow_ns > 0, disk.fails_writes))
+            seen.append((disk.slow_ns > 0, disk.is_full))
         assert seen == [(True, False), (True, True), (False, True), (False, False)]

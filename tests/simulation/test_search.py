@@ -22,8 +22,10 @@ from vpcrouter.simulation.picture import recording
 from vpcrouter.simulation.recording import recorded_case
 from vpcrouter.simulation.search import Plan, search, search_block
 from vpcrouter.simulation.strategies import BASE_MS, FAULTS, Command, Timing, add_tier, boot, cases, public, schedule
+from vpcrouter.simulation.world import SECOND, SimulationError
 from vpcrouter.submission import read_submission
 from vpcrouter.timeline import draw
+from vpcrouter.values.role import Role
 from vpcrouter.values.settings import Settings
 
 CASES, KNOWN = Path(__file__).parent / "cases", Path(__file__).parent / "known"
@@ -108,6 +110,38 @@ def test_a_control_script_runs_against_a_simulated_machine() -> None:
     assert (seq >= 3, role, gateways) == (True, "master", ["10.1.2.1/24"])
 
 
+def test_a_script_that_waits_by_the_clock_waits_in_virtual_time() -> None:
+    """It polls for its role with a deadline, as one does on a real machine; then the agents take over."""
+
+    def becomes_master(router: Router) -> float:
+        began, deadline = time.monotonic(), time.time() + 30
+        while router.role is not Role.MASTER:
+            assert time.time() < deadline
+            time.sleep(0.5)
+            router.settle()
+        time.sleep(20)
+        return time.monotonic() - began
+
+    with Pair(seed=1) as pair:
+        pair.run_for(0.5)
+        for command in (boot(), public(10), add_tier(2)):
+            pair.do(command.to("rA", 0))
+        pair.run_for(0.2)
+        real = time.monotonic()
+        assert 20 < pair.run_script("rA", becomes_master) < 23
+        assert time.monotonic() - real < 10
+        assert pair.world.now_ns > 20 * SECOND
+        pair.run_for(2)
+        status = pair.status("rA")
+        assert status is not None
+        assert (status["role"], status["settled"]) == ("master", True)
+
+
+def test_a_script_for_a_router_that_is_not_there() -> None:
+    with Pair() as pair, pytest.raises(SimulationError, match="is none of rA, rB"):
+        pair.run_script("rC", lambda router: router.seq)
+
+
 def test_what_a_script_raises_is_raised_here() -> None:
     def broken(router: Router) -> None:
         raise ZeroDivisionError
@@ -158,7 +192,7 @@ def test_the_roles_of_a_run_are_told() -> None:
 
 
 def test_a_case_that_breaks_a_rule_is_drawn() -> None:
-    found = loads((CASES / "no-tier-in-common.case").read_text("utf-8"))
+    found = loads((CASES / "cut-while-an-agent-is-stopped.case").read_text("utf-8"))
     report = run(found)
     assert report.both_serve
     broken = evolve(report, violations=(Violation(rule="one master", at_ms=1.0, what="both"),))

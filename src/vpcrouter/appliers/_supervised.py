@@ -14,7 +14,7 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from attrs import evolve
@@ -55,6 +55,7 @@ class Supervised:
         self._forgotten: list[Process] = []
         self._output = self._run_dir / f"{kind.name}.log"
         self._taken_over = False
+        self._monotonic: Callable[[], float] = time.monotonic
 
     # What is there ------------------------------------------------------------------------------
 
@@ -169,12 +170,12 @@ class Supervised:
 
         One that takes its files from a command has them then; if it refuses them, it is ended.
         """
-        deadline = time.monotonic() + self.kind.ready_s
+        deadline = self._monotonic() + self.kind.ready_s
         while not self._is_ready():
             if self._process is None or self._process.wait(_LOOK_S):
                 self._forget()
                 raise ApplierError(f"does not start: {self._last_words()}", where=self.kind.name)
-            if time.monotonic() > deadline:
+            if self._monotonic() > deadline:
                 raise ApplierError(
                     f"is not at work {self.kind.ready_s:g} s after its start: {self._last_words()}",
                     where=self.kind.name,
@@ -254,11 +255,14 @@ class Supervised:
                 self._signal(self._process)
             return
         try:
-            _process.run(self.kind.reload_by(self._settings), timeout=_TELL_S)
+            self._run(self.kind.reload_by(self._settings))
         except ApplierError as error:
             # What a program repeats of its input may be a password.
             said = " / ".join(line for line in error.what.splitlines() if not _SECRETS.search(line))
             raise ApplierError(f"does not take its files: {said}", where=self.kind.name) from None
+
+    def _run(self, words: Sequence[str]) -> None:
+        _process.run(words, timeout=_TELL_S)
 
     def _signal(self, process: Process) -> None:
         """Send the signal, and wait for what it says to it. One that is stopped is continued, or it never would."""
@@ -266,9 +270,9 @@ class Supervised:
         process.send(self.kind.reload_signal)
         if said is None:  # or somebody started it by hand, on a terminal
             return
-        told = time.monotonic()
+        told = self._monotonic()
         while self.kind.says_when_told not in process.printed(said):
-            waited = time.monotonic() - told
+            waited = self._monotonic() - told
             if process.wait(_LOOK_S) or waited > self.kind.ready_s:
                 raise ApplierError(f"does not take its files: {self._last_words()}", where=self.kind.name)
             if waited > _STOPPED_S and process.is_stopped():

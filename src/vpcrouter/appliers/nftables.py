@@ -190,11 +190,11 @@ class NftablesApplier:
         """No table of that name any more, whether there was one or not."""
         _check(table)
         self._known = None
-        _nft(remove_script(table))
+        self._run_script(remove_script(table))
 
     def _load(self, known: _Known, damage: Damage, desired: Ruleset) -> int:
         """Load the least that is known to be enough; returns the length of what was loaded."""
-        run = _nft
+        run = self._run_script
         if damage:
             self._known = None  # until something is loaded, what is there is not what anybody wanted
             script = mend_script(known.ruleset, damage, desired)
@@ -225,12 +225,15 @@ class NftablesApplier:
             with suppress(ApplierError):
                 self._library.run(script)
                 return
+        self._run_script(script)
+
+    def _run_script(self, script: str) -> None:
         _nft(script)
 
     def _replace(self, desired: Ruleset) -> int:
         self.traffic(desired.table)
         script = replace_script(desired, self._counted)
-        _nft(script)
+        self._run_script(script)
         return len(script)
 
     def _insist(self, desired: Ruleset) -> int:

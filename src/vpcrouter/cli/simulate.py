@@ -30,6 +30,9 @@ def register(app: typer.Typer) -> None:
 
 def simulate(
     ctx: typer.Context,
+    more: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]…", help="What comes after the first --commands FILE.")
+    ] = None,
     bursts: Annotated[int, typer.Option("--bursts", min=1, help="How many to try.")] = 200,
     seed: Annotated[int, typer.Option("--seed", help="The same seed tries the same bursts.")] = 1,
     faults: Annotated[
@@ -38,7 +41,9 @@ def simulate(
     commands: Annotated[
         list[Path] | None,
         typer.Option(
-            "--commands", metavar="FILE…", help="Your command files, in order; or a folder with the folders rA and rB."
+            "--commands",
+            metavar="FILE [FILE]…",
+            help="Your command files, in order; or a folder with the folders rA and rB.",
         ),
     ] = None,
     replay: Annotated[
@@ -67,6 +72,10 @@ def simulate(
         from vpcrouter.simulation import strategies
     except ImportError as error:
         fail(f"{error}; pip install 'vpcrouter[simulation]'")
+    if more and not commands:
+        raise typer.BadParameter(f"{more[0]}: command files stand after --commands")
+    if replay is not None and commands:
+        raise typer.BadParameter("a case has commands of its own: --replay or --commands, not both")
     if replay is not None:
         _replay(replay, advertisement_ms, as_json=options(ctx).json)
         return
@@ -79,7 +88,7 @@ def simulate(
         bursts=bursts,
         seed=seed,
         faults=chosen,
-        burst=_burst(commands) if commands else None,
+        burst=_burst([*commands, *(more or ())]) if commands else None,
         advertisement_ms=advertisement_ms,
     )
     figures, finding, seconds = _search(plan, jobs or os.cpu_count() or 1, quiet=options(ctx).json)
@@ -129,20 +138,14 @@ def _burst(paths: list[Path]) -> tuple[Command, ...]:
         if not files["rA"] or len({len(each) for each in files.values()}) > 1:
             raise typer.BadParameter(f"{paths[0]}: needs the folders rA and rB with equally many command files")
     else:
-        files = dict.fromkeys(ROUTERS, sorted(paths))
+        files = dict.fromkeys(ROUTERS, paths)
     try:
         return tuple(
-            Command(name, {"rA": _one_line(first), "rB": _one_line(second)})
+            Command("_".join(first.name.split()), {"rA": first.read_text("utf-8"), "rB": second.read_text("utf-8")})
             for first, second in zip(files["rA"], files["rB"], strict=True)
-            for name in [first.stem.replace(" ", "_")]
         )
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(str(error)) from None
-
-
-def _one_line(path: Path) -> str:
-    """A command file as one line: what is JSON keeps its meaning."""
-    return " ".join(path.read_text("utf-8").split())
 
 
 def _replay(path: Path, advertisement_ms: int, *, as_json: bool) -> None:
@@ -223,7 +226,10 @@ def _save(finding: Finding, path: Path) -> None:
     from vpcrouter.simulation.case import dumps
 
     head = "".join(f"# {each}\n" for each in finding.violations)
-    path.write_text(head + dumps(finding.case), "utf-8")
+    try:
+        path.write_text(head + dumps(finding.case), "utf-8")
+    except OSError as error:
+        fail(f"{path}: {error.strerror}")
 
 
 def _draw(case: Case, report: Report, path: Path) -> Path:

@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -29,6 +30,7 @@ from vpcrouter.simulation.case import (
     EVERY_DEVICE,
     PROCESSES,
     ROLES,
+    Ask,
     Case,
     Crash,
     CutCable,
@@ -36,6 +38,7 @@ from vpcrouter.simulation.case import (
     PowerOff,
     Step,
     Submit,
+    question,
 )
 from vpcrouter.simulation.recording import RoleStep, role_steps, served_last
 
@@ -96,7 +99,10 @@ def replay(laboratory: Laboratory, case: Case) -> Replayed:
 
     def start(router: str) -> None:
         """No step waits for it."""
-        starting.append(threading.Thread(target=_start, args=(laboratory, began, starts, router)))
+        begin_beside(partial(_start, laboratory, began, starts, router))
+
+    def begin_beside(work: Callable[[], None]) -> None:
+        starting.append(threading.Thread(target=work))
         starting[-1].start()
 
     threads = [threading.Thread(target=_submit, args=(laboratory, case, router, began, rejected)) for router in ROUTERS]
@@ -112,7 +118,7 @@ def replay(laboratory: Laboratory, case: Case) -> Replayed:
         hit = evolve(step, router=who(step.router)) if step.router in ROLES else step
         if hit is not step:
             hits.append(f"{_name(step)}: {step.router} is {hit.router}")
-        due = list(_make(laboratory, hit, start))
+        due = list(_make(laboratory, hit, start, begin_beside))
         if not due:
             left_out.append(_name(step))
         return due
@@ -149,7 +155,15 @@ def _ask(laboratory: Laboratory, step: Submit) -> Sequence[dict[str, Any]]:
     while True:
         try:
             with laboratory.connect(step.router) as client:
-                return client.submit(step.name, step.text)
+                if not step.within_ms:
+                    return client.submit(step.name, step.text)
+                conditions = [step.condition] if step.condition else []
+                return client.submit_files(
+                    [(step.name, step.text)],
+                    confirm_within_ms=step.within_ms,
+                    confirm_if=conditions,
+                    confirmation=step.name,
+                )
         except HostError:
             if time.monotonic() > deadline:
                 raise
@@ -178,7 +192,12 @@ def carry_out(faults: Iterable[Step], begin: Callable[[Step], list[Due]], wait_u
                     heappush(heap, (due_ms, next(order), work))
 
 
-def _make(laboratory: Laboratory, step: Step, start: Callable[[str], None]) -> Iterator[Due]:
+def _make(
+    laboratory: Laboratory,
+    step: Step,
+    start: Callable[[str], None],
+    begin_beside: Callable[[Callable[[], None]], None],
+) -> Iterator[Due]:
     """What is to be done when for one fault, which may have an end; nothing if a laboratory cannot make it."""
     match step:
         case CutCable():
@@ -186,6 +205,8 @@ def _make(laboratory: Laboratory, step: Step, start: Callable[[str], None]) -> I
             for device in devices if step.device == EVERY_DEVICE else (step.device,):
                 yield step.at_ms, partial(_cut, laboratory, step, device)
                 yield step.at_ms + step.for_ms, partial(laboratory.heal, step.router, device)
+        case Crash(process="guestweb") | Pause(process="guestweb"):
+            return  # nothing but its files tells it from the load balancer
         case Crash():
             yield step.at_ms, partial(_signal, laboratory, step.router, step.process, signal.SIGKILL)
             if step.process == "agent":
@@ -194,10 +215,21 @@ def _make(laboratory: Laboratory, step: Step, start: Callable[[str], None]) -> I
             for process in PROCESSES if step.process == "all" else (step.process,):
                 yield step.at_ms, partial(_signal, laboratory, step.router, process, signal.SIGSTOP)
                 yield step.at_ms + step.for_ms, partial(_signal, laboratory, step.router, process, signal.SIGCONT)
+        case Ask() if step.what != "guest-password":
+            yield step.at_ms, partial(begin_beside, partial(_question, laboratory, step))
         case PowerOff():
             yield step.at_ms, partial(laboratory.reboot, [step.router])
         case _:
             return
+
+
+def _question(laboratory: Laboratory, step: Ask) -> None:
+    """What an operator asks; an agent that is not there, or refuses, says no."""
+    with suppress(HostError), laboratory.connect(step.router) as client:
+        waiting = [str(each["confirmation"]) for each in client.unconfirmed()]
+        request = question(step, seq=int(client.status()["seq"]), waiting=waiting)
+        if request is not None:
+            client.call(request)
 
 
 def _name(step: Step) -> str:

@@ -8,9 +8,8 @@ time that was measured of the real thing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vpcrouter.appliers.arp import ArpSpeaker
 from vpcrouter.appliers.claims import ClaimListener
@@ -20,16 +19,16 @@ from vpcrouter.appliers.links import LinkObserver
 from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.nftables import NftablesApplier, _Known
 from vpcrouter.appliers.notify import NotifyFifo, RoleReport, parse_notification
+from vpcrouter.appliers.tunnels import SiteReport, TunnelApplier
 from vpcrouter.plan.kernel import KernelOperation, ObservedKernel, Unannounced
 from vpcrouter.plan.nftables import NO_TABLE, Damage
 from vpcrouter.plan.sysctls import Sysctl
+from vpcrouter.simulation import nft
 from vpcrouter.simulation.machine import Machine
 from vpcrouter.simulation.world import MS, die_if_dead
 from vpcrouter.values.claim import Claim
-from vpcrouter.values.desired import InterfaceAddress, Kernel, Ruleset
-
-if TYPE_CHECKING:
-    pass
+from vpcrouter.values.desired import InterfaceAddress, Kernel, Ruleset, Tunnels
+from vpcrouter.values.traffic import Traffic
 
 _LOOK_NS = MS
 _CHANGE_NS = 300_000
@@ -81,6 +80,10 @@ class SimulatedNftables(NftablesApplier):
     def close(self) -> None:
         pass
 
+    def traffic(self, table: str) -> Mapping[str, Traffic]:
+        ruleset = self._machine.ruleset
+        return {} if ruleset is None else {each: Traffic(packets=0, bytes=0) for each in ruleset.counters}
+
     def elements(self, table: str, name: str) -> tuple[tuple[str, ...], ...]:
         sets = () if self._machine.ruleset is None else self._machine.ruleset.sets
         found = (key for each in sets if each.name == name for key, _ in each.elements)
@@ -91,14 +94,21 @@ class SimulatedNftables(NftablesApplier):
         return self._machine.generation
 
     def _load(self, known: _Known, damage: Damage, desired: Ruleset) -> int:
-        if damage:
-            self._known = None
-        if self._machine.ruleset == desired:
-            return 0
+        size = super()._load(known, damage, desired)
+        found = self._machine.ruleset
+        if size and found is not None and nft.same(found, desired):
+            self._machine.settle_ruleset(desired)  # in the order in which it is compared from here on
+        return size
+
+    def _change(self, script: str) -> None:
+        self._run_script(script)
+
+    def _run_script(self, script: str) -> None:
+        if not script:
+            return
         self._machine.world.sleep(_LOAD_NS)
         die_if_dead()
-        self._machine.load_ruleset(desired)
-        return 1
+        self._machine.load_ruleset(nft.load(script, self._machine.ruleset))
 
     def _damage(self, believed: Ruleset) -> Damage:
         self._machine.world.sleep(_COMPARE_NS)
@@ -134,6 +144,23 @@ class SimulatedConnections(ConnectionTable):
 
     def close(self) -> None:
         pass
+
+
+class SimulatedTunnels(TunnelApplier):
+    """Tunnels of a simulated machine: no other site is simulated, so none ever stands."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def reports(self, desired: Tunnels) -> tuple[SiteReport, ...]:
+        self._machine.world.sleep(_LOOK_NS)
+        die_if_dead()
+        return tuple(
+            SiteReport(peer=each.peer, is_connected=False, standing=(), missing=each.children) for each in desired.sites
+        )
+
+    def tend(self, desired: Tunnels) -> tuple[SiteReport, ...]:
+        return self.reports(desired)
 
 
 class SimulatedFifo(NotifyFifo):

@@ -38,6 +38,8 @@ class Conntrackd(Process):
         if found is None:
             raise SimulationError("names no link", where="conntrackd.conf")
         self._source, self._device = found["source"], found["device"]
+        self._plugged = machine.kernel.plugged.get(self._device)
+        """The device as it was then: one that comes later by the same name is dead for this process."""
         self._cache: set[int] = set()
         self._unacknowledged: set[int] = set()
         self._is_repeating = False
@@ -102,17 +104,20 @@ class Conntrackd(Process):
 
     def _send(self, deliver: Callable[[Conntrackd], None]) -> None:
         over = self._machine.kernel.overlay if self._device == OVERLAY else None
-        if self._device == OVERLAY and over is None:
+        if (self._device == OVERLAY and over is None) or not self._has_device():
             return
         device, source = (self._device, self._source) if over is None else (over.device, over.source)
         sender = place(self._machine, device, source)
         to = None if over is None else over.remotes
         self._machine.networks.send(self._machine, device, lambda other: _deliver(other, sender, to, deliver))
 
+    def _has_device(self) -> bool:
+        return self._machine.kernel.plugged.get(self._device) == self._plugged
+
 
 def _deliver(machine: Machine, sender: Place, to: Sequence[str] | None, deliver: Callable[[Conntrackd], None]) -> None:
     peer, over = machine.conntrackd, machine.kernel.overlay
-    if peer is None or not peer._is_ready or not takes_vrrp(machine, sender):
+    if peer is None or not peer._is_ready or not peer._has_device() or not takes_vrrp(machine, sender):
         return
     if peer._device == OVERLAY:
         hears = to is not None and over is not None and over.device == sender.device and over.source in to

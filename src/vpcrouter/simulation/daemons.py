@@ -7,7 +7,7 @@ file are in the simulation, and what virtual time they take.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 _CHANGE_NS = 300_000
 _ANSWER_NS = 1_000 * MS
+_AGAIN_NS = 250 * MS
+"""As `appliers.keepalived` waits: after so long one that is stopped is continued."""
+_COMMAND_NS = 30 * MS
+"""swanctl and frr-reload.py take 30 ms to 1.3 s."""
 _TEST_NS: Mapping[str, int] = {"keepalived": 14 * MS, "dnsmasq": 6 * MS}
 
 
@@ -51,6 +55,12 @@ class _Handle(Process):
         die_if_dead()
         if self.is_alive():
             self._daemon.signal(number)
+
+    def make_room(self) -> int | None:
+        return len(self._daemon.printed)
+
+    def printed(self, since: int) -> bytes:
+        return bytes(self._daemon.printed[since:])
 
     def is_stopped(self) -> bool:
         return self._daemon.process.is_stopped
@@ -74,6 +84,7 @@ class SimulatedSupervised(Supervised):
     def __init__(self, machine: Machine, kind: DaemonKind, settings: Settings) -> None:
         super().__init__(kind, settings)
         self._machine = machine
+        self._monotonic = lambda: machine.world.now_ns / 1e9
 
     def take_over(self) -> None:
         if self._taken_over:
@@ -106,7 +117,8 @@ class SimulatedSupervised(Supervised):
         die_if_dead()
         config = next((file.path for file in daemon.files if PurePath(file.path).name == self.kind.config), "")
         self._process = _Handle(self._machine.spawn(self.kind.name, lambda: self._machine.files.text(config)))
-        self._keep_record(daemon.files, surroundings)
+        read = daemon.restart_files if self.kind.takes_files_from_command else daemon.files
+        self._keep_record(read, surroundings)
 
     def wait_until_ready(self, daemon: Daemon) -> None:
         world, running = self._machine.world, self._machine.daemons.get(self.kind.name)
@@ -118,6 +130,18 @@ class SimulatedSupervised(Supervised):
             if world.now_ns > deadline:
                 raise ApplierError(f"is not at work {self.kind.ready_s:g} s after its start", where=self.kind.name)
             world.sleep(2 * MS)
+        if self.kind.takes_files_from_command:
+            self.reload(daemon)
+
+    def require(self) -> None:
+        pass  # a simulated machine has a kernel that can do everything, whatever the one below it can
+
+    def _run(self, words: Sequence[str]) -> None:
+        self._machine.world.sleep(_COMMAND_NS)
+        die_if_dead()
+
+    def _last_words(self) -> str:
+        return "no message"
 
     def stop(self) -> None:
         process = self._process
@@ -231,9 +255,11 @@ class SimulatedDaemons(DaemonApplier):
             return ()
         answers: list[tuple[InstanceReport, ...]] = []
         keepalived.enter(lambda: keepalived.ask(lambda: answers.append(keepalived.reports())))
-        deadline = self._machine.world.now_ns + _ANSWER_NS
-        while not answers and not keepalived.is_dead and self._machine.world.now_ns < deadline:
+        asked_ns = self._machine.world.now_ns
+        while not answers and not keepalived.is_dead and self._machine.world.now_ns < asked_ns + _ANSWER_NS:
             self._machine.world.sleep(2 * MS)
+            if continues and keepalived.is_stopped and self._machine.world.now_ns > asked_ns + _AGAIN_NS:
+                supervised.resume()
         die_if_dead()
         if not answers:
             raise ApplierError("does not answer", where="keepalived", hint="what it printed is in keepalived.log")

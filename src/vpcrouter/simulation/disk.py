@@ -20,6 +20,9 @@ from vpcrouter.journal.disk import Disk
 from vpcrouter.simulation.world import World, die_if_dead
 
 SECTOR_BYTES = 512
+SIZE_BYTES = 1 << 30
+MOST_LEFT_BYTES = 400
+"""On a full disk: a record or two more, or a part of one."""
 WRITE_NS = 20_000
 SYNC_NS = (150_000, 3_000_000)
 """Least and most, without a fault."""
@@ -35,6 +38,13 @@ class _File:
     def sync(self) -> None:
         for change in self.pending:
             change(self.durable, None)
+        self.pending.clear()
+
+    def lose(self, random: Random) -> None:
+        """A sync has failed: the system takes all for written (no later sync does it), and the disk has some of it."""
+        for change in self.pending:
+            if random.random() < 0.5:
+                change(self.durable, random)
         self.pending.clear()
 
     def after_power_failure(self, random: Random) -> bytes:
@@ -56,23 +66,49 @@ class SimulatedDisk(Disk):
         self.slow_ns = 0
         """Added to each sync."""
         self.fails_writes = False
-        """No space is left."""
         self.fails_syncs = False
+        self._room: int | None = None
+        """Bytes that are left on a full disk."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room but a few bytes, and what somebody gives back."""
+        return self._room is not None
+
+    @is_full.setter
+    def is_full(self, is_full: bool) -> None:
+        if is_full is not self.is_full:
+            self._room = self._world.random.randint(0, MOST_LEFT_BYTES) if is_full else None
 
     # The calls ----------------------------------------------------------------------------------
 
     def write(self, fd: int, data: bytes, offset: int) -> int:
         die_if_dead()
         if self.fails_writes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        data = data[: self._take(len(data))]
         self._world.sleep(WRITE_NS)
         self._file(fd).pending.append(_writing(data, offset))
         return super().write(fd, data, offset)
+
+    def _take(self, size: int) -> int:
+        """How much of that finds room; it is taken."""
+        if self._room is None:
+            return size
+        taken = min(size, self._room)
+        if not taken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._room -= taken
+        return taken
+
+    def free_bytes(self, path: Path) -> int:
+        return SIZE_BYTES if self._room is None else self._room
 
     def sync_data(self, fd: int) -> None:
         die_if_dead()
         self._world.sleep(self._world.jitter(*SYNC_NS) + self.slow_ns)
         if self.fails_syncs:
+            self._file(fd).lose(self._world.random)
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         self._file(fd).sync()
 
@@ -88,6 +124,8 @@ class SimulatedDisk(Disk):
     def create(self, path: Path) -> int:
         die_if_dead()
         if self.fails_writes:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        if self._room == 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fd = super().create(path)
         inode = os.fstat(fd).st_ino
@@ -103,10 +141,14 @@ class SimulatedDisk(Disk):
 
     def remove(self, path: Path) -> None:
         die_if_dead()
+        if self._room is not None and path.exists():
+            self._room += path.stat().st_size
         super().remove(path)
         self._pending_names.append((path, None))
 
     def allocate(self, fd: int, size: int) -> None:
+        if self._room is not None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.ftruncate(fd, size)  # of the length alone: a megabyte of room takes a millisecond to be made
 
     def make_directory(self, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_interface
+
 from attrs import evolve
 
 from vpcrouter.plan.kernel import RouteEntry
@@ -24,6 +26,16 @@ def drift(machine: Machine, what: str) -> None:
             gateway = tiers[0].address.rpartition(".")[0] + ".200"
             route = Route(network="192.0.2.0/25", gateway=gateway, device=tiers[0].device)
             kernel.try_route(RouteEntry(route=route, protocol=3))
+        case "connected-route" if own := [each for each in tiers if not _is_marker(each)]:
+            kernel.remove_connected(str(ip_interface(own[0].address).network), own[0].device)
+        case "rule" if kernel.rules:
+            kernel.remove_rule(kernel.rules[0])
+        case "link-down" if tiers:
+            kernel.set_down(tiers[0].device)
+        case "table":
+            machine.load_ruleset(None)
+        case "stray-file" if paths := [path for path in machine.files.paths() if path.endswith("/keepalived.conf")]:
+            machine.files.write(paths[0] + ".old", machine.files.text(paths[0]))
         case "ruleset" if machine.ruleset is not None and machine.ruleset.chains:
             chains = machine.ruleset.chains
             machine.load_ruleset(evolve(machine.ruleset, chains=(evolve(chains[0], rules=()), *chains[1:])))

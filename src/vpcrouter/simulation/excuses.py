@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from attrs import define, field, frozen
 
-from vpcrouter.simulation.case import Crash, CutCable, DiskFault, Drift, Network, Pause, PowerOff, Step
+from vpcrouter.simulation.case import Ask, Crash, CutCable, DiskFault, Drift, Network, Pause, PowerOff, Step, Unplug
 from vpcrouter.simulation.world import MS
 
 _EFFECT_NS = 1_000 * MS
@@ -21,6 +21,22 @@ _CALM_NS = 2_000 * MS
 _AT_ONCE_NS = 30 * MS
 _TOUCHED_NS = 3_000 * MS
 """What a command touches may be without service for so long."""
+
+
+_HARMLESS = frozenset({
+    "replace-acl", "put-reservation", "remove-reservation", "change-port-forwards", "change-static-nats",
+    "change-static-routes", "change-firewall-rules", "change-ipv6-firewall-rules", "change-monitoring",
+    "replace-balancer", "put-guest-pages", "remove-guest-pages", "put-guest-password", "confirm-guest-password",
+    "remove-guest-password", "put-site-vpn", "remove-site-vpn", "put-remote-access", "remove-remote-access",
+    "change-vpn-users", "replace-bgp-peerings",
+    "networkacl", "dhcpentry", "forwardrules", "staticnatrules", "staticroutes", "firewallrules", "ipv6firewallrules",
+    "monitorservice", "loadbalancer", "vmdata", "vmpassword", "site2sitevpn", "remoteaccessvpn", "vpnuserlist",
+    "bgppeers",
+})  # fmt: skip
+"""Commands that interrupt no tier's traffic, by their names and CloudStack's types."""
+
+
+OUTSIDE = "outside"
 
 
 @frozen(kw_only=True)
@@ -39,9 +55,13 @@ def _cost_ms(step: Step) -> int | None:
             return 1_500
         case Pause(process="keepalived" | "all"):
             return 1_500
-        case PowerOff() | CutCable() | Network():
+        case PowerOff() | CutCable() | Unplug() | Network():
             return 2_500
-        case Drift(what="own-address" | "virtual-address"):
+        case Drift(what="own-address" | "virtual-address" | "link-down" | "connected-route"):
+            return 2_500
+        case Drift(what="table"):
+            return 500
+        case Ask(what="forced-handover"):
             return 2_500
         case _:
             return None
@@ -67,9 +87,10 @@ class Excuses:
     disturbances: list[Disturbance] = field(factory=list)
     _touched: list[tuple[int, str]] = field(factory=list)
 
-    def touch(self, text: str, now_ns: int) -> None:
-        """A command was handed in or answered now."""
-        self._touched += [(now_ns, device) for device in touched_by(text)]
+    def touch(self, text: str, now_ns: int, *, has_way_out: bool = False) -> None:
+        """A command was handed in or answered now; with a way out there are public addresses that matter no more."""
+        found = touched_by(text)
+        self._touched += [(now_ns, device) for device in found if not (device == OUTSIDE and has_way_out)]
 
     def excused_ns(self, device: str, since_ns: int, fit: frozenset[str] = frozenset()) -> int:
         """How long an outage that began then may be, when these machines were fit to serve."""
@@ -89,7 +110,7 @@ class Excuses:
             if since_ns <= end:
                 allowed = max(allowed, end - each.from_ns)
         for at_ns, touched in self._touched:
-            if touched in (device, "all") and at_ns - MS <= since_ns <= at_ns + _EFFECT_NS + hindered_ns:
+            if touched in (device, "all", OUTSIDE) and at_ns - MS <= since_ns <= at_ns + _EFFECT_NS + hindered_ns:
                 allowed = max(allowed, _TOUCHED_NS)
         return allowed
 
@@ -128,11 +149,17 @@ def _is_crash(step: Step) -> bool:
 
 @lru_cache(maxsize=1024)
 def touched_by(text: str) -> tuple[str, ...]:
-    """The devices of the tiers whose traffic a command may interrupt; "all" if it may be any."""
+    """The devices of the tiers whose traffic a command may interrupt; "all" if it may be any.
+
+    OUTSIDE: any, unless there is a way out already, since public addresses are but added.
+    """
     try:
         document = json.loads(text)
     except ValueError:
-        return ()
+        lines = [line for line in text.splitlines() if line.strip()]
+        if text.lstrip()[:1] in ("<", "#"):
+            return ("all",)  # an aggregated file
+        return tuple(device for line in lines for device in touched_by(line)) if len(lines) > 1 else ()
     if not isinstance(document, dict):
         return ("all",)
     match document.get("command", document.get("type")):
@@ -140,11 +167,11 @@ def touched_by(text: str) -> tuple[str, ...]:
             return (str(document.get("tier", {}).get("device")),)
         case "remove-tier" | "guestnetwork":
             return (str(document.get("device")),)
-        case "replace-acl" | "put-reservation" | "remove-reservation" | "networkacl" | "dhcpentry":
-            return ()
-        case "change-port-forwards" | "change-static-nats" | "change-static-routes":
-            return ()
-        case "forwardrules" | "staticnatrules" | "staticroutes":
+        case "change-public-addresses" if not document.get("remove"):
+            return (OUTSIDE,)
+        case "ips" if all(each.get("add") is True for each in document.get("ip_address", ())):
+            return (OUTSIDE,)
+        case name if name in _HARMLESS:
             return ()
         case _:
             return ("all",)

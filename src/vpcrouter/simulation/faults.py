@@ -22,10 +22,13 @@ from vpcrouter.simulation.case import (
     DISK_FAULTS,
     DRIFTS,
     EVERY_DEVICE,
+    EVERYWHERE,
     MORTALS,
     PROCESSES,
+    QUESTIONS,
     ROLES,
     ROUTERS,
+    Ask,
     Crash,
     CutCable,
     DiskFault,
@@ -36,16 +39,22 @@ from vpcrouter.simulation.case import (
     SetClock,
     Snapshot,
     Step,
+    Unplug,
 )
 
+_MORTALS = st.sampled_from(MORTALS) | st.sampled_from((*MORTALS[-2:], *EVERYWHERE))
+"""All, and half of the time those that every router has."""
+_STOPPABLE = st.sampled_from((*PROCESSES, "all")) | st.sampled_from((*EVERYWHERE, "all"))
 _LENGTHS = st.sampled_from((50, 400, 1_500))
 _Values = Mapping[str, st.SearchStrategy[object]]
 
+_QUESTION = st.sampled_from((*QUESTIONS, *["handover"] * 3))
+
 _KINDS: Mapping[str, tuple[Callable[..., Step], _Values]] = {
-    "crash": (Crash, {"process": st.sampled_from(MORTALS)}),
+    "crash": (Crash, {"process": _MORTALS}),
     "agent": (Crash, {"process": st.just("agent")}),
     "power": (PowerOff, {"for_ms": _LENGTHS}),
-    "pause": (Pause, {"process": st.sampled_from((*PROCESSES, "all")), "for_ms": _LENGTHS}),
+    "pause": (Pause, {"process": _STOPPABLE, "for_ms": _LENGTHS}),
     "cut": (
         CutCable,
         {
@@ -54,10 +63,12 @@ _KINDS: Mapping[str, tuple[Callable[..., Step], _Values]] = {
             "for_ms": _LENGTHS,
         },
     ),
+    "unplug": (Unplug, {"device": st.sampled_from(("eth1", "eth2", "eth3")), "for_ms": _LENGTHS}),
     "disk": (DiskFault, {"how": st.sampled_from(DISK_FAULTS), "for_ms": _LENGTHS}),
     "clock": (SetClock, {"by_s": st.sampled_from((-86_400, -1, 1, 86_400))}),
     "drift": (Drift, {"what": st.sampled_from(DRIFTS)}),
     "snapshot": (Snapshot, {}),
+    "operator": (Ask, {"what": _QUESTION}),
     "network": (
         Network,
         {
@@ -71,8 +82,8 @@ _KINDS: Mapping[str, tuple[Callable[..., Step], _Values]] = {
 }
 FAULTS = tuple(_KINDS)
 """Their names: what `--faults` takes."""
-_TOGETHER = (("agent", "power"), ("agent", "crash"), ("agent", "cut"))
-"""An agent that is not there, and a router that is lost: drawn more often than other pairs of kinds."""
+_TOGETHER = (("agent", "power"), ("agent", "crash"), ("agent", "cut"), ("disk", "power"), ("disk", "agent"))
+"""An agent that is not there, and a router that is lost; a bad disk, and who wrote to it is gone: drawn more often."""
 _WHO = st.sampled_from((("rA",), ("rB",), ROUTERS, ROLES))
 
 # When ---------------------------------------------------------------------------------------------
@@ -157,7 +168,12 @@ def fault_steps(name: str, moments: st.SearchStrategy[int], routers: Sequence[st
     """Faults of one kind, at these moments, on these routers."""
     kind, values = _KINDS[name]
     who = st.just("-") if kind is Network else st.sampled_from(tuple(routers))
-    return st.builds(kind, at_ms=moments, router=who, **values)
+    found = st.builds(kind, at_ms=moments, router=who, **values)
+    return found.map(_about_something) if kind is Ask else found
+
+
+def _about_something(step: Step) -> Step:
+    return evolve(step, about="2") if isinstance(step, Ask) and step.what == "revert" else step
 
 
 @frozen
@@ -204,11 +220,13 @@ def _crowd(kinds: tuple[str, ...], who: tuple[str, ...], most: int) -> st.Search
 @lru_cache(maxsize=256)
 def _tale(first: str, second: str) -> st.SearchStrategy[list[PlannedFault]]:
     step = st.none() if first == second else _step(second, ROUTERS)
+    # A bad disk matters where something is stored, and to whoever stores it.
+    is_of_disk = first == "disk"
     one = st.builds(
         PlannedFault,
-        step=_step(first, ROLES),
-        moment=_CALM | _MOMENTS,
-        sequel=st.one_of(*_sequels(step, st.just(True))),
+        step=_step(first, ROUTERS if is_of_disk else ROLES),
+        moment=_AT_A_COMMAND if is_of_disk else _CALM | _MOMENTS,
+        sequel=st.one_of(*_sequels(step, st.just(not is_of_disk))),
     )
     return one.map(lambda each: [each])
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
-from vpcrouter.simulation.case import Crash, CutCable, Network, Pause, PowerOff
+from vpcrouter.simulation.case import Crash, CutCable, Drift, Network, Pause, PowerOff, Unplug
 from vpcrouter.simulation.excuses import Disturbance, Excuses
 from vpcrouter.simulation.findings import Findings
 from vpcrouter.simulation.ways import Ways
@@ -146,7 +146,15 @@ class Guests:
 def _disturbs(disturbance: Disturbance) -> bool:
     """Whether a fault may keep two conntrackds from telling each other."""
     match disturbance.step:
-        case Network() | CutCable() | PowerOff() | Crash(process="conntrackd") | Pause(process="conntrackd" | "all"):
+        case (
+            Network()
+            | CutCable()
+            | Unplug()
+            | Drift(what="link-down")
+            | PowerOff()
+            | Crash(process="conntrackd")
+            | Pause(process="conntrackd" | "all")
+        ):
             return True
         case _:
             return False

@@ -6,7 +6,7 @@ that refuses) the machine's init starts another one a second later, as systemd w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path, PurePath
 from typing import Any
@@ -25,7 +25,9 @@ from vpcrouter.appliers.machine_facts import MachineFacts
 from vpcrouter.appliers.monitor import LinkMonitor
 from vpcrouter.appliers.nftables import NftablesApplier
 from vpcrouter.appliers.notify import NotifyFifo
+from vpcrouter.appliers.tunnels import TunnelApplier
 from vpcrouter.errors import JournalError, VpcRouterError
+from vpcrouter.guest_door import Answer as GuestAnswer
 from vpcrouter.guest_door import GuestDoor
 from vpcrouter.host import Outcome
 from vpcrouter.journal.disk import Disk
@@ -39,13 +41,14 @@ from vpcrouter.simulation.appliers import (
     SimulatedLinks,
     SimulatedMonitor,
     SimulatedNftables,
+    SimulatedTunnels,
     write_penalty,
 )
 from vpcrouter.simulation.beacons import SimulatedBeacons
 from vpcrouter.simulation.daemons import SimulatedDaemons
 from vpcrouter.simulation.loop import Loop
 from vpcrouter.simulation.machine import Machine
-from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Call, Process, Thread
+from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Call, Process, Thread, die_if_dead
 from vpcrouter.surroundings import Surroundings
 from vpcrouter.values.desired import Desired
 from vpcrouter.values.settings import Settings
@@ -106,6 +109,15 @@ class SimulatedSurroundings(Surroundings):
 
     def connections(self) -> ConnectionTable:
         return SimulatedConnections(self._machine)
+
+    def tunnels(self, settings: Settings) -> TunnelApplier:
+        return SimulatedTunnels(self._machine)
+
+    def answers(self, condition: str) -> bool:
+        """Whoever is asked is outside, and answers as long as the way out serves."""
+        self._machine.world.sleep(MS)
+        die_if_dead()
+        return self._machine.networks.is_linked(self._machine, "eth1")
 
     def notifications(self, fifo: PurePath) -> NotifyFifo:
         return SimulatedFifo(self._machine)
@@ -189,10 +201,19 @@ class _Door:
 
 
 class _GuestDoor(GuestDoor):
-    """Where the web server for guests would ask: nobody does."""
+    """Where the web server for guests asks."""
+
+    def __init__(self, agent: AgentProcess, answer: GuestAnswer) -> None:
+        self._agent = agent
+        self._take = answer
 
     async def open(self, group: str) -> None:
-        """There is no socket in a simulation."""
+        """Let them ask."""
+        self._agent.guest_answer = self._take
+
+    def close(self) -> None:
+        """No more."""
+        self._agent.guest_answer = None
 
 
 class AgentProcess(Process):
@@ -205,8 +226,10 @@ class AgentProcess(Process):
         self.router: Router | None = None
         self.agent: Agent | None = None
         self.answer: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]] | None = None
+        self.guest_answer: GuestAnswer | None = None
         self.surroundings = SimulatedSurroundings(machine, self)
         self.loop = Loop(machine.world, self, machine.descriptors)  # type: ignore[abstract]
+        self.loop.default_executor = self.surroundings.worker()
         self.started_ns = machine.world.now_ns
         self.error: BaseException | None = None
         """Why it ended by itself."""
@@ -229,7 +252,11 @@ class AgentProcess(Process):
                 self.machine.directory, settings=self.settings, surroundings=self.surroundings, owner={}
             )
             self.on_open(self)
-            self.agent = Agent(self.router, open_door=lambda _, answer: _Door(self, answer), open_guest_door=_GuestDoor)
+            self.agent = Agent(
+                self.router,
+                open_door=lambda _, answer: _Door(self, answer),
+                open_guest_door=lambda _, answer: _GuestDoor(self, answer),
+            )
         except VpcRouterError as error:
             self._ended(error)
             return
@@ -246,6 +273,35 @@ class AgentProcess(Process):
         self.world.note(self.name, f"ends: {type(error).__name__ if error is not None else 'in order'}")
         self.world.after(0, self.kill)
         self.on_end(self)
+
+    def ask(self, request: dict[str, Any], told: Callable[[str], object]) -> None:
+        """Have an operator ask something; `told` of the answer, in a word or two, if there is one."""
+        if (answer := self.answer) is None:
+            return
+
+        async def work() -> None:
+            try:
+                found = await answer(request)
+            except VpcRouterError as error:
+                told(f"no: {type(error).__name__}")
+            else:
+                told(", ".join(key if found[key] is not False else f"not {key}" for key in sorted(found)))
+
+        self._do(work)
+
+    def let_fetch(self, address: str, told: Callable[[str], object]) -> None:
+        """Have a guest fetch its password; `told` of what it was told when it said that it has it."""
+        if (answer := self.guest_answer) is None:
+            return
+
+        async def work() -> None:
+            await answer("send", address)
+            told(await answer("saved", address))
+
+        self._do(work)
+
+    def _do(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self.enter(lambda: self.loop.call_soon(lambda: self.loop.create_task(work())))
 
     def kill(self) -> None:
         """It is gone; the kernel closes its files, which drops the journal's lock."""
@@ -276,14 +332,14 @@ class Client:
     machine: Machine
     answered: Callable[[int, list[dict[str, Any]]], None]
     """Told of each file that was answered, by its number."""
-    _queue: list[tuple[int, str, str]] = field(factory=list)
+    _queue: list[tuple[int, dict[str, Any]]] = field(factory=list)
     _is_waiting: bool = False
     _turn: int = 0
     _patience: Call | None = None
 
-    def send(self, number: int, name: str, text: str) -> None:
+    def send(self, number: int, request: dict[str, Any]) -> None:
         """Hand a file in, after those before it."""
-        self._queue.append((number, name, text))
+        self._queue.append((number, request))
         self._next()
 
     @property
@@ -301,12 +357,12 @@ class Client:
         if agent is None or agent.answer is None:
             world.after(100 * MS, lambda: self._again(turn))
             return
-        number, name, text = self._queue[0]
+        number, request = self._queue[0]
         answer = agent.answer
 
         async def ask() -> None:
             try:
-                result = await answer({"op": "submit", "name": name, "data": text})
+                result = await answer(request)
             except VpcRouterError:
                 return  # as if the connection broke: asked again
             world.after(REQUEST_NS, lambda: self._take(turn, number, result["results"]))

@@ -97,6 +97,7 @@ class Keepalived(Process):
         self._reload_again = False
         self._answers: list[Callable[[], None]] = []
         self.on_exit: Callable[[], None] = lambda: None
+        self.on_print: Callable[[bytes], None] = lambda _: None
         self.is_ready = False
         self._is_ending = False
         self._told_ns = 0
@@ -116,6 +117,7 @@ class Keepalived(Process):
             self._reload_again = True
             return
         self._is_reloading = True
+        self.on_print(b"Keepalived_vrrp: Reloading\n")
         self.world.note(self.name, "reloads")
         for each in self._running.values():
             _cancel(each)
@@ -161,8 +163,10 @@ class Keepalived(Process):
         return self._file == parse(text)
 
     def state_of_carrier(self) -> State | None:
-        """The state of the instance that carries; None if none does."""
-        return next((each.state for each in self._running.values() if each.file.carried or each.file.routes), None)
+        """The state of the instance that carries, or would: the first one, where there is nothing to carry."""
+        running = self._in_order()
+        carriers = (each.state for each in running if each.file.carried or each.file.routes)
+        return next(carriers, running[0].state if running else None)
 
     # What it hears and sees ---------------------------------------------------------------------
 

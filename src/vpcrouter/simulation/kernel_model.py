@@ -77,6 +77,9 @@ class KernelModel:
     def unplug(self, name: str) -> None:
         """The device is gone, with all that was on it."""
         self.links.pop(name, None)
+        for path in [each for each in self.sysctls if f"/{name}/" in each]:
+            del self.sysctls[path]
+        self.deleted = {each for each in self.deleted if each[1] != name}
         self.addresses = [each for each in self.addresses if each.device != name]
         self.routes = [each for each in self.routes if each.route.device != name]
         if name == OVERLAY:

@@ -15,11 +15,12 @@ from vpcrouter.errors import DamagedJournalError, JournalError
 from vpcrouter.journal import read_journal
 from vpcrouter.journal.snapshots import chain_at
 from vpcrouter.projections.digest import digest
-from vpcrouter.simulation.case import Submit
+from vpcrouter.simulation.case import Ask, Submit
 from vpcrouter.simulation.findings import Findings
 from vpcrouter.state import Draft, State
 
 if TYPE_CHECKING:
+    from vpcrouter.router import Router
     from vpcrouter.simulation.machine import Machine
 
 
@@ -30,8 +31,11 @@ class Ledger:
     findings: Findings
     order: dict[str, list[str]] = field(factory=dict)
     """The commands that were answered, in their order."""
-    _durable: dict[str, tuple[int, bytes]] = field(factory=dict)
-    _state_then: dict[str, State | None] = field(factory=dict)
+    _durable: dict[str, tuple[int, bytes | None]] = field(factory=dict)
+    _state_then: dict[str, tuple[int, State]] = field(factory=dict)
+    """At the last answer: the number of the last record, and the state."""
+    _is_timed: bool = False
+    """What was configured depends on when: of a change that was not confirmed, others may have come before its end."""
 
     def answered(self, machine: Machine, step: Submit, results: Sequence[Mapping[str, Any]]) -> None:
         """A router has answered."""
@@ -39,16 +43,37 @@ class Ledger:
         order = self.order.setdefault(name, [])
         if not order or order[-1] != step.name:
             order.append(step.name)
-        agent = machine.agent
-        if agent is None or agent.router is None:
+        self._is_timed = self._is_timed or step.within_ms > 0
+        router = None if machine.agent is None else machine.agent.router
+        stored = [int(line["seq"]) for line in results if line["status"] == "accepted"]
+        if stored:
+            self._acknowledged(name, max(stored), router)
+        if router is None:
             return
-        router = agent.router
-        if all(line["status"] == "rejected" for line in results):
-            if name in self._state_then and self._state_then[name] is not router.state:
-                self.findings.violate("rejection", f"{name}: {step.name} was rejected, and the state is another one")
-        elif any(line["status"] == "accepted" for line in results):
-            self._durable[name] = (router.journal.seq, router.journal.chain)
-        self._state_then[name] = router.state
+        is_rejected = all(line["status"] == "rejected" for line in results)
+        if is_rejected and name in self._state_then and self._has_changed(machine, router):
+            self.findings.violate("rejection", f"{name}: {step.name} was rejected, and changed something")
+        self._state_then[name] = router.journal.seq, router.state
+
+    def _acknowledged(self, name: str, seq: int, router: Router | None) -> None:
+        """Everything up to this record is promised; where who promised it is dead by now, what it is is not known."""
+        is_there = router is not None and router.journal.seq >= seq
+        self._durable[name] = (router.journal.seq, router.journal.chain) if router and is_there else (seq, None)
+
+    def _has_changed(self, machine: Machine, router: Router) -> bool:
+        """Whether a command has left something since the last answer; deadlines, peers and guests change things too."""
+        seq, state = self._state_then[machine.name]
+        since = {record.origin for record in read_journal(machine.directory, seq)}
+        return "socket" in since or (state is not router.state and since <= {"role"})
+
+    def asked(self, machine: Machine, step: Ask) -> None:
+        """An operator got an answer to something else than a command."""
+        if step.what in ("confirm", "take-back", "revert", "guest-password"):
+            self._is_timed = True
+            self._state_then.pop(machine.name, None)
+            router = None if machine.agent is None else machine.agent.router
+            if router is not None and machine.name in self._durable:
+                self._acknowledged(machine.name, max(router.journal.seq, self._durable[machine.name][0]), router)
 
     def opened(self, machine: Machine) -> None:
         """An agent has opened its journal."""
@@ -67,7 +92,7 @@ class Ledger:
             return
         if found is None:
             self.findings.violate("durable", f"{machine.name}: record {seq} was acknowledged, and is gone")
-        elif found != chain:
+        elif chain is not None and found != chain:
             self.findings.violate("durable", f"{machine.name}: record {seq} is another one than was acknowledged")
 
     def check_replay(self, machine: Machine) -> None:
@@ -99,6 +124,6 @@ class Ledger:
                 self.findings.violate("converged", f"the carriers are different: {sorted(map(str, carriers))}")
 
     def gave_both_the_same(self) -> bool:
-        """Whether all routers got the same commands in the same order."""
+        """Whether all routers got the same commands in the same order, and nothing else changed what they came to."""
         first, *others = self.order.values()
-        return all(other == first for other in others)
+        return not self._is_timed and all(other == first for other in others)

@@ -129,6 +129,7 @@ class Loop(asyncio.AbstractEventLoop):
         self._readers: dict[int, Callable[[], object]] = {}
         self.signal_handlers: dict[int, Callable[[], object]] = {}
         self._watchers: dict[int, Callable[[], object]] = {}
+        self.default_executor: Executor | None = None
         self.failures: list[BaseException] = []
         """What nobody caught: bugs."""
 
@@ -176,8 +177,9 @@ class Loop(asyncio.AbstractEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
+        executor = executor or self.default_executor
         if executor is None:
-            raise SimulationError("the simulation has no default executor", where="run_in_executor")
+            raise SimulationError("this process has no default executor", where="run_in_executor")
         answer = self.create_future()
         done = executor.submit(func, *args)
         done.add_done_callback(lambda _: self.call_soon(self._hand_over, done, answer))

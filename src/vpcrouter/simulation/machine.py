@@ -13,11 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from vpcrouter.appliers._loaded import LoadedRecord
 from vpcrouter.plan.daemons import WrittenFile
-from vpcrouter.plan.kernel import RouteEntry
+from vpcrouter.plan.kernel import RouteEntry, RuleEntry
 from vpcrouter.simulation.conntrackd import Conntrackd
 from vpcrouter.simulation.disk import SimulatedDisk
 from vpcrouter.simulation.keepalived import Advertisement, Keepalived
@@ -38,6 +38,8 @@ DEVICES = tuple(f"eth{number}" for number in range(10))
 STARTS_NS: Mapping[str, int] = {"conntrackd": 25 * MS, "dnsmasq": 13 * MS}
 """Until a daemon is at work; of others START_NS."""
 START_NS = 20 * MS
+LOADS_NS = 30 * MS
+"""From the signal until haproxy's new worker has the files."""
 CHILD_TOLD_NS = MS
 """From the death of keepalived's parent until the child's last advertisement, of priority 0: 0.7 to 1.2 ms."""
 PARENT_ENDS_NS = (18 * MS, 52 * MS)
@@ -88,6 +90,22 @@ class MachineKernel(KernelModel):
         super()._set_link(link)
         if self.links.get(link.name) != before:
             self._touch(link.name)
+
+    def set_down(self, name: str) -> None:
+        """`ip link set … down`."""
+        self._set_link(evolve(self.links[name], up=False))
+
+    def put_rule(self, entry: RuleEntry) -> None:
+        super().put_rule(entry)
+        self._touch("")
+
+    def remove_rule(self, entry: RuleEntry) -> None:
+        super().remove_rule(entry)
+        self._touch("")
+
+    def remove_connected(self, network: str, device: str) -> None:
+        super().remove_connected(network, device)
+        self._touch("")
 
     def add_address(self, address: InterfaceAddress) -> None:
         if address not in self.addresses:
@@ -204,6 +222,8 @@ class DaemonProcess:
         self.pid = machine.next_pid()
         self.is_dead = False
         """Of keepalived: whether the parent is."""
+        self.printed = bytearray()
+        """What it has said since its start, as far as anybody reads it."""
         self.ready_ns = machine.world.now_ns + STARTS_NS.get(name, START_NS)
 
     def is_ready(self) -> bool:
@@ -226,6 +246,9 @@ class DaemonProcess:
                 process.enter(process.end)
             case signal.SIGHUP if isinstance(process, Keepalived):
                 process.enter(process.reload)
+            case signal.SIGUSR2 if self.name in ("guestweb", "haproxy"):
+                read = lambda: self.printed.extend(b"Loading success.\n")  # noqa: E731
+                self.machine.world.after(LOADS_NS, lambda: process.enter(read))
             case signal.SIGTERM:
                 self.machine.world.after(2 * MS, self.ended)
             case signal.SIGHUP if self.name == "conntrackd":
@@ -346,6 +369,7 @@ class Machine:
             keepalived = Keepalived(self, read_config)
             daemon = DaemonProcess(self, name, keepalived, pidfd)
             keepalived.on_exit = daemon.ended
+            keepalived.on_print = daemon.printed.extend
         elif name == "conntrackd":
             daemon = DaemonProcess(self, name, Conntrackd(self, read_config), pidfd)
         else:
@@ -433,6 +457,10 @@ class Machine:
         for watcher in list(self._monitors):
             watcher("nftables")
         self.on_change()
+
+    def settle_ruleset(self, ruleset: Ruleset) -> None:
+        """The loaded one by another name: no transaction."""
+        self.ruleset = ruleset
 
     def fingerprint(self) -> tuple[object, ...]:
         """Objects that are others as soon as something of this machine is that an agent has to keep equal."""

@@ -30,6 +30,7 @@ from vpcrouter.simulation.case import (
     PROCESSES,
     ROLES,
     ROUTERS,
+    Ask,
     Case,
     Crash,
     CutCable,
@@ -42,6 +43,8 @@ from vpcrouter.simulation.case import (
     Snapshot,
     Step,
     Submit,
+    Unplug,
+    question,
 )
 from vpcrouter.simulation.drift import drift
 from vpcrouter.simulation.excuses import Disturbance
@@ -52,7 +55,7 @@ from vpcrouter.simulation.machine import DEVICES, Machine
 from vpcrouter.simulation.network import Cut, Networks
 from vpcrouter.simulation.recording import RoleStep, role_steps
 from vpcrouter.simulation.watch import Watch
-from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Process, SimulationError, World
+from vpcrouter.simulation.world import MORNING_NS, MS, SECOND, Process, SimulationError, World, virtual_clocks
 from vpcrouter.values.settings import Settings
 
 Result = TypeVar("Result")
@@ -175,10 +178,14 @@ class Pair:
     def run_script(self, name: str, script: Callable[[Router], Result], *, limit_s: float = 120.0) -> Result:
         """Run a control script that is written against `Router` on one machine, in virtual time; returns its result.
 
-        The script is the router's only process there: its agent, if it has one, is ended first. What the script raises
-        is raised here; SimulationError if it has not ended after `limit_s` seconds of virtual time.
+        The script is the router's only process there: its agent, if it has one, is ended first, and started again when
+        the script has ended. `time.sleep` and the clocks of `time` are virtual for it. What it raises is raised here;
+        SimulationError if it has not ended after `limit_s` seconds of virtual time.
         """
+        if name not in self.machines:
+            raise SimulationError(f"is none of {', '.join(self.machines)}", where=name)
         machine = self.machines[name]
+        had_agent = machine.agent is not None
         if machine.agent is not None:
             machine.agent.kill()
         process = Process(self.world, f"{name}/script")
@@ -194,10 +201,13 @@ class Pair:
 
         thread = process.thread()
         self.world.after(0, lambda: thread.do(work))
-        self.world.run_until(
-            self.world.now_ns + round(limit_s * SECOND), stop=lambda: done.done() and not thread.is_busy
-        )
-        process.kill()
+        with virtual_clocks(process, surroundings.time_ns):
+            self.world.run_until(
+                self.world.now_ns + round(limit_s * SECOND), stop=lambda: done.done() and not thread.is_busy
+            )
+            process.kill()
+        if had_agent:
+            self.start_agent(machine)
         if not done.done():
             raise SimulationError(f"the script has not ended after {limit_s:g} s", where=name)
         return done.result()
@@ -229,7 +239,12 @@ class Pair:
         self._submitted.append(step)
         self._answers.append(answered)
         self.watch.submitted(step)
-        self.clients[step.router].send(len(self._submitted) - 1, step.name, step.text)
+        number = len(self._submitted) - 1
+        request: dict[str, Any] = {"op": "submit", "name": step.name, "data": step.text}
+        if step.within_ms:  # that is done once, though it may be sent again
+            request |= {"confirm_within_ms": step.within_ms, "confirmation": step.name, "command_id": f"case-{number}"}
+            request |= {"confirm_if": [step.condition]} if step.condition else {}
+        self.clients[step.router].send(number, request)
 
     def _answered(self, name: str, number: int, results: list[dict[str, Any]]) -> None:
         step = self._submitted[number]
@@ -257,6 +272,10 @@ class Pair:
                 for device in devices:
                     self.networks.cut(machine, device, Cut(step.how))
                 self._later(step.for_ms, lambda: self._mend(machine, devices))
+            case Unplug() if step.device in machine.kernel.links:
+                self._disturb(step, step.for_ms)
+                machine.kernel.unplug(step.device)
+                self._later(step.for_ms, lambda: self._plug(machine, step.device))
             case DiskFault():
                 self._disturb(step, step.for_ms)
                 self._spoil(machine, step)
@@ -265,9 +284,30 @@ class Pair:
             case Drift():
                 self._disturb(step, 0)
                 drift(machine, step.what)
+            case Ask():
+                self._disturb(step, 0)
+                self._ask(machine, step)
             case Snapshot() if machine.agent is not None and machine.agent.router is not None:
                 router = machine.agent.router
                 write_snapshot(router.journal.directory, router.snapshot())
+
+    def _ask(self, machine: Machine, step: Ask) -> None:
+        agent = machine.agent
+        if agent is None or agent.answer is None or agent.router is None:
+            return
+        if step.what == "guest-password":
+            waiting = [each for each, found in agent.router.state.guest_passwords.items() if not found.fetched]
+            if address := step.about or next(iter(waiting), ""):
+                agent.let_fetch(address, lambda words: self._was_told(machine, step, words))
+            return
+        request = question(step, seq=agent.router.seq, waiting=list(agent.router.state.confirmations))
+        if request is None:
+            return
+        agent.ask(request, lambda words: self._was_told(machine, step, words))
+
+    def _was_told(self, machine: Machine, step: Ask, words: str) -> None:
+        self.world.note(machine.name, f"answers {step.what}: {words}")
+        self.watch.asked(machine, step)
 
     def _later(self, delay_ms: int, run: Callable[[], object]) -> None:
         self.world.after(delay_ms * MS, run)
@@ -316,6 +356,10 @@ class Pair:
         for device in devices:
             self.networks.mend(machine, device)
 
+    def _plug(self, machine: Machine, device: str) -> None:
+        if machine.is_on and device not in machine.kernel.links:
+            machine.kernel.plug(device)
+
     def _spoil(self, machine: Machine, step: DiskFault) -> None:
         """Of faults that overlap, each lasts for its own time, and what any of them does is done."""
         held = self._bad_disks[machine.name]
@@ -323,7 +367,8 @@ class Pair:
         def judge() -> None:
             hows, disk = {each.how for each in held}, machine.disk
             disk.slow_ns = 200 * MS if "slow" in hows else 0
-            disk.fails_writes, disk.fails_syncs = "full" in hows, "refuses-syncs" in hows
+            disk.is_full = "full" in hows
+            disk.fails_writes, disk.fails_syncs = "refuses-writes" in hows, "refuses-syncs" in hows
 
         self._hold(held, step, judge)
 
@@ -365,6 +410,8 @@ class Pair:
             status = self.status(name)
             if status is None or not status["settled"]:
                 return False
+            if (router := self.router(name)) is not None and router.state.confirmations:
+                return False  # a change waits for its confirmation or its end
             if status["lost"]:
                 return False  # what was lost counts for a while after it is back
             if status["held"] and self.watch.ledger.gave_both_the_same():
@@ -445,7 +492,7 @@ def pair_counters(pair: Pair) -> tuple[int, int]:
 
 
 def _end_ms(step: Step) -> int:
-    return step.at_ms + int(getattr(step, "for_ms", 0))
+    return step.at_ms + int(getattr(step, "for_ms", 0)) + int(getattr(step, "within_ms", 0))
 
 
 def _memory() -> str | None:

@@ -7,6 +7,7 @@ simpler, and then step by step, since what was drawn first decides what can be d
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from attrs import define, evolve, field, frozen
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import seed as with_seed
 from hypothesis import settings as hypothesis_settings
+from hypothesis.errors import HypothesisWarning
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 from hypothesis.strategies import SearchStrategy
 
@@ -95,7 +97,9 @@ def _by_the_seed_alone() -> Iterator[None]:
     before = AVAILABLE_PROVIDERS["hypothesis"]
     AVAILABLE_PROVIDERS["hypothesis"] = f"{_Chance.__module__}.{_Chance.__qualname__}"
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", HypothesisWarning)  # a case of many commands is long, and nobody prints it
+            yield
     finally:
         AVAILABLE_PROVIDERS["hypothesis"] = before
 

@@ -11,18 +11,22 @@ Everything is drawn from small pools, so that commands meet; a case that fails s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from hypothesis import strategies as st
 
 from vpcrouter import commands
-from vpcrouter.command_json import dumps
+from vpcrouter.command_json import dumps, loads
+from vpcrouter.errors import CallerError
+from vpcrouter.simulation import wire
 from vpcrouter.simulation.case import ROUTERS, Case, Submit
 from vpcrouter.simulation.faults import ESTABLISHED_MS, planned_faults
 from vpcrouter.simulation.faults import FAULTS as FAULTS
 from vpcrouter.simulation.faults import fault_steps as fault_steps
+from vpcrouter.simulation.services import SERVICES, Make
 from vpcrouter.values.config import (
     Acl,
     AclRule,
@@ -50,6 +54,15 @@ class Command:
     name: str
     texts: Mapping[str, str]
 
+    def in_cloudstacks_form(self) -> Command:
+        """The same as CloudStack writes it, if it does."""
+        try:
+            texts = {router: wire.dumps(loads(text)) for router, text in self.texts.items()}
+        except CallerError:
+            return self
+        written = {router: text for router, text in texts.items() if text is not None}
+        return Command(f"{self.name}-by-cloudstack", written) if len(written) == len(texts) else self
+
     def to(self, router: str, at_ms: int) -> Submit:
         """It is handed in there."""
         return Submit(at_ms=at_ms, router=router, name=self.name, text=self.texts[router])
@@ -58,27 +71,27 @@ class Command:
 # The VPC ------------------------------------------------------------------------------------------
 
 
-def _for_both(name: str, make: Callable[[int], commands.Command]) -> Command:
+def for_both(name: str, make: Callable[[int], commands.Command]) -> Command:
+    """The command that `make` gives for a router whose own addresses end in 2 (rA) or 3 (rB)."""
     return Command(name, {router: dumps(make(own)) for router, own in _OWN.items()})
 
 
 def boot(*, redundant: bool = True) -> Command:
     """The boot parameters; rA is preferred."""
-    return _for_both(
-        "boot",
-        lambda own: commands.ConfigureRouter(
-            config=RouterConfig(
-                name=f"r-{own}-VM",
-                vpc_network="10.1.0.0/16",
-                domain="vpc1.example.com",
-                resolvers=("203.0.113.53",),
-                control_address=f"169.254.0.{own}/16",
-                redundant=redundant,
-                prefers_master=own == 2,
-                source_nat_address="203.0.113.10",
-                password=Secret(text="1029137816800961"),
-            )
-        ),
+    return for_both("boot", lambda own: commands.ConfigureRouter(config=evolve(_config(own), redundant=redundant)))
+
+
+def _config(own: int) -> RouterConfig:
+    return RouterConfig(
+        name=f"r-{own}-VM",
+        vpc_network="10.1.0.0/16",
+        domain="vpc1.example.com",
+        resolvers=("203.0.113.53",),
+        control_address=f"169.254.0.{own}/16",
+        redundant=True,
+        prefers_master=own == 2,
+        source_nat_address="203.0.113.10",
+        password=Secret(text="1029137816800961"),
     )
 
 
@@ -89,27 +102,28 @@ def public(last: int) -> Command:
             address=f"203.0.113.{last}", network="203.0.113.0/24", gateway="203.0.113.1", device="eth1", mac=None
         ),
     )
-    return _for_both(f"public-{last}", lambda _: commands.ChangePublicAddresses(put=put))
+    return for_both(f"public-{last}", lambda _: commands.ChangePublicAddresses(put=put))
 
 
 def add_tier(number: int, *, ipv6: bool = False) -> Command:
     """The tier on ethN; with `ipv6` it has that too, and a way out for it."""
-    return _for_both(
+    return for_both(
         f"add-eth{number}-with-ipv6" if ipv6 else f"add-eth{number}",
-        lambda own: commands.PutTier(
-            tier=Tier(
-                device=f"eth{number}",
-                network=f"10.1.{number}.0/24",
-                gateway=f"10.1.{number}.1",
-                address=f"10.1.{number}.{own}",
-                mac=f"02:01:00:00:{number:02x}:{own:02x}",
-                domain="vpc1.example.com",
-                resolvers=("203.0.113.53",),
-                mtu=1500,
-                network_id=200 + number,
-                ipv6=_ipv6(number, own) if ipv6 else None,
-            )
-        ),
+        lambda own: commands.PutTier(tier=evolve(_tier(number, own), ipv6=_ipv6(number, own) if ipv6 else None)),
+    )
+
+
+def _tier(number: int, own: int) -> Tier:
+    return Tier(
+        device=f"eth{number}",
+        network=f"10.1.{number}.0/24",
+        gateway=f"10.1.{number}.1",
+        address=f"10.1.{number}.{own}",
+        mac=f"02:01:00:00:{number:02x}:{own:02x}",
+        domain="vpc1.example.com",
+        resolvers=("203.0.113.53",),
+        mtu=1500,
+        network_id=200 + number,
     )
 
 
@@ -118,9 +132,9 @@ def _ipv6(number: int, own: int) -> TierIpv6:
         network=f"2001:db8:{number}::/64",
         gateway=f"2001:db8:{number}::1",
         address=f"2001:db8:{number}::{own}",
-        resolvers=("2001:db8::53",),
+        resolvers=("2001:db8::53", "2001:db8::54")[: 1 + number % 2],
         public_network="2001:db8:100::/64",
-        public_gateway="2001:db8:100::1",
+        public_gateway="2001:db8:100::1" if number != 5 else "fe80::1",
         public_address=f"2001:db8:100::{number}0",
     )
 
@@ -128,7 +142,7 @@ def _ipv6(number: int, own: int) -> TierIpv6:
 def remove_tier(number: int) -> Command:
     """The tier on ethN goes."""
     command = commands.RemoveTier(device=f"eth{number}", network=f"10.1.{number}.0/24")
-    return _for_both(f"remove-eth{number}", lambda _: command)
+    return for_both(f"remove-eth{number}", lambda _: command)
 
 
 def replace_acl(number: int, kind: int) -> Command:
@@ -137,7 +151,7 @@ def replace_acl(number: int, kind: int) -> Command:
         AclRule(protocol="tcp", first_port=80 + each, last_port=80 + each, networks=("0.0.0.0/0",))
         for each in range(kind)
     )
-    return _for_both(
+    return for_both(
         f"acl-eth{number}-{kind}", lambda _: commands.ReplaceAcl(acl=Acl(device=f"eth{number}", ingress=rules))
     )
 
@@ -149,7 +163,7 @@ def add_lease(number: int, kind: int) -> Command:
         mac=f"02:02:00:00:{number:02x}:{kind:02x}",
         host_name=f"vm-{number}-{kind}",
     )
-    return _for_both(f"lease-{number}-{kind}", lambda _: commands.PutReservation(reservation=lease))
+    return for_both(f"lease-{number}-{kind}", lambda _: commands.PutReservation(reservation=lease))
 
 
 def add_forward(number: int, kind: int) -> Command:
@@ -163,19 +177,66 @@ def add_forward(number: int, kind: int) -> Command:
         target=f"10.1.{number}.10",
         target_port=22,
     )
-    return _for_both(f"forward-{number}-{kind}", lambda _: commands.ChangePortForwards(put=(forward,)))
+    return for_both(f"forward-{number}-{kind}", lambda _: commands.ChangePortForwards(put=(forward,)))
 
 
 def add_static_nat(number: int, kind: int) -> Command:
     """A public address is a guest's on ethN."""
     nat = StaticNat(address=f"203.0.113.{12 + kind}", target=f"10.1.{number}.{10 + kind}")
-    return _for_both(f"nat-{number}-{kind}", lambda _: commands.ChangeStaticNats(put=(nat,)))
+    return for_both(f"nat-{number}-{kind}", lambda _: commands.ChangeStaticNats(put=(nat,)))
 
 
 def add_route(number: int, kind: int) -> Command:
     """A network behind a guest on ethN."""
     route = StaticRoute(network=f"192.0.2.{64 * kind}/26", gateway=f"10.1.{number}.14")
-    return _for_both(f"route-{number}-{kind}", lambda _: commands.ChangeStaticRoutes(put=(route,)))
+    return for_both(f"route-{number}-{kind}", lambda _: commands.ChangeStaticRoutes(put=(route,)))
+
+
+def _service(make: Make) -> Callable[[int, int], Command]:
+    name = make.__name__.replace("_", "-")
+    return lambda number, variant: for_both(f"{name}-{number}-{variant}", lambda own: make(number, variant, own))
+
+
+def _parameters(number: int, kind: int) -> Command:
+    """The boot parameters change: something that both routers share, but neither their names nor what they are."""
+    changes = _CHANGED[((number - 2) * 4 + kind) % len(_CHANGED)]
+    return for_both(
+        f"parameters-{number}-{kind}", lambda own: commands.ConfigureRouter(config=evolve(_config(own), **changes))
+    )
+
+
+_CHANGED: tuple[Mapping[str, Any], ...] = (
+    {"resolvers": ("203.0.113.53", "203.0.113.54")},
+    {"parameters": (("vpc_firewall_enabled", "true"),)},
+    {"domain": "vpc2.example.com", "uses_only_own_resolver": True},
+    {"public_mtu": 1400},
+    {"password": Secret(text="another-example")},
+    {"password": None},
+    {"source_nat_address": None},
+    {"routed": True},
+    {"uses_external_resolvers": True, "secret_parameters": (("authorized_key", Secret(text="example")),)},
+    {"redundant": False},
+    {"vpc_network": "10.0.0.0/8"},
+)
+"""Of the boot parameters."""
+
+
+def _other_tier(number: int, kind: int) -> Command:
+    """The tier on ethN with another MTU or network; or one in which somebody else is the gateway."""
+
+    def make(own: int) -> commands.Command:
+        tier = _tier(number, own)
+        if kind == 3:
+            network = f"10.1.{100 + number}"
+            return commands.PutTier(
+                tier=evolve(
+                    tier, network=f"{network}.0/24", gateway=f"{network}.1", address=f"{network}.{own}", mac=None
+                )
+            )
+        changes = ({"mtu": 1400}, {"is_gateway": False}, {"domain": None, "resolvers": ()})
+        return commands.PutTier(tier=evolve(tier, **changes[kind]))
+
+    return for_both(f"other-eth{number}-{kind}", make)
 
 
 _MALFORMED = (
@@ -193,7 +254,7 @@ def _malformed(_: int, kind: int) -> Command:
 def _conflicting(number: int, kind: int) -> Command:
     """A tier whose network another device may have already."""
     device = 6 + kind % 2
-    return _for_both(
+    return for_both(
         f"conflicting-{number}-on-eth{device}",
         lambda own: commands.PutTier(
             tier=Tier(
@@ -214,7 +275,6 @@ def _conflicting(number: int, kind: int) -> Command:
 _KINDS: tuple[Callable[[int, int], Command], ...] = (
     lambda number, _: add_tier(number),
     lambda number, _: remove_tier(number),
-    lambda number, _: remove_tier(number),  # twice: what moves a carrier or takes something along is worth more
     replace_acl,
     add_lease,
     add_forward,
@@ -224,17 +284,34 @@ _KINDS: tuple[Callable[[int, int], Command], ...] = (
     _malformed,
     _conflicting,
     lambda number, _: add_tier(number, ipv6=True),
+    _other_tier,
+    _parameters,
 )
+_MOVING: tuple[Callable[[int, int], Command], ...] = (
+    lambda number, _: add_tier(number),
+    lambda number, _: remove_tier(number),
+)
+_SERVICES = tuple(_service(make) for make in SERVICES)
+
+
+def every_command() -> Iterator[Command]:
+    """All that `vpc_commands` draws, in our own form."""
+    for kind in (*_KINDS, *_SERVICES):
+        for number in _TIERS:
+            for variant in range(4):
+                yield kind(number, variant)
 
 
 def vpc_commands() -> st.SearchStrategy[Command]:
-    """One command; malformed and contradicting ones are among them."""
-    return st.builds(
-        lambda kind, number, variant: _KINDS[kind](number, variant),
-        st.integers(0, len(_KINDS) - 1),
-        st.sampled_from(_TIERS),
-        st.integers(0, 3),
-    )
+    """One command of any type, in our own form or CloudStack's; malformed and contradicting ones are among them."""
+    # What moves a carrier or takes something along is worth more.
+    kinds = st.one_of(st.sampled_from(_MOVING), st.sampled_from(_KINDS), st.sampled_from(_SERVICES))
+    return st.builds(_command, kinds, st.sampled_from(_TIERS), st.integers(0, 3), st.booleans())
+
+
+def _command(kind: Callable[[int, int], Command], number: int, variant: int, is_by_cloudstack: bool) -> Command:
+    made = kind(number, variant)
+    return made.in_cloudstacks_form() if is_by_cloudstack else made
 
 
 # Timing -------------------------------------------------------------------------------------------
@@ -262,6 +339,11 @@ class Timing:
     """The late router never gets this one."""
     never: bool = False
     """The late router gets none of them."""
+    unconfirmed: int | None = None
+    """This one is taken back unless it is confirmed…"""
+    within_ms: int = 1_500
+    condition: str = ""
+    """…by an operator, or by this."""
 
 
 def timings() -> st.SearchStrategy[Timing]:
@@ -277,6 +359,9 @@ def timings() -> st.SearchStrategy[Timing]:
         is_reversed=st.sampled_from((False, False, False, True)),
         lost=st.none() | st.integers(0, 5),
         never=st.sampled_from((False, False, False, False, True)),
+        unconfirmed=st.one_of(*[st.none()] * 3, st.integers(0, 5)),
+        within_ms=st.sampled_from((300, 1_500, 4_000)),
+        condition=st.sampled_from(("", "settled", "ping 203.0.113.1")),
     )
 
 
@@ -290,7 +375,10 @@ def schedule(burst: Sequence[Command], timing: Timing) -> tuple[Submit, ...]:
         order = _as_the_late_one_gets_it(burst, timing) if is_late else burst
         for number, command in enumerate(order):
             at_ms = timing.start_ms + number * timing.gap_ms + (timing.skew_ms if is_late else 0)
-            steps += [command.to(router, at_ms)] * (2 if timing.is_doubled else 1)
+            step = command.to(router, at_ms)
+            if timing.unconfirmed is not None and command is burst[timing.unconfirmed % len(burst)]:
+                step = evolve(step, within_ms=timing.within_ms, condition=timing.condition)
+            steps += [step] * (2 if timing.is_doubled else 1)
     return tuple(steps)
 
 
@@ -339,6 +427,8 @@ def cases(
         if common_tier:
             base.append(add_tier(8))
         chosen = draw(_some_commands(most_commands))
+        if draw(st.booleans()):
+            base = [command.in_cloudstacks_form() for command in base]
         first = [command.to(router, BASE_MS) for router in ROUTERS for command in base]
     else:
         chosen = [each for each in burst if not draw(st.booleans())] if draw(st.booleans()) else list(burst)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from vpcrouter.errors import DamagedJournalError
 from vpcrouter.host import Outcome
-from vpcrouter.simulation.case import Submit
+from vpcrouter.simulation.case import Ask, Submit
 from vpcrouter.simulation.equality import Equality
 from vpcrouter.simulation.excuses import Disturbance, Excuses
 from vpcrouter.simulation.findings import Findings, Outage, Violation
@@ -36,8 +36,9 @@ from vpcrouter.simulation.guests import Guests
 from vpcrouter.simulation.ledger import Ledger
 from vpcrouter.simulation.masters import Masters
 from vpcrouter.simulation.traffic import Traffic
-from vpcrouter.simulation.ways import Ways
+from vpcrouter.simulation.ways import Ways, state_of
 from vpcrouter.simulation.world import MS, World
+from vpcrouter.state import State
 from vpcrouter.values.desired import Desired, InterfaceAddress
 from vpcrouter.values.settings import Settings
 
@@ -70,6 +71,7 @@ class Watch:
         self._networks = networks
         self._is_due = False
         self._trace_seen = 0
+        self._states: list[State | None] = []
         self._served_last = networks.machines[0].name
         for machine in networks.machines:
             machine.on_change = self._note_change
@@ -103,12 +105,25 @@ class Watch:
     def submitted(self, step: Submit) -> None:
         """A command was handed in."""
         self.changed_ns = self.equality.calm_since_ns = self._world.now_ns
-        self.excuses.touch(step.text, self._world.now_ns)
+        self.excuses.touch(step.text, self._world.now_ns, has_way_out=self.ways.lead_out())
 
     def answered(self, machine: Machine, step: Submit, results: Sequence[Mapping[str, Any]]) -> None:
         """A router has answered."""
         self.submitted(step)
         self.ledger.answered(machine, step, results)
+
+        if step.within_ms:
+            self._world.after(
+                step.within_ms * MS,
+                lambda: self.excuses.touch(step.text, self._world.now_ns, has_way_out=self.ways.lead_out()),
+            )
+
+    def asked(self, machine: Machine, step: Ask) -> None:
+        """An operator got an answer."""
+        self.changed_ns = self.equality.calm_since_ns = self._world.now_ns
+        self.ledger.asked(machine, step)
+        if step.what in ("take-back", "revert"):
+            self.excuses.touch("{}", self._world.now_ns)
 
     def opened(self, agent: AgentProcess) -> None:
         """An agent has opened its journal."""
@@ -146,6 +161,10 @@ class Watch:
         if len(trace) != self._trace_seen:
             self._trace_seen = len(trace)
             self.changed_ns = self._world.now_ns
+        states = [state_of(machine) for machine in self._networks.machines]
+        if any(one is not other for one, other in zip(states, self._states, strict=False)):
+            self.changed_ns = self.equality.calm_since_ns = self._world.now_ns  # by a deadline, perhaps
+        self._states = states
         self._look()
         self.masters.look_at_roles()
         self.ways.ask()

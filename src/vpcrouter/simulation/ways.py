@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from vpcrouter.plan.kernel import MAIN_TABLE
 from vpcrouter.simulation.network import Networks
 from vpcrouter.state import State
 from vpcrouter.values.desired import InterfaceAddress
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from vpcrouter.simulation.machine import Machine
 
 
-PUBLIC = "eth1"
-"""The device by which a packet gets out."""
+IPV6_DEVICE = "eth1"
+"""The public device that has IPv6."""
 
 
 @define
@@ -108,18 +109,31 @@ class Ways:
         state = self._states.get(owner.name)
         if state is None:
             return True
+        devices = {each.device for each in state.public_addresses.values() if not each.private_gateway}
         if is_ipv6(gateway.address):
-            is_public = any(tier.ipv6 is not None and tier.ipv6.public_gateway for tier in state.tiers.values())
-            everything = ("::/0",), ("::/1", "8000::/1")
+            is_led = any(tier.ipv6 is not None and tier.ipv6.public_gateway for tier in state.tiers.values())
+            leads_out, everything = IPV6_DEVICE in devices and is_led, (("::/0",), ("::/1", "8000::/1"))
         else:
-            is_public, everything = True, (("0.0.0.0/0",), ("0.0.0.0/1", "128.0.0.0/1"))
-        if not (state.public_addresses and is_public):
-            return True
-        led = {each.route.network for each in owner.kernel.routes if each.route.device.startswith("eth")}
-        return (
-            any(led.issuperset(each) for each in everything)
-            and self.networks.is_linked(owner, PUBLIC)
-            and owner.lets_out(gateway.device, PUBLIC)
+            leads_out, everything = bool(devices), (("0.0.0.0/0",), ("0.0.0.0/1", "128.0.0.0/1"))
+        if not leads_out:
+            return True  # no further than to other tiers
+        led: dict[str, set[str]] = {}
+        for each in owner.kernel.routes:
+            if each.route.table == MAIN_TABLE and each.route.device.startswith("eth"):
+                led.setdefault(each.route.device, set()).add(each.route.network)
+        return any(
+            any(networks.issuperset(each) for each in everything)
+            and self.networks.is_linked(owner, device)
+            and owner.lets_out(gateway.device, device)
+            for device, networks in led.items()
+        )
+
+    def lead_out(self) -> bool:
+        """Whether all machines have the public address by whose gateway everything goes out."""
+        states = [state_of(machine) for machine in self.networks.machines]
+        return all(
+            state is not None and state.router is not None and state.router.source_nat_address in state.public_addresses
+            for state in states
         )
 
     def hear_each_other(self) -> bool:
@@ -135,8 +149,16 @@ class Ways:
         return any(all(networks.is_linked(machine, device) for machine in machines) for device in devices)
 
     def can_agree(self) -> bool:
-        """Whether no cable is cut, or an agent on each of the two can see to it that they carry on another tier."""
-        return not self.networks.cuts or all(_is_led(machine) for machine in self.networks.machines)
+        """Whether all tiers are whole, or agents that understand each other see to it that both carry on such a one."""
+        machines = self.networks.machines
+        devices = {gateway.device for gateway in self.gateways().values()}
+        if not self.networks.cuts and all(each.kernel.is_up(device) for each in machines for device in devices):
+            return True
+        configs = [state.router for machine in machines if (state := state_of(machine)) is not None]
+        secrets = {
+            None if config is None or config.password is None else config.password.reveal() for config in configs
+        }
+        return all(_is_led(machine) for machine in machines) and len(secrets) == 1
 
 
 def _is_led(machine: Machine) -> bool:
@@ -175,6 +197,6 @@ def _shared(states: list[State]) -> dict[str, InterfaceAddress]:
 
 
 def _has(state: State, device: str, network: str) -> bool:
-    """The same tier: two that were told of different ones on one device have none in common there."""
+    """The same tier, as its gateway: two that were told of different ones on one device have none in common there."""
     tier = state.tiers.get(device)
-    return tier is not None and tier.network == network
+    return tier is not None and tier.network == network and tier.is_gateway

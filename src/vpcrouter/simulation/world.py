@@ -12,9 +12,11 @@ Known hole: computing costs no virtual time; what takes long has to say so by wa
 
 from __future__ import annotations
 
+import time
 from asyncio import events as asyncio_events
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from heapq import heappop, heappush
 from random import Random
 from typing import Any
@@ -264,6 +266,37 @@ def running_process() -> Process | None:
     """The process whose code is at work; None outside of all of them."""
     thread = _THREADS.get(greenlet.getcurrent())
     return None if thread is None else thread.process
+
+
+@contextmanager
+def virtual_clocks(process: Process, time_ns: Callable[[], int]) -> Iterator[None]:
+    """Meanwhile the functions of the module `time` are virtual for code of this process; `time_ns`: its time of day.
+
+    For code that was not written for this: somebody's script. Whoever else asks gets the real time.
+    """
+    world = process.world
+    ours: Mapping[str, Callable[..., object]] = {
+        "sleep": lambda seconds: world.sleep(max(0, round(seconds * SECOND))),
+        "monotonic_ns": lambda: world.now_ns,
+        "perf_counter_ns": lambda: world.now_ns,
+        "time_ns": time_ns,
+        "monotonic": lambda: world.now_ns / SECOND,
+        "perf_counter": lambda: world.now_ns / SECOND,
+        "time": lambda: time_ns() / SECOND,
+    }
+    before = {name: getattr(time, name) for name in ours}
+
+    def either(name: str) -> Callable[..., object]:
+        real, virtual = before[name], ours[name]
+        return lambda *args: (virtual if running_process() is process else real)(*args)
+
+    for name in ours:
+        setattr(time, name, either(name))
+    try:
+        yield
+    finally:
+        for name, real in before.items():
+            setattr(time, name, real)
 
 
 _UNWINDING: list[bool] = []
