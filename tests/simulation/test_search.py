@@ -38,6 +38,7 @@ def test_what_was_broken_once_stays_mended(path: Path) -> None:
     assert report.violations == (), "\n".join(map(str, report.violations))
 
 
+@pytest.mark.slow
 def test_what_is_found_depends_on_the_seed_alone() -> None:
     plan = Plan(bursts=6, seed=5, faults=("crash", "power"))
     assert search_block(plan, 3, 6).figures == search_block(plan, 3, 6).figures
@@ -217,6 +218,7 @@ def test_a_pair_by_unicast_without_a_known_peer_has_no_master() -> None:
     assert report.double_master_ms == 0
 
 
+@pytest.mark.slow
 def test_what_is_tried_does_not_depend_on_what_is_imported() -> None:
     """Hypothesis would draw numbers that stand in the sources of loaded modules: one more, and all is different."""
     script = (
