@@ -6,10 +6,12 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.simulation.test_pair import case, sound
+from vpcrouter.journal import writer
 from vpcrouter.simulation.case import DiskFault, PowerOff
 from vpcrouter.simulation.disk import SimulatedDisk
 from vpcrouter.simulation.pair import run
@@ -122,3 +124,23 @@ def test_a_change_of_role_is_recorded_on_a_full_disk() -> None:
     full = DiskFault(at_ms=1_900, router="backup", how="full", for_ms=6_000)
     report = sound(run(case(full, PowerOff(at_ms=2_500, router="master", for_ms=800))))
     assert [step.role for step in report.roles if 2_500 <= step.at_ms <= 4_000] == ["master"]
+
+
+def test_a_power_failure_in_the_middle_of_a_write_leaves_a_torn_tail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the dying process would still do, as cutting its half-written record off, it does not do."""
+    recover: Callable[..., tuple[Any, Any]] = writer.recover  # type: ignore[attr-defined]
+    torn: list[bool] = []
+
+    def noted(*args: Any) -> Any:
+        found = recover(*args)
+        torn.append(found[1] is not None)
+        return found
+
+    monkeypatch.setattr(writer, "recover", noted)
+    slow = DiskFault(at_ms=2_500, router="rA", how="slow", for_ms=900)
+    off = PowerOff(at_ms=2_560, router="rA", for_ms=300)
+    for seed in range(40):
+        sound(run(case(slow, add_tier(4).to("rA", 2_500), off, seed=seed)))
+        if any(torn):
+            return
+    pytest.fail("none of 40 was torn")

@@ -64,7 +64,7 @@ _KINDS: Mapping[str, tuple[Callable[..., Step], _Values]] = {
         },
     ),
     "unplug": (Unplug, {"device": st.sampled_from(("eth1", "eth2", "eth3")), "for_ms": _LENGTHS}),
-    "disk": (DiskFault, {"how": st.sampled_from(DISK_FAULTS), "for_ms": _LENGTHS}),
+    "disk": (DiskFault, {"how": st.sampled_from(("slow", "slow", *DISK_FAULTS)), "for_ms": _LENGTHS}),
     "clock": (SetClock, {"by_s": st.sampled_from((-86_400, -1, 1, 86_400))}),
     "drift": (Drift, {"what": st.sampled_from(DRIFTS)}),
     "snapshot": (Snapshot, {}),
@@ -126,6 +126,7 @@ _AT_A_COMMAND = st.builds(
     by_ms=st.sampled_from((*_STORING * 2, *_BEFORE * 3, *_MOVING)),
     number=st.integers(0, 31),
 )
+_STORED = st.builds(Moment, since=st.just("command"), by_ms=st.just(0), number=st.integers(0, 31))
 _CALM = st.just(Moment("calm", 0))
 _MOMENTS = st.one_of(
     *[_AT_A_COMMAND] * 3,
@@ -220,15 +221,24 @@ def _crowd(kinds: tuple[str, ...], who: tuple[str, ...], most: int) -> st.Search
 @lru_cache(maxsize=256)
 def _tale(first: str, second: str) -> st.SearchStrategy[list[PlannedFault]]:
     step = st.none() if first == second else _step(second, ROUTERS)
-    # A bad disk matters where something is stored, and to whoever stores it.
-    is_of_disk = first == "disk"
+    # A bad disk matters where something is stored, and to whoever is just storing it.
     one = st.builds(
         PlannedFault,
-        step=_step(first, ROUTERS if is_of_disk else ROLES),
-        moment=_AT_A_COMMAND if is_of_disk else _CALM | _MOMENTS,
-        sequel=st.one_of(*_sequels(step, st.just(not is_of_disk))),
+        step=_step(first, ROUTERS if first == "disk" else ROLES),
+        moment=_STORED if first == "disk" else _CALM | _MOMENTS,
+        sequel=_while_storing(step) if first == "disk" else st.one_of(*_sequels(step, st.just(True))),
     )
     return one.map(lambda each: [each])
+
+
+def _while_storing(step: st.SearchStrategy[Step | None]) -> st.SearchStrategy[Sequel]:
+    return st.builds(
+        Sequel,
+        step=step,
+        by_ms=st.sampled_from((3, 20, 60, 120)),
+        is_after_its_end=st.just(False),
+        hits_the_other=st.just(False),
+    )
 
 
 def _sequels(

@@ -229,7 +229,11 @@ class Thread:
         _THREADS.pop(self._greenlet, None)
         if greenlet.getcurrent() is not self._greenlet and not self._greenlet.dead:
             self._greenlet.parent = greenlet.getcurrent()
-            self._greenlet.throw()
+            _UNWINDING.append(True)
+            try:
+                self._greenlet.throw()
+            finally:
+                _UNWINDING.pop()
         self._queue.clear()
 
     def _switch(self) -> None:
