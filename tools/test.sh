@@ -18,7 +18,7 @@ quick() { # it may have to wait long for its turn
 }
 
 laboratory() {
-    "${as_root[@]}" "$python" -m pytest -p tests.plugins.lab_required "$@" || status=1
+    "${as_root[@]}" "$python" -m pytest -p tests.plugins.lab_required --durations 15 "$@" || status=1
 }
 
 quick >"$log" 2>&1 &
