@@ -17,6 +17,7 @@ from tests.strategies import additive_commands, config, tier
 from tests.surroundings import Turned
 from vpcrouter import DamagedJournalError, LockedJournalError, RejectedCommandError, Role, Router, events
 from vpcrouter.commands import ConfigureRouter, PutTier, RemoveTier
+from vpcrouter.errors import MalformedInputError
 from vpcrouter.journal import (
     Entry,
     Journal,
@@ -36,6 +37,7 @@ from vpcrouter.state import evolve as evolve_state
 from vpcrouter.state_codec import SCHEMA, pack_state
 from vpcrouter.values.carriage import Carriage
 from vpcrouter.values.config import StaticNat, Tier
+from vpcrouter.values.settings import Settings
 
 OVERLAPPING = PutTier(tier=Tier(device="eth5", network="10.1.2.128/25", gateway="10.1.2.129", address="10.1.2.130"))
 
@@ -306,3 +308,13 @@ def test_a_journal_that_is_shorter_than_its_snapshot_is_damaged(tmp_path: Path, 
     assert repair(directory).seq < len(additive_commands(2))
     assert verify(directory).fault is None
     Router.open(directory).close()
+
+
+def test_a_root_without_room_for_sockets_is_refused_before_the_machine_is_touched(tmp_path: Path) -> None:
+    root = tmp_path / ("d" * 80)
+    with (
+        Router.open(tmp_path / "journal", settings=Settings(root=str(root))) as router,
+        pytest.raises(MalformedInputError, match="too long for the sockets"),
+    ):
+        router.settle()
+    assert not root.exists()

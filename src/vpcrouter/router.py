@@ -462,10 +462,12 @@ class Router:
         """Make the machine equal to the state, and follow keepalived meanwhile; needs root.
 
         A change whose time is up is taken back first: it must not take effect once more.
-        Raises SettleTimeoutError with what still differs after `timeout` seconds.
+        Raises SettleTimeoutError with what still differs after `timeout` seconds, and MalformedInputError, before
+        anything is touched, where the settings' root leaves no room for the daemons' sockets.
         """
         from vpcrouter.materialise import materialise
 
+        self.settings.require_room_for_sockets()
         self._expire_if_it_can_be()
         deadline = self.surroundings.monotonic() + timeout
         self._note(self.learn(self.host.find_electors()))
