@@ -413,7 +413,9 @@ class Pair:
             if (router := self.router(name)) is not None and router.state.confirmations:
                 return False  # a change waits for its confirmation or its end
             if status["lost"]:
-                return False  # what was lost counts for a while after it is back
+                # What was lost counts for a while after it is back; who is well again then may take the service.
+                self.watch.changed_ns = self.world.now_ns
+                return False
             if status["held"] and self.watch.ledger.gave_both_the_same():
                 return False  # else it is held for a router that has not heard of the command
         return True
