@@ -440,7 +440,11 @@ class Agent:
         self._pacing.urgent()
 
     async def _give_up(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._worker, self._host.end_keepalived)
+        # It gives its addresses up at once, and takes a second to end: meanwhile this router is nothing.
+        ended = asyncio.get_running_loop().run_in_executor(self._worker, self._host.end_keepalived)
+        self._follow(self._router.lose())
+        await ended
+        self._on_notification()  # what it wrote before it ended must not be read after this
         self._follow(self._router.lose())
 
     def _on_kernel(self) -> None:

@@ -1,7 +1,7 @@
 """What a running daemon has loaded, in a small file beside its pid, so that the next agent need not guess.
 
-Used by `_supervised`. The file is written after the fact: a crash in between leaves a record that is older than the
-truth, which costs one reload or restart too many and never one too few. A file that cannot be read is no record.
+Used by `_supervised`. What is about to be read anew is written down as unknown before, and as loaded after the fact: a
+crash in between costs one reload or restart too many and never one too few. A file that cannot be read is no record.
 
 What a daemon remembers line by line is kept beside the record as it was, under a name of its own, and believed only if
 the record has its digest.

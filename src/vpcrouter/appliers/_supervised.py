@@ -199,12 +199,14 @@ class Supervised:
     def reload(self, daemon: Daemon, confirm: Callable[[], object] = lambda: None) -> None:
         """Have it read its reload files again; raises ApplierError if a command has it do so and it refuses.
 
-        `confirm` returns when it says that it has: until then, and if that fails, what it had loaded before counts, and
-        the next pass asks again. A file that a keepalived which was just dying did not load was taken for loaded.
+        `confirm` returns when it says that it has: until then, and if that fails, nobody knows which of the two it has,
+        and the next pass, or the agent after us, asks again. A file that a keepalived which was just dying did not load
+        was taken for loaded; and what a command brought that was taken back, by a new agent, for not loaded.
         """
         if self._process is None:
             return
         surroundings = self._surroundings(daemon)
+        self._doubt(daemon)
         self._tell()
         confirm()
         self._keep_record(daemon.files, surroundings)
@@ -311,6 +313,18 @@ class Supervised:
             files={file.path: self._loaded_file(file) for file in read},
             surroundings=surroundings,
         )
+        self._save_record()
+
+    def _doubt(self, daemon: Daemon) -> None:
+        """Of files that it is about to read anew, it may have either content."""
+        if self._record is None:
+            return
+        files = {
+            file.path: LoadedFile(digest="", is_remembered=Path(file.path).name in self.kind.keeps_lines, content=None)
+            for file in daemon.files
+            if not self.has_loaded(file)
+        }
+        self._record = evolve(self._record, files={**self._record.files, **files})
         self._save_record()
 
     def _loaded_file(self, file: File) -> LoadedFile:

@@ -99,7 +99,7 @@ class Keepalived(Process):
         self.on_exit: Callable[[], None] = lambda: None
         self.on_print: Callable[[bytes], None] = lambda _: None
         self.is_ready = False
-        self._is_ending = False
+        self.is_ending = False
         self._told_ns = 0
         """When the last line so far is in the FIFO."""
         machine.tell_unknown(self._file.unknown)
@@ -111,7 +111,7 @@ class Keepalived(Process):
 
     def reload(self) -> None:
         """SIGHUP."""
-        if self._is_ending:
+        if self.is_ending:
             return
         if self._is_reloading:
             self._reload_again = True
@@ -126,9 +126,9 @@ class Keepalived(Process):
 
     def end(self) -> None:
         """SIGTERM: priority 0, the addresses at once, the process a second later."""
-        if self._is_ending:
+        if self.is_ending:
             return
-        self._is_ending = True
+        self.is_ending = True
         for each in list(self._running.values()):
             if each.state is State.MASTER:
                 self._advertise(each, PRIORITY_STOP)
@@ -175,7 +175,7 @@ class Keepalived(Process):
         self.enter(lambda: self._hear(device, heard))
 
     def _hear(self, device: str, heard: Advertisement) -> None:
-        if self._is_reloading or self._is_ending:
+        if self._is_reloading or self.is_ending:
             return  # nobody reads the socket just then
         for each in list(self._running.values()):
             if each.file.device == device and each.file.virtual_router_id == heard.virtual_router_id:
@@ -209,7 +209,7 @@ class Keepalived(Process):
         self._after(LINK_NS, self._look_at_links)
 
     def _look_at_links(self) -> None:
-        if self._is_reloading or self._is_ending:
+        if self._is_reloading or self.is_ending:
             return
         for each in self._in_order():
             if not self._is_able(each):
@@ -232,7 +232,7 @@ class Keepalived(Process):
 
     def _start_instances(self) -> None:
         """What an earlier life has left behind goes; then each begins as backup, or in fault."""
-        if self._is_ending:
+        if self.is_ending:
             return
         for instance in self._file.instances:
             for address in (*instance.advertised, *instance.carried):
@@ -260,7 +260,7 @@ class Keepalived(Process):
                 self._become_backup(other)
 
     def _become_master(self, each: _Running) -> None:
-        if each.is_dazed or self._is_reloading or self._is_ending:
+        if each.is_dazed or self._is_reloading or self.is_ending:
             return
         fellows = list(self._fellows(each))
         if any(other.state is State.FAULT for other in fellows):
@@ -389,7 +389,7 @@ class Keepalived(Process):
 
     def _announce_again(self, each: _Running) -> None:
         # One that ends says nothing more (measured), and neither does an instance that is in the file no more.
-        if each.state is State.MASTER and not self._is_ending and self._running.get(each.file.name) is each:
+        if each.state is State.MASTER and not self.is_ending and self._running.get(each.file.name) is each:
             self._announce(each)
 
     def _announce(self, each: _Running) -> None:
@@ -404,7 +404,7 @@ class Keepalived(Process):
     def _reloaded(self) -> None:
         """The new file counts: the old one is walked in its order, instance by instance (findings 3, 4, 7)."""
         self._is_reloading = False
-        if self._is_ending:
+        if self.is_ending:
             return
         old_file, self._file = self._file, parse(self._read())
         for running in self._running.values():

@@ -211,6 +211,8 @@ class Watch:
         gateways = self.ways.gateways()
         if not gateways:
             return
+        if len(self.ways.holders) > 1 and not self.ways.can_agree():
+            return  # they have different passwords; see `Ways.can_agree`
         roles = {name: status["role"] for name, status in statuses.items() if status is not None}
         if sorted(roles.values()) != ["backup", "master"]:
             said = ", ".join(f"{name} is {role}" for name, role in roles.items())

@@ -137,28 +137,38 @@ class Ways:
         )
 
     def hear_each_other(self) -> bool:
-        """Whether both keepaliveds run, and nothing keeps them from hearing each other on some tier of both."""
+        """Whether both keepaliveds are at work, and nothing keeps them from hearing each other on some tier of both."""
         machines, networks = self.networks.machines, self.networks
         if networks.loss or networks.delay_ns:
             return False
         for machine in machines:
             keepalived = machine.keepalived
-            if keepalived is None or keepalived.is_stopped or keepalived.is_dead:
+            if keepalived is None or keepalived.is_stopped or keepalived.is_dead or keepalived.is_ending:
                 return False
         devices = {each.device for each in self.gateways().values()}
         return any(all(networks.is_linked(machine, device) for machine in machines) for device in devices)
 
     def can_agree(self) -> bool:
-        """Whether all tiers are whole, or agents that understand each other see to it that both carry on such a one."""
+        """Whether all tiers are whole, or agents that understand each other see to it that both carry on such a one.
+
+        Those with different passwords do not. Then all tiers have to be whole, and both have to carry on the same one:
+        otherwise each may serve on its own, since a partition, and be told by nobody.
+        """
         machines = self.networks.machines
         devices = {gateway.device for gateway in self.gateways().values()}
-        if not self.networks.cuts and all(each.kernel.is_up(device) for each in machines for device in devices):
-            return True
+        is_whole = not self.networks.cuts and all(each.kernel.is_up(device) for each in machines for device in devices)
         configs = [state.router for machine in machines if (state := state_of(machine)) is not None]
         secrets = {
             None if config is None or config.password is None else config.password.reveal() for config in configs
         }
+        if is_whole:
+            return len(secrets) <= 1 or len({_carrier_of(machine) for machine in machines}) == 1
         return all(_is_led(machine) for machine in machines) and len(secrets) == 1
+
+
+def _carrier_of(machine: Machine) -> str | None:
+    agent = machine.agent
+    return None if agent is None or agent.router is None else agent.router.electors.carrier
 
 
 def _is_led(machine: Machine) -> bool:
