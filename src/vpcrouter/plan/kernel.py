@@ -237,7 +237,7 @@ def give_up(desired: Kernel) -> tuple[KernelOperation, ...]:
     """All of keepalived's part away, whether it is there or not."""
     return (
         *(_route("remove", RouteEntry(route=each, protocol=KEEPALIVED_PROTOCOL)) for each in desired.virtual_routes),
-        *(_address("remove", each) for each in desired.virtual_addresses),
+        *(_address("remove", each) for each in (*desired.virtual_addresses, *desired.elected_addresses)),
     )
 
 
