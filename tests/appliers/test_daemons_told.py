@@ -5,6 +5,7 @@ The daemon is a shell that says a while after its start that it is at work, as c
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,3 +89,43 @@ def test_one_whose_agent_died_before_it_told_is_still_to_be_told(
     assert next_agent.process is not None
     assert lacks(next_agent, daemon) == ["slow.conf"]
     next_agent.close()
+
+
+def test_after_an_agent_that_died_within_a_reload_neither_the_new_nor_the_old_content_is_believed(
+    settings: Settings, impatient: Supervised, daemon: Daemon
+) -> None:
+    """It may have read the new one; where that is taken back, it has to be told as well."""
+    with pytest.raises(ApplierError):
+        impatient.start(daemon)
+        impatient.wait_until_ready(daemon)
+    impatient.reload(daemon)
+    (file,) = daemon.reload_files
+    changed = attrs.evolve(daemon, reload_files=(attrs.evolve(file, content="more connections\n"),))
+
+    def dies() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        impatient.reload(changed, dies)
+    next_agent = Supervised(SLOW, settings)
+    next_agent.take_over()
+    assert (lacks(next_agent, changed), lacks(next_agent, daemon)) == (["slow.conf"], ["slow.conf"])
+    next_agent.close()
+
+
+def test_whoever_notices_first_one_that_was_killed_has_ended_by_itself(impatient: Supervised, daemon: Daemon) -> None:
+    impatient.start(daemon)
+    process = impatient.process
+    assert process is not None
+    process.send(signal.SIGKILL)
+    assert process.wait(5.0)
+    assert impatient.has_died()
+    assert (impatient.process, impatient.ended_by_itself(process.pidfd)) == (None, True)
+
+
+def test_one_that_was_told_to_end_has_not_ended_by_itself(impatient: Supervised, daemon: Daemon) -> None:
+    impatient.start(daemon)
+    assert impatient.process is not None
+    pidfd = impatient.process.pidfd
+    impatient.stop()
+    assert not impatient.ended_by_itself(pidfd)
