@@ -309,8 +309,7 @@ class Host:
         Without a look, which takes time as well: whatever it may have been told to have. The pass, or the next one,
         finds it gone and does not put it back, since no keepalived agrees.
         """
-        for kernel in self._held:
-            self._rescue.apply(give_up(kernel))
+        self._rescue.apply(tuple(each for kernel in self._held for each in give_up(kernel)))
 
     def _load_ruleset(self, desired: Desired, notes: _Pass) -> None:
         outcome = self._nftables.settle(desired.ruleset)
